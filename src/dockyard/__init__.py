@@ -1,0 +1,1 @@
+"""Containers and Kubernetes in one Python package."""

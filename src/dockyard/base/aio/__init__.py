@@ -1,0 +1,1 @@
+"""Time, tasks and queues, as arguments."""

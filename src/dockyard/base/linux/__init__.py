@@ -1,0 +1,1 @@
+"""The kernel, typed: system calls, mounts, cgroups, capabilities, seccomp. Standard library only."""

@@ -1,0 +1,1 @@
+"""Links, addresses, routes (netlink) and firewall rules (nftables)."""

@@ -1,0 +1,1 @@
+"""Types of the OCI specifications: JSON comes in, checked values go out."""

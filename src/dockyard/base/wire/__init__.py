@@ -1,0 +1,1 @@
+"""Bytes on a wire to messages and back: HTTP, WebSocket, DNS."""

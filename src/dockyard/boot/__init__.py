@@ -1,0 +1,1 @@
+"""Builds the object graph and owns process life."""

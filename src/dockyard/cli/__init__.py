@@ -1,0 +1,1 @@
+"""One file per noun a user types; words come in, exit codes go out."""

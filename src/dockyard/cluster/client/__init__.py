@@ -1,0 +1,1 @@
+"""The one way to the API: transport, typed client, informers, work queue."""

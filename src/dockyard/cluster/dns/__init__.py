@@ -1,0 +1,1 @@
+"""Services come in as names, DNS answers go out."""

@@ -1,0 +1,1 @@
+"""Ingresses come in, an HTTP reverse proxy goes out."""

@@ -1,0 +1,1 @@
+"""What each resource kind is; one file (or folder) per kind."""

@@ -1,0 +1,1 @@
+"""Selectors, quantities, schemas, patches: pure."""

@@ -1,0 +1,1 @@
+"""Services and EndpointSlices come in, one nftables transaction goes out."""

@@ -1,0 +1,1 @@
+"""Pods without a node come in, bindings go out."""

@@ -1,0 +1,1 @@
+"""Keys and bytes with revisions: memory and SQLite behind one contract."""

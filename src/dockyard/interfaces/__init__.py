@@ -1,0 +1,1 @@
+"""The published seams, one Protocol each: OCI runtime, CRI, CNI."""

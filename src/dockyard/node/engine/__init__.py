@@ -1,0 +1,1 @@
+"""Containers: their life cycle, ownership and events."""

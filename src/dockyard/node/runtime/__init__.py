@@ -1,0 +1,1 @@
+"""The OCI runtime: a specification comes in, a confined process goes out."""

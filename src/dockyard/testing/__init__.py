@@ -1,0 +1,1 @@
+"""A cluster inside a Python process, and the pytest plugin."""
