@@ -29,7 +29,7 @@ class Denied(DockyardError):
 
 
 class Unavailable(DockyardError):
-    """A peer (registry, monitor, API server, kernel feature) does not answer now; retrying may help."""
+    """A peer (registry, monitor, API server) does not answer now; retrying may help."""
 
 
 class Unsupported(DockyardError):

@@ -1,1 +1,1 @@
-"""The kernel, typed: system calls, mounts, cgroups, capabilities, seccomp. Standard library only."""
+"""The kernel, typed: system calls, mounts, cgroups, seccomp. Standard library only."""
