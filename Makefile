@@ -14,7 +14,7 @@ help:  ## this list
 
 setup: $(VENV)/.ready  ## .venv with dockyard, dy and dockyard-oci; missing system packages
 
-$(VENV)/.ready: pyproject.toml requirements.lock tools/system-packages.txt tools/setup.sh
+$(VENV)/.ready: pyproject.toml requirements.lock tools/system-packages.txt tools/setup.sh tools/kubectl.txt
 	@PYTHON=$(PYTHON) tools/setup.sh $(VENV)
 	@touch $@
 

@@ -37,5 +37,8 @@ fi
 [ -x "$venv/bin/python" ] || "$PYTHON" -m venv "$venv"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps -e .
+if [ "$(uname -m)" = x86_64 ] && [ ! -x "$venv/bin/kubectl" ]; then
+  "$venv/bin/python" tools/kubectl.py "$venv/bin/kubectl"
+fi
 # Start-up time is a feature: never compile at the user's first command.
 env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -m compileall -q src "$venv/lib" >/dev/null || true
