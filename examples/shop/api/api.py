@@ -7,8 +7,9 @@
     GET  /healthz        the process is alive
     GET  /readyz         it wants traffic: no, once it drains
 
-On SIGTERM it stops being ready and says ``Connection: close`` with every answer, goes on serving for
-DRAIN_SECONDS (until every proxy has heard that this endpoint leaves), then lets requests in flight end.
+On SIGTERM it stops being ready and says ``Connection: close`` with every answer, goes on serving
+for DRAIN_SECONDS (until every proxy has heard that this endpoint leaves), then lets requests in
+flight end.
 """
 
 import json
@@ -68,15 +69,20 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.answer(404 if self.path != "/orders" else 413, "not an order")
             return
-        wanted = json.loads(self.rfile.read(length))
-        product = database()("HGET", "products", str(wanted["product"]))
+        try:
+            wanted = json.loads(self.rfile.read(length))
+            number, quantity = str(wanted["product"]), int(wanted.get("quantity", 1))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.answer(400, "not an order")
+            return
+        product = database()("HGET", "products", number)
         if product is None:
             self.answer(404, "no such product")
             return
         order = {
             "id": uuid.uuid4().hex,
             "product": json.loads(product)["name"],
-            "quantity": int(wanted.get("quantity", 1)),
+            "quantity": quantity,
             "served_by": VERSION,
         }
         database()("HSET", "orders", str(order["id"]), json.dumps(order))

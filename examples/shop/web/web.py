@@ -1,7 +1,7 @@
 """Turns the shop's API into a page for people, and passes ``/api/...`` on to it.
 
-GETs go over kept connections and may be tried once more on a fresh one. A POST goes over a fresh connection
-and is never sent twice: an order is an order.
+GETs go over kept connections and may be tried once more on a fresh one. A POST goes over a fresh
+connection and is never sent twice: an order is an order.
 """
 
 import html
