@@ -1,7 +1,7 @@
 """Turns a data root into the paths of its cluster and into the settings that it keeps.
 
-``cluster/config.json`` is written once, at the first ``up``: addresses and ports that were free then stay
-the cluster's for good, so that a restart changes nothing for its clients.
+``cluster/config.json`` is written once, at the first ``up``: addresses and ports that were free
+then stay the cluster's for good, so that a restart changes nothing for its clients.
 """
 
 from __future__ import annotations
