@@ -2,9 +2,9 @@
 
     make demo
 
-builds images, pushes them to a registry and pulls them back, starts a cluster, applies manifests with
-kubectl, orders something, breaks things, rolls out version 2 under load, rolls back, and cleans up.
-Exits non-zero if any of it did not happen.
+builds images, pushes them to a registry and pulls them back, starts a cluster, applies manifests
+with kubectl, orders something, breaks things, rolls out version 2 under load, rolls back, and
+cleans up. Exits non-zero if any of it did not happen.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ class Shop:
 
     def __init__(self, stage: Stage, data: Path) -> None:
         self.stage, self.data = stage, data
+        os.environ["DOCKYARD_ROOT"] = str(data)
         kubectl = shutil.which("kubectl", path=f"{BIN}:{os.environ.get('PATH', '')}")
         if kubectl is None:
             raise Failed("kubectl is not installed; `make setup` installs it on amd64")
         self.kubectl_path = kubectl
 
     def dockyard(self, *words: str | Path) -> str:
-        return self.stage.run(BIN / "dockyard", "--data-dir", self.data, *words)
+        return self.stage.run(BIN / "dockyard", *words)
 
     def kubectl(self, *words: str | Path) -> str:
         return self.stage.run(
@@ -139,7 +140,9 @@ def break_things(shop: Shop) -> None:
         )
     with stage.step("kill a container (one of api's): it is started again"):
         pod = shop.pods("api")[0]["metadata"]["name"]
-        shop.kubectl("exec", "-n", "shop", pod, "--", "python3", "-c", "import os; os.kill(1, 9)")
+        label = f"label=io.kubernetes.pod.name={pod}"
+        container = shop.dockyard("ps", "-q", "--no-trunc", "--filter", label).split()[0]
+        shop.dockyard("kill", container)
         stage.until(lambda: restarts(shop, pod) == 1, f"{pod} has restarted once")
         shop.wait_for_rollout("deployment/api")
         stage.check(shop.http(f"/api/orders/{order['id']}") == order, "the order is gone")
