@@ -44,7 +44,7 @@ def _entries(root: Path) -> Iterator[bytes]:
             found = path.lstat()
             yield f"{path}\0{found.st_mode:o}\0{found.st_uid}\0{found.st_gid}\n".encode()
             if path.is_symlink():
-                yield os.fsencode(os.readlink(path))
+                yield os.fsencode(path.readlink())
             elif path.is_file():
                 yield hashlib.sha256(path.read_bytes()).digest()
 
