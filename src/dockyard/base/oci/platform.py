@@ -1,0 +1,79 @@
+"""Turns platform text and objects into a checked :class:`Platform`, and picks one of several.
+
+OCI image-spec, image-index.md, "platform"; text form ``os/architecture[/variant]`` as Docker's.
+"""
+
+import os
+import re
+from typing import Any, NamedTuple
+
+from dockyard.base.errors import Invalid, Unsupported
+
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MACHINES = {
+    "x86_64": ("amd64", ""),
+    "aarch64": ("arm64", "v8"),
+    "armv7l": ("arm", "v7"),
+    "riscv64": ("riscv64", ""),
+    "ppc64le": ("ppc64le", ""),
+    "s390x": ("s390x", ""),
+    "i686": ("386", ""),
+}
+
+
+class WindowsImage(Unsupported):
+    """An image for ``windows``, which is never started."""
+
+
+class Platform(NamedTuple):
+    """What an image runs on."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part)
+
+    def runs(self, other: "Platform") -> bool:
+        """Whether an image for ``other`` runs here; an unsaid variant is any variant."""
+        same = (self.os, self.architecture) == (other.os, other.architecture)
+        if self.architecture == "arm64":
+            return same and {self.variant, other.variant} <= {"", "v8"}
+        return same and (not other.variant or not self.variant or other.variant == self.variant)
+
+    def to_json(self) -> dict[str, str]:
+        found = {"architecture": self.architecture, "os": self.os}
+        return found | {"variant": self.variant} if self.variant else found
+
+
+def host_platform() -> Platform:
+    """This machine's."""
+    machine = os.uname().machine
+    architecture, variant = _MACHINES.get(machine, (machine, ""))
+    return Platform("linux", architecture, variant)
+
+
+def parse_platform(text: str) -> Platform:
+    """``linux/amd64``, ``linux/arm64/v8`` or ``arm64``; :class:`Invalid` otherwise."""
+    parts = text.split("/")
+    if not 1 <= len(parts) <= 3 or not all(_WORD.fullmatch(part) for part in parts):
+        raise Invalid(f"platform: {text[:80]!r}: os/architecture[/variant] is expected")
+    return Platform("linux", text) if len(parts) == 1 else Platform(*parts)
+
+
+def platform_from_json(value: Any, what: str) -> Platform:
+    """The ``platform`` object of a descriptor, or the same fields of an image's configuration."""
+    if not isinstance(value, dict):
+        raise Invalid(f"{what}: platform is an object")
+    words = [value.get(key, "") for key in ("os", "architecture", "variant")]
+    for word in words:
+        if not isinstance(word, str) or (word and _WORD.fullmatch(word) is None):
+            raise Invalid(f"{what}: platform: {str(word)[:80]!r} is no platform's name")
+    return Platform(*words)
+
+
+def refuse_windows(platform: Platform, what: str) -> None:
+    """Windows containers are refused by name (docs: what is not built)."""
+    if platform.os == "windows":
+        raise WindowsImage(f"{what}: {platform}: an image for windows does not run here; use linux")

@@ -1,0 +1,1 @@
+"""A Dockerfile comes in, an image goes out."""

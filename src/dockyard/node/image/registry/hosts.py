@@ -1,0 +1,29 @@
+"""Turns what the user configured about registries into rules: credentials, trust, plain HTTP."""
+
+from typing import NamedTuple
+
+CERT_DIRS = ("/etc/dockyard/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d")
+
+
+class Credentials(NamedTuple):
+    """Who we are to one registry. ``token`` is a bearer token that is sent as it is."""
+
+    username: str = ""
+    password: str = ""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials(username={self.username!r})"
+
+
+class Hosts(NamedTuple):
+    """How registries are reached.
+
+    ``insecure``: ``host[:port]`` that may speak plain HTTP or show any certificate; loopback hosts
+    always may. ``cert_dirs``: folders with ``<host[:port]>/*.crt`` (docker's certs.d).
+    ``auth_file``: docker's config.json; None means where docker has it.
+    """
+
+    insecure: frozenset[str] = frozenset()
+    cert_dirs: tuple[str, ...] = CERT_DIRS
+    auth_file: str | None = None

@@ -1,0 +1,139 @@
+"""Turns image names into images on this machine: the one door of this room.
+
+Synchronous, safe for threads and processes: what is shared is on disk, each change of the index is
+one SQLite transaction, and content appears by rename. No thread outlives a call, so a caller may
+fork afterwards.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import IO
+
+from dockyard.base.oci.digest import Digest
+from dockyard.base.oci.imageconfig import ImageConfig
+from dockyard.base.oci.platform import Platform
+from dockyard.base.oci.reference import parse_reference
+from dockyard.node.image.catalog import Catalog
+from dockyard.node.image.image import Image, Layer, Removed
+from dockyard.node.image.progress import Progress, Silent
+from dockyard.node.image.registry.hosts import Credentials, Hosts
+
+
+class ImageStore:
+    """The images of one data root. Making one costs nothing: files are made by the first write."""
+
+    def __init__(self, data_root: str | os.PathLike[str], *, hosts: Hosts | None = None) -> None:
+        self._catalog = Catalog(os.path.join(os.fspath(data_root), "images"))
+        self._hosts = hosts or Hosts()
+
+    def resolve(self, reference: str) -> Image:
+        """The local image of this name, or ID (at least two digits); :class:`ImageNotFound`."""
+        return self._catalog.resolve(reference)
+
+    def list(self) -> list[Image]:
+        """All local images, the newest first."""
+        return self._catalog.list()
+
+    def pull(
+        self,
+        reference: str,
+        *,
+        platform: Platform | None = None,
+        auth: Credentials | None = None,
+        progress: Progress | None = None,
+    ) -> Image:
+        """Fetch an image, verify and unpack it; what is here already is not fetched again.
+
+        ``auth`` None: docker's config.json says. Raises :class:`ImageNotFound` with the registry's
+        answer, :class:`RegistryDenied`, :class:`RegistryUnavailable`, :class:`ContentMismatch`.
+        """
+        from dockyard.node.image.pull import pull
+
+        name = parse_reference(reference)
+        return pull(self._catalog, self._hosts, name, platform, auth, progress or Silent())
+
+    def push(
+        self,
+        reference: str,
+        *,
+        auth: Credentials | None = None,
+        progress: Progress | None = None,
+    ) -> Digest:
+        """Send a local image to the registry that its name says; returns the manifest's digest."""
+        from dockyard.node.image.push import push
+
+        name = parse_reference(reference)
+        return push(self._catalog, self._hosts, name, auth, progress or Silent())
+
+    def load(self, archive: str, *, progress: Progress | None = None) -> list[Image]:
+        """Images of a tar made by ``docker save``, or of an oci-archive (compressed or not)."""
+        from dockyard.node.image.load import load
+
+        return load(self._catalog, archive, progress or Silent())
+
+    def save(self, references: Iterable[str], out: IO[bytes]) -> None:
+        """Write images as an archive that is both an oci-archive and a docker-archive."""
+        from dockyard.node.image.save import save
+
+        save([self._catalog.resolve(reference) for reference in references], self._catalog, out)
+
+    def import_tar(
+        self,
+        tar: IO[bytes],
+        reference: str | None,
+        *,
+        config: ImageConfig | None = None,
+        message: str = "",
+    ) -> Image:
+        """A tar of a root file system (compressed or not) becomes an image of one layer."""
+        from dockyard.node.image.importtar import import_tar
+
+        name = parse_reference(reference) if reference else None
+        return import_tar(self._catalog, tar, name, config, message)
+
+    def tag(self, source: str, target: str) -> Image:
+        """Give an image one more name, taking the name from whichever image has it."""
+        return self._catalog.tag(self._catalog.resolve(source), parse_reference(target))
+
+    def remove(self, reference: str, *, force: bool = False) -> Removed:
+        """Take a name away; the image goes with its last name. By ID: all its names, if forced.
+
+        Raises :class:`ImageInUse` while a lease holds the image.
+        """
+        from dockyard.node.image.remove import remove
+
+        return remove(self._catalog, reference, force)
+
+    def prune(self, *, everything: bool = False) -> Removed:
+        """Remove images without a name (``everything``: all without a lease) and stray content."""
+        from dockyard.node.image.remove import prune
+
+        return prune(self._catalog, everything)
+
+    def mount_layers(self, image: Image) -> list[str]:
+        """Unpacked layer directories for overlayfs' ``lowerdir``, topmost first."""
+        return self._catalog.mount_layers(image)
+
+    def lease(self, image: Image, holder: str) -> None:
+        """Keep an image while ``holder`` (a container's id) needs it; once each holder."""
+        self._catalog.lease(image, holder)
+
+    def release(self, holder: str) -> None:
+        """Give up a lease; no error where there is none."""
+        self._catalog.release(holder)
+
+    def commit_layer(self, upper: str, parent: Digest | None) -> Layer:
+        """What an overlay's upper directory holds becomes a layer on top of chain ``parent``.
+
+        The directory is taken over (moved into the store); it must be on the same file system.
+        """
+        from dockyard.node.image.commit import commit_layer
+
+        return commit_layer(self._catalog, upper, parent)
+
+    def create(
+        self, config: ImageConfig, layers: tuple[Layer, ...], reference: str | None = None
+    ) -> Image:
+        """An image of stored layers, lowest first; ``config``'s diff_ids are set from them."""
+        name = parse_reference(reference) if reference else None
+        return self._catalog.create(config, layers, name)
