@@ -18,6 +18,9 @@ from dockyard.node.image.image import Image, Layer, Removed
 from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 
+Images = list[Image]
+Directories = list[str]
+
 
 class ImageStore:
     """The images of one data root. Making one costs nothing: files are made by the first write."""
@@ -30,7 +33,7 @@ class ImageStore:
         """The local image of this name, or ID (at least two digits); :class:`ImageNotFound`."""
         return self._catalog.resolve(reference)
 
-    def list(self) -> list[Image]:
+    def list(self) -> Images:
         """All local images, the newest first."""
         return self._catalog.list()
 
@@ -65,7 +68,7 @@ class ImageStore:
         name = parse_reference(reference)
         return push(self._catalog, self._hosts, name, auth, progress or Silent())
 
-    def load(self, archive: str, *, progress: Progress | None = None) -> list[Image]:
+    def load(self, archive: str, *, progress: Progress | None = None) -> Images:
         """Images of a tar made by ``docker save``, or of an oci-archive (compressed or not)."""
         from dockyard.node.image.load import load
 
@@ -110,7 +113,7 @@ class ImageStore:
 
         return prune(self._catalog, everything)
 
-    def mount_layers(self, image: Image) -> list[str]:
+    def mount_layers(self, image: Image) -> Directories:
         """Unpacked layer directories for overlayfs' ``lowerdir``, topmost first."""
         return self._catalog.mount_layers(image)
 

@@ -1,0 +1,65 @@
+"""Turns a path that nobody trusts into a descriptor that lies inside a directory (openat2(2)).
+
+Linux 5.6. The kernel walks the path: no component can be swapped between a check and its use.
+"""
+
+import ctypes
+import errno
+import os
+
+from dockyard.base.errors import Unsupported
+
+SYS_OPENAT2 = 437
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+_TRIES = 64
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    ]
+
+
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.restype = ctypes.c_long
+_syscall.argtypes = [
+    ctypes.c_long,
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.POINTER(_OpenHow),
+    ctypes.c_size_t,
+]
+
+
+def openat2(directory: int, path: bytes | str, flags: int, resolve: int, mode: int = 0) -> int:
+    """A close-on-exec descriptor of ``path`` below ``directory``; the caller closes it.
+
+    Raises ``OSError``; :class:`Unsupported` where the kernel is too old.
+    """
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError("openat2: a path with a NUL")
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    for _ in range(_TRIES):
+        found = int(_syscall(SYS_OPENAT2, directory, name, how, ctypes.sizeof(how)))
+        if found >= 0:
+            return found
+        code = ctypes.get_errno()
+        if code == errno.ENOSYS:
+            raise Unsupported("openat2: this kernel has none: Linux 5.6 or newer is needed")
+        # EAGAIN: something was renamed or mounted during the walk (openat2(2), RESOLVE_IN_ROOT)
+        if code not in (errno.EAGAIN, errno.EINTR):
+            raise OSError(code, os.strerror(code), os.fsdecode(name))
+    raise OSError(errno.EAGAIN, "the path kept changing", os.fsdecode(name))
+
+
+def open_in_root(directory: int, path: bytes | str, flags: int, mode: int = 0) -> int:
+    """``path`` with ``directory`` as its root: absolute links and ``..`` stay inside."""
+    return openat2(directory, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, mode)
