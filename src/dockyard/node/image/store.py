@@ -7,6 +7,7 @@ fork afterwards.
 
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import IO
 
 from dockyard.base.oci.digest import Digest
@@ -35,7 +36,7 @@ class ImageStore:
 
     def list(self) -> Images:
         """All local images, the newest first."""
-        return self._catalog.list()
+        return self._catalog.all()
 
     def pull(
         self,
@@ -140,3 +141,19 @@ class ImageStore:
         """An image of stored layers, lowest first; ``config``'s diff_ids are set from them."""
         name = parse_reference(reference) if reference else None
         return self._catalog.create(config, layers, name)
+
+    def remember(self, key: str, layer: Layer) -> None:
+        """Keep the layer that a build step made, under a hash of all it depended on."""
+        self._catalog.remember(key, layer)
+
+    def recall(self, key: str) -> Layer | None:
+        """The layer remembered under this key, if it is still whole."""
+        return self._catalog.recall(key)
+
+    def adding(self) -> AbstractContextManager[None]:
+        """Held while layers are committed that no image has yet: none is collected meanwhile."""
+        return self._catalog.adding()
+
+    def workspace(self) -> AbstractContextManager[str]:
+        """A temporary directory on the store's file system; gone afterwards, or after a crash."""
+        return self._catalog.ingest.directory()

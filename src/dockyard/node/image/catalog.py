@@ -1,0 +1,252 @@
+"""Turns names, IDs and digests into :class:`Image` views over blobs, layers and the database."""
+
+import contextlib
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+
+from dockyard.base.aio import now
+from dockyard.base.errors import Conflict, Invalid
+from dockyard.base.oci.descriptor import Descriptor
+from dockyard.base.oci.digest import Digest
+from dockyard.base.oci.imageconfig import ImageConfig, parse_config
+from dockyard.base.oci.manifest import (
+    OCI_CONFIG,
+    Ambiguous,
+    Manifest,
+    build_manifest,
+    parse_document,
+)
+from dockyard.base.oci.reference import Reference, parse_reference
+from dockyard.node.image.blobs import Blobs
+from dockyard.node.image.database import Database
+from dockyard.node.image.image import (
+    ContentMismatch,
+    Image,
+    ImageNotFound,
+    Layer,
+    chain_ids,
+)
+from dockyard.node.image.ingest import Ingest
+from dockyard.node.image.layers import Layers
+
+_ID = re.compile(r"(?:sha256:)?([a-f0-9]{2,64})")
+
+
+class Catalog:
+    """What one store holds. The verbs of this room (pull, load, ...) work on it."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self.ingest = Ingest(os.path.join(root, "ingest"))
+        self.blobs = Blobs(root, self.ingest)
+        self.layers = Layers(root, self.ingest)
+        self.database = Database(root)
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[None]:
+        """Held while content comes that no name points to yet: nothing is collected meanwhile."""
+        with self._use(fcntl.LOCK_SH):
+            self.ingest.sweep()
+            yield
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[bool]:
+        """True where nobody adds content: then what nothing points to may go."""
+        try:
+            with self._use(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                yield True
+        except BlockingIOError:
+            yield False
+
+    @contextlib.contextmanager
+    def _use(self, how: int) -> Iterator[None]:
+        os.makedirs(self._root, 0o700, exist_ok=True)
+        fd = os.open(os.path.join(self._root, "use.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, how)
+            yield
+        finally:
+            os.close(fd)
+
+    def resolve(self, text: str) -> Image:
+        with self.database.read() as rows:
+            return self._view(rows, self.find(rows, text))
+
+    def find(self, rows: sqlite3.Connection, text: str) -> Digest:
+        """The manifest that a name, digest or ID (or the start of one) means here."""
+        reference: Reference | None = None
+        refused: Invalid | None = None
+        try:
+            reference = parse_reference(text)
+        except Invalid as error:
+            refused = error
+        if reference is not None and (found := _by_name(rows, reference)):
+            return found
+        match = _ID.fullmatch(text)
+        if match:
+            query = "SELECT id, manifest FROM images WHERE id GLOB ? ORDER BY added DESC"
+            hits = rows.execute(query, (f"sha256:{match[1]}*",)).fetchall()
+            if len({identifier for identifier, _ in hits}) > 1:
+                raise Conflict(f"image: {text}: several IDs start so; give more digits")
+            if hits:
+                return Digest(hits[0][1])
+        if refused is not None and not match:
+            raise refused
+        name = str(reference) if reference else text
+        raise ImageNotFound(f"image: {name}: no such image here; `dockyard pull` fetches it")
+
+    def all(self) -> list[Image]:
+        with self.database.read() as rows:
+            found = rows.execute("SELECT manifest FROM images ORDER BY added DESC, manifest")
+            return [self._view(rows, Digest(manifest)) for (manifest,) in found.fetchall()]
+
+    def _view(self, rows: sqlite3.Connection, digest: Digest) -> Image:
+        (media_type,) = rows.execute(
+            "SELECT media_type FROM images WHERE manifest = ?", (digest,)
+        ).fetchone()
+        what = f"image {digest}"
+        manifest = parse_document(self.blobs.read(digest), media_type, what)
+        assert isinstance(manifest, Manifest)
+        config = parse_config(self.blobs.read(manifest.config.digest), what)
+        chains = chain_ids(config.diff_ids)
+        sizes = [
+            row[0] if (row := rows.execute(_UNPACKED, (chain,)).fetchone()) else 0
+            for chain in chains
+        ]
+        names = [
+            str(name) for (name,) in rows.execute(
+                "SELECT name FROM names WHERE manifest = ? ORDER BY name", (digest,)
+            )
+        ]  # fmt: skip
+        return Image(
+            id=manifest.config.digest,
+            manifest=manifest,
+            config=config,
+            layers=layers_of(manifest, config),
+            names=tuple(name for name in names if "@" not in name),
+            digests=tuple(name for name in names if "@" in name),
+            size=sum(sizes),
+        )
+
+    def add(self, manifest: Manifest, names: tuple[str, ...]) -> Image:
+        """List an image whose blobs and layers are all here, under these names."""
+        with self.database.write() as rows:
+            known = rows.execute(
+                "SELECT media_type FROM images WHERE manifest = ?", (manifest.digest,)
+            ).fetchone()
+            if known and known[0] != manifest.media_type:
+                raise Ambiguous(
+                    f"image {manifest.digest}: is here as {known[0]}, not {manifest.media_type}"
+                )
+            rows.execute(
+                "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (manifest.digest, manifest.media_type, manifest.config.digest, now.wall()),
+            )
+            for name in names:
+                rows.execute(_SET_NAME, (name, manifest.digest))
+            return self._view(rows, manifest.digest)
+
+    def add_layer(self, layer: Layer, unpacked: int) -> None:
+        with self.database.write() as rows:
+            row = (layer.chain_id, layer.diff_id, layer.digest, layer.size)
+            rows.execute(
+                "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?, ?)",
+                (*row, layer.media_type, unpacked),
+            )
+
+    def create(
+        self, config: ImageConfig, layers: tuple[Layer, ...], name: Reference | None
+    ) -> Image:
+        data = config._replace(diff_ids=tuple(layer.diff_id for layer in layers)).encode()
+        digest = self.blobs.put(data)
+        manifest = build_manifest(
+            Descriptor(OCI_CONFIG, digest, len(data)),
+            tuple(Descriptor(item.media_type, item.digest, item.size) for item in layers),
+        )
+        self.blobs.put(manifest.data)
+        return self.add(manifest, (str(name),) if name else ())
+
+    def tag(self, image: Image, name: Reference) -> Image:
+        if name.digest is not None:
+            raise Invalid(f"image reference: {name}: a tag is expected, not a digest")
+        with self.database.write() as rows:
+            rows.execute(_SET_NAME, (str(name), image.digest))
+            return self._view(rows, image.digest)
+
+    def mount_layers(self, image: Image) -> list[str]:
+        for layer in image.layers:
+            if not self.layers.has(layer.chain_id):
+                self._unpack_again(image, layer)
+        return self.layers.lowers(layer.chain_id for layer in image.layers)
+
+    def _unpack_again(self, image: Image, layer: Layer) -> None:
+        what = f"layer {layer.digest}"
+        below = [item.chain_id for item in image.layers[: image.layers.index(layer)]]
+        blob = Descriptor(layer.media_type, layer.digest, layer.size)
+        with (
+            self.adding(),
+            self.layers.unpack(self.blobs.chunks(blob), layer.diff_id, what) as staged,
+        ):
+            self.layers.adopt(staged, layer.chain_id, below[::-1])
+
+    def lease(self, image: Image, holder: str) -> None:
+        with self.database.write() as rows:
+            rows.execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", (holder, image.digest))
+
+    def release(self, holder: str) -> None:
+        with self.database.write() as rows:
+            rows.execute("DELETE FROM leases WHERE holder = ?", (holder,))
+
+    def remember(self, key: str, layer: Layer) -> None:
+        """Keep what a build step made, under what it depended on."""
+        with self.database.write() as rows:
+            rows.execute("INSERT OR REPLACE INTO cache VALUES (?, ?)", (key, layer.chain_id))
+
+    def recall(self, key: str) -> Layer | None:
+        """The layer that a build step made before, if all of it is still here."""
+        with self.database.read() as rows:
+            row = rows.execute(
+                "SELECT blob, diff, chain, size, media_type FROM layers JOIN cache USING (chain) "
+                "WHERE key = ?",
+                (key,),
+            ).fetchone()
+        if row is None:
+            return None
+        layer = Layer(Digest(row[0]), Digest(row[1]), Digest(row[2]), row[3], row[4])
+        blob = Descriptor(layer.media_type, layer.digest, layer.size)
+        return layer if self.blobs.has(blob) and self.layers.has(layer.chain_id) else None
+
+
+_UNPACKED = "SELECT unpacked FROM layers WHERE chain = ?"
+_SET_NAME = (
+    "INSERT INTO names VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest"
+)
+
+
+def _by_name(rows: sqlite3.Connection, reference: Reference) -> Digest | None:
+    pinned = reference._replace(tag=None) if reference.digest else reference
+    row = rows.execute("SELECT manifest FROM names WHERE name = ?", (str(pinned),)).fetchone()
+    if row is None and reference.digest:
+        row = rows.execute(
+            "SELECT manifest FROM names WHERE manifest = ? AND name GLOB ?",
+            (reference.digest, reference.name + "[:@]*"),
+        ).fetchone()
+    return Digest(row[0]) if row else None
+
+
+def layers_of(manifest: Manifest, config: ImageConfig) -> tuple[Layer, ...]:
+    """The manifest's layers joined to the configuration's; they must be as many."""
+    if len(manifest.layers) != len(config.diff_ids):
+        raise ContentMismatch(
+            f"image {manifest.digest}: {len(manifest.layers)} layers, "
+            f"but its configuration names {len(config.diff_ids)}"
+        )
+    return tuple(
+        Layer(blob.digest, diff_id, chain, blob.size, blob.media_type)
+        for blob, diff_id, chain in zip(
+            manifest.layers, config.diff_ids, chain_ids(config.diff_ids), strict=True
+        )
+    )

@@ -1,0 +1,86 @@
+"""Turns what the store knows of its content into rows of ``images.db``.
+
+A connection lives for one transaction: none is carried over a fork or between threads (G21).
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS images (
+    manifest TEXT PRIMARY KEY,  -- digest of the manifest
+    media_type TEXT NOT NULL,   -- kept with the digest: one document never has two types
+    id TEXT NOT NULL,           -- digest of the configuration
+    added REAL NOT NULL         -- seconds since the epoch
+) STRICT;
+CREATE INDEX IF NOT EXISTS images_by_id ON images (id);
+CREATE TABLE IF NOT EXISTS names (
+    name TEXT PRIMARY KEY,      -- docker.io/library/busybox:latest, or ...@sha256:...
+    manifest TEXT NOT NULL REFERENCES images (manifest)
+) STRICT;
+CREATE INDEX IF NOT EXISTS names_by_manifest ON names (manifest);
+CREATE TABLE IF NOT EXISTS layers (
+    chain TEXT PRIMARY KEY,     -- names the unpacked directory
+    diff TEXT NOT NULL,
+    blob TEXT NOT NULL,
+    size INTEGER NOT NULL,      -- bytes of the blob
+    media_type TEXT NOT NULL,
+    unpacked INTEGER NOT NULL   -- bytes of the tar stream
+) STRICT;
+CREATE TABLE IF NOT EXISTS leases (
+    holder TEXT NOT NULL,
+    manifest TEXT NOT NULL REFERENCES images (manifest),
+    PRIMARY KEY (holder, manifest)
+) STRICT;
+CREATE TABLE IF NOT EXISTS cache (
+    key TEXT PRIMARY KEY,       -- what a build step depends on, hashed
+    chain TEXT NOT NULL REFERENCES layers (chain)
+) STRICT;
+PRAGMA user_version = 1;
+"""
+
+
+class Database:
+    """``images.db`` of one store."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self.path = os.path.join(root, "images.db")
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view. An absent database is an empty one."""
+        if not os.path.exists(self.path):
+            with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+                empty.executescript(_SCHEMA)
+                yield empty
+            return
+        with contextlib.closing(self._connect()) as connection:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One change: all of it on disk when the block is left, nothing of it on an error."""
+        os.makedirs(self._root, 0o700, exist_ok=True)
+        with contextlib.closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+        return connection

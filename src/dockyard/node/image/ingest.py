@@ -1,0 +1,97 @@
+"""Turns unfinished content into temporary files that a crash can't leave behind for long.
+
+Whoever makes one holds a lock (flock(2)) on it; what nobody holds any more is swept away at the
+next write. The folder's own lock keeps a sweep from seeing one that is made but not yet held.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+
+
+class Ingest:
+    """The folder where content grows before it is renamed into place."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    @contextlib.contextmanager
+    def file(self) -> Iterator[tuple[str, int]]:
+        """A new empty file: path and descriptor. Gone afterwards unless renamed away."""
+        path, fd = self._make(directory=False)
+        try:
+            yield path, fd
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def directory(self) -> Iterator[str]:
+        """A new empty directory, 0700. Gone afterwards with all in it, unless renamed away."""
+        path, fd = self._make(directory=True)
+        try:
+            yield path
+        finally:
+            if os.path.lexists(path):
+                shutil.rmtree(path)
+            os.close(fd)
+
+    def _make(self, *, directory: bool) -> tuple[str, int]:
+        os.makedirs(self._root, 0o700, exist_ok=True)
+        path = os.path.join(self._root, secrets.token_hex(8))
+        with self._lock(fcntl.LOCK_SH):
+            if directory:
+                os.mkdir(path, 0o700)
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            else:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        return path, fd
+
+    def sweep(self) -> None:
+        """Remove what a crash left."""
+        if not os.path.isdir(self._root):
+            return
+        with self._lock(fcntl.LOCK_EX):
+            for entry in os.scandir(self._root):
+                if entry.name != "lock":
+                    self._remove_if_free(entry)
+
+    def _remove_if_free(self, entry: os.DirEntry[str]) -> None:
+        try:
+            fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry.path)
+        except BlockingIOError:
+            return  # somebody is writing it
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def _lock(self, how: int) -> Iterator[None]:
+        fd = os.open(os.path.join(self._root, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, how)
+            yield
+        finally:
+            os.close(fd)
+
+
+def sync_directory(path: str) -> None:
+    """A rename is on disk only when its directory is (fsync(2))."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,114 @@
+"""Turns paths inside an untrusted tree into descriptors and changes that can't leave it.
+
+A :class:`Tree` is a directory's descriptor. The kernel resolves every path (openat2, rooted
+there); the last component is always named relative to its parent's descriptor and never followed.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from types import TracebackType
+
+from dockyard.base.errors import Invalid
+from dockyard.base.linux.openat2 import open_in_root
+
+OPAQUE = "trusted.overlay.opaque"
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_KEPT = 64
+
+Path = tuple[bytes, ...]
+
+
+class Tree:
+    """A directory that is written to by path. Owns its descriptors; close it, or use ``with``."""
+
+    def __init__(self, root: str, what: str) -> None:
+        self._what = what
+        self.root = os.open(root, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._open: dict[Path, int] = {}
+        self.implied: list[Path] = []
+        """Directories that were made only because something lies in them."""
+
+    def __enter__(self) -> "Tree":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.forget()
+        os.close(self.root)
+
+    def forget(self) -> None:
+        """Close what was kept open: a removal may have made it point nowhere."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def directory(self, path: Path) -> int:
+        """A descriptor of the directory, made with its parents if missing. Not for the caller to
+        close; good until the next call."""
+        if not path:
+            return self.root
+        found = self._open.get(path)
+        if found is not None:
+            return found
+        if len(self._open) >= _KEPT:
+            self.forget()
+        try:
+            found = open_in_root(self.root, b"/".join(path), DIRECTORY)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise self._refused(path, error) from error
+            self._make(path)
+            found = self._open_made(path)
+        self._open[path] = found
+        return found
+
+    def _make(self, path: Path) -> None:
+        parent, name = self.directory(path[:-1]), path[-1]
+        hidden = is_whiteout(parent, name)
+        if hidden:
+            os.unlink(name, dir_fd=parent)
+        try:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        except OSError as error:
+            raise self._refused(path, error) from error
+        if hidden:
+            self.hide_lower(path)
+        self.implied.append(path)
+
+    def _open_made(self, path: Path) -> int:
+        return os.open(path[-1], DIRECTORY | os.O_NOFOLLOW, dir_fd=self.directory(path[:-1]))
+
+    def hide_lower(self, path: Path) -> None:
+        """Make a directory opaque: what layers below have in it is not seen (overlayfs)."""
+        fd = self._open_made(path) if path else os.dup(self.root)
+        try:
+            os.setxattr(fd, OPAQUE, b"y")
+        finally:
+            os.close(fd)
+
+    def remove(self, parent: int, name: bytes) -> None:
+        """Remove whatever has this name, with all in it, following nothing."""
+        self.forget()
+        found = os.lstat(name, dir_fd=parent)
+        if stat.S_ISDIR(found.st_mode):
+            shutil.rmtree(name, dir_fd=parent)
+        else:
+            os.unlink(name, dir_fd=parent)
+
+    def _refused(self, path: Path, error: OSError) -> Invalid:
+        name = b"/".join(path).decode("utf-8", "backslashreplace")
+        return Invalid(f"{self._what}: {name[:200]!r}: {error.strerror}; refused")
+
+
+def is_whiteout(parent: int, name: bytes) -> bool:
+    """Whether overlayfs sees a whiteout there: a character device 0:0."""
+    try:
+        found = os.lstat(name, dir_fd=parent)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
