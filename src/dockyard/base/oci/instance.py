@@ -1,4 +1,4 @@
-"""Turns a data root into the names that keep its kernel objects apart from every other instance's."""
+"""Turns a data root into the names that keep its kernel objects apart from other instances'."""
 
 import hashlib
 import os

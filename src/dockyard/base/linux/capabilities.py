@@ -1,0 +1,75 @@
+"""Turns capability names into the five sets of a process (capabilities(7))."""
+
+import ctypes
+
+from dockyard.base.linux import syscalls
+
+NAMES = (
+    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
+    "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW",
+    "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT",
+    "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD",
+    "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
+    "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+)  # fmt: skip
+NUMBERS = {f"CAP_{name}": number for number, name in enumerate(NAMES)}
+
+_VERSION_3 = 0x20080522
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Header(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _Data(ctypes.Structure):
+    _fields_ = [
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    ]
+
+
+def mask(names: list[str]) -> int:
+    """The bit mask of capability names (``CAP_CHOWN``); ``ValueError`` for an unknown one."""
+    bits = 0
+    for name in names:
+        if name not in NUMBERS:
+            raise ValueError(f"capability {name!r}: unknown; names are like CAP_CHOWN")
+        bits |= 1 << NUMBERS[name]
+    return bits
+
+
+def permitted() -> int:
+    """What this process may have at most, as a mask."""
+    header, data = _Header(_VERSION_3, 0), (_Data * 2)()
+    if _libc.capget(ctypes.byref(header), data):
+        raise syscalls.fail("capget")
+    return int(data[0].permitted) | int(data[1].permitted) << 32
+
+
+def set_bounding(allowed: int) -> None:
+    """Drop everything else from the bounding set; needs CAP_SETPCAP."""
+    for number in range(len(NAMES)):
+        if not allowed >> number & 1:
+            syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
+
+
+def set_process(effective: int, permitted_: int, inheritable: int) -> None:
+    """Set the three sets of this thread: capset(2)."""
+    header, data = _Header(_VERSION_3, 0), (_Data * 2)()
+    for index in (0, 1):
+        shift = 32 * index
+        data[index].effective = effective >> shift & 0xFFFFFFFF
+        data[index].permitted = permitted_ >> shift & 0xFFFFFFFF
+        data[index].inheritable = inheritable >> shift & 0xFFFFFFFF
+    if _libc.capset(ctypes.byref(header), data):
+        raise syscalls.fail("capset", hex(effective), hex(permitted_), hex(inheritable))
+
+
+def set_ambient(wanted: int) -> None:
+    """Replace the ambient set."""
+    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+    for number in range(len(NAMES)):
+        if wanted >> number & 1:
+            syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, number)

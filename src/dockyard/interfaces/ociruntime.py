@@ -1,0 +1,159 @@
+"""Turns a container's specification into a running one: what engine, builder and CRI may ask for.
+
+Synchronous and light to import: hot verbs load it. Two phases, as the OCI runtime specification has
+them: ``create`` makes the namespaces and leaves the container's init waiting, so that the caller
+can set up its network through ``/proc/<pid>/ns/net``; ``start`` lets it execute the program.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from dockyard.base.errors import DockyardError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PAUSE_ANNOTATION = "dockyard.io/pause"
+"""``"true"``: no program is executed; init is the runtime's own pause loop, which reaps."""
+
+STDOUT, STDERR = 1, 2
+
+
+class StartFailed(DockyardError):
+    """The program could not be executed; ``exit_code`` is 126, 127 or 125, as shells have it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Log(NamedTuple):
+    """Where a container's output is kept."""
+
+    path: str
+    kind: str
+    """``json-file`` (Docker's) or ``cri`` (the CRI's)."""
+    max_bytes: int = 0
+    """A log that grows beyond is rotated; 0: never."""
+    max_files: int = 1
+
+
+class Overlay(NamedTuple):
+    """A root made of read-only directories, topmost first, under one that takes the changes."""
+
+    lower: tuple[str, ...]
+    upper: str
+    work: str
+
+
+class Launch(NamedTuple):
+    """Everything that a runtime needs to make a container."""
+
+    id: str
+    spec: Mapping[str, Any]
+    """The OCI runtime configuration (config.json)."""
+    state_dir: str
+    """Kept over a reboot; gets ``exit.json``."""
+    run_dir: str
+    """Gone after a reboot; gets ``monitor.sock`` and ``state.json``."""
+    rootfs: Overlay | None = None
+    """None: ``root.path`` of the specification is the root itself."""
+    log: Log | None = None
+    open_stdin: bool = False
+    """Whether clients may write to the program's standard input; else it is /dev/null."""
+    stdin_once: bool = False
+    """Close standard input when the first client that had it leaves."""
+    on_exit: tuple[str, ...] = ()
+    """A command that the monitor executes when the container has ended."""
+
+
+class State(NamedTuple):
+    """What a container is doing."""
+
+    status: str
+    """``created``, ``running``, ``paused`` or ``stopped``, as the OCI runtime specification."""
+    pid: int
+    """Of init, in the caller's pid namespace; 0 when stopped."""
+
+
+class Exit(NamedTuple):
+    """How a container ended."""
+
+    code: int
+    """The program's exit status, or 128 + the signal that ended it."""
+    oom_killed: bool
+    finished: float
+    """Seconds since the epoch."""
+
+
+class Frame(NamedTuple):
+    """A piece of output."""
+
+    stream: int
+    """``STDOUT`` or ``STDERR``."""
+    data: bytes
+
+
+class Stream(Protocol):
+    """The standard streams of a container or of a command in it."""
+
+    def fileno(self) -> int:
+        """Becomes readable when :meth:`read` has something."""
+
+    def read(self) -> Frame | None:
+        """The next piece of output; None when the streams have ended."""
+
+    def write(self, data: bytes) -> None:
+        """To standard input; waits while the program does not read."""
+
+    def close_stdin(self) -> None: ...
+
+    def resize(self, rows: int, columns: int) -> None: ...
+
+    def exit_code(self) -> int | None:
+        """Known once :meth:`read` has returned None; None where the caller was cut off."""
+
+    def close(self) -> None: ...
+
+
+class Runtime(Protocol):
+    """A way to run containers. ``run_dir`` is the one that :class:`Launch` named."""
+
+    def create(self, launch: Launch, *, attach: bool = False) -> tuple[int, Stream | None]:
+        """Make the container, its init waiting: init's pid, and its streams if asked for.
+
+        Raises :class:`StartFailed` (and leaves nothing behind).
+        """
+
+    def start(self, run_dir: str) -> None:
+        """Let init execute the program. Raises :class:`StartFailed`."""
+
+    def state(self, run_dir: str) -> State: ...
+
+    def attach(self, run_dir: str) -> Stream: ...
+
+    def exec(
+        self, run_dir: str, process: Mapping[str, Any], *, stdin: bool, detach: bool = False
+    ) -> Stream:
+        """Run another command (an OCI ``process``) inside. Raises :class:`StartFailed`."""
+
+    def signal(self, run_dir: str, number: int, *, everyone: bool = False) -> None: ...
+
+    def resize(self, run_dir: str, rows: int, columns: int) -> None: ...
+
+    def wait(self, run_dir: str, state_dir: str, seconds: float | None) -> Exit | None:
+        """How the container ended; None when it still runs after that time."""
+
+    def pause(self, run_dir: str) -> None: ...
+
+    def resume(self, run_dir: str) -> None: ...
+
+    def delete(self, launch_id: str, run_dir: str, cgroup: str) -> None:
+        """Kill what is left of the container and remove what the runtime made. Idempotent."""
+
+
+class Launcher(Protocol):
+    """Starts monitors: forked here, or by a warm launchpad."""
+
+    def launch(self, launch: Launch, sockets: Sequence[int]) -> int: ...
