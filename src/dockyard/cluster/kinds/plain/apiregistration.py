@@ -1,0 +1,15 @@
+"""API services: which server answers for a group and version."""
+
+from dockyard.cluster.kinds.kind import STATUS, Kind
+
+KINDS = (
+    Kind(
+        "apiregistration.k8s.io",
+        "v1",
+        "APIService",
+        "apiservices",
+        namespaced=False,
+        categories=("api-extensions",),
+        subresources=(STATUS,),
+    ),
+)

@@ -1,0 +1,18 @@
+"""Certificate signing requests."""
+
+from dockyard.cluster.kinds.kind import READ_WRITE, STATUS, Kind, Subresource
+
+KINDS = (
+    Kind(
+        "certificates.k8s.io",
+        "v1",
+        "CertificateSigningRequest",
+        "certificatesigningrequests",
+        namespaced=False,
+        short_names=("csr",),
+        subresources=(
+            Subresource("approval", READ_WRITE),
+            STATUS,
+        ),
+    ),
+)

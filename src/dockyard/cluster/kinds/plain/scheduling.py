@@ -1,0 +1,14 @@
+"""Priority classes: who goes first, who makes room."""
+
+from dockyard.cluster.kinds.kind import Kind
+
+KINDS = (
+    Kind(
+        "scheduling.k8s.io",
+        "v1",
+        "PriorityClass",
+        "priorityclasses",
+        namespaced=False,
+        short_names=("pc",),
+    ),
+)
