@@ -9,7 +9,10 @@ from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.image import Image, ImageInUse, Removed
 
 _UNHELD = "SELECT manifest, id FROM images WHERE manifest NOT IN (SELECT manifest FROM leases)"
-_UNNAMED = _UNHELD + " AND manifest NOT IN (SELECT manifest FROM names)"
+_UNNAMED = (
+    "SELECT manifest, id FROM images WHERE manifest NOT IN (SELECT manifest FROM leases) "
+    "AND manifest NOT IN (SELECT manifest FROM names)"
+)
 
 
 def remove(catalog: Catalog, text: str, force: bool) -> Removed:

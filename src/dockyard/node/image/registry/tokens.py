@@ -1,0 +1,83 @@
+"""Turns a registry's challenge into the ``Authorization`` header that answers it.
+
+Basic, and bearer tokens as the distribution project describes them ("Token Authentication
+Specification"). A token is kept for its scope as long as this client lives.
+"""
+
+import base64
+import threading
+from urllib.parse import urlencode, urlsplit
+
+from dockyard.base.oci.strictjson import decode_object
+from dockyard.node.image.image import RegistryDenied
+from dockyard.node.image.registry.challenge import Challenge, check_realm
+from dockyard.node.image.registry.hosts import Credentials
+from dockyard.node.image.registry.transport import Request, Transport
+
+_LARGEST = 1 << 20
+
+
+class Tokens:
+    """What this client has to show at one registry. Used by several threads."""
+
+    def __init__(self, transport: Transport, credentials: Credentials | None) -> None:
+        self._transport = transport
+        self._credentials = credentials
+        self._lock = threading.Lock()
+        self._headers: dict[str, str] = {}
+        if credentials and credentials.token:
+            self._headers[""] = f"Bearer {credentials.token}"
+
+    def header(self, scope: str) -> str | None:
+        """What was accepted for this scope before."""
+        with self._lock:
+            return self._headers.get(scope) or self._headers.get("")
+
+    def answer(self, challenges: list[Challenge], scope: str, refused: str | None) -> str | None:
+        """A header for these challenges; None where there is nothing (new) to show.
+
+        ``refused`` is the header that the registry did not accept.
+        """
+        with self._lock:
+            known = self._headers.get(scope)
+            if known is not None and known != refused:
+                return known  # another thread was quicker
+            for challenge in challenges:
+                if challenge.scheme == "bearer" and "realm" in challenge.parameters:
+                    found = self._bearer(challenge, scope)
+                elif challenge.scheme == "basic" and self._credentials is not None:
+                    found = basic(self._credentials)
+                else:
+                    continue
+                if found != refused:
+                    self._headers[scope] = found
+                    return found
+            return None
+
+    def _bearer(self, challenge: Challenge, scope: str) -> str:
+        realm = challenge.parameters["realm"]
+        check_realm(realm, self._transport.base)
+        query = {"scope": scope}
+        if "service" in challenge.parameters:
+            query["service"] = challenge.parameters["service"]
+        headers = {}
+        if self._credentials is not None and self._credentials.username:
+            query["account"] = self._credentials.username
+            headers["Authorization"] = basic(self._credentials)
+        join = "&" if urlsplit(realm).query else "?"
+        url = f"{realm}{join}{urlencode(query)}"
+        with self._transport.send(Request("GET", url, headers)) as answer:
+            data = answer.read(_LARGEST)
+            where = f"registry: {self._transport.registry}: token server {urlsplit(realm).netloc}"
+            if answer.status != 200:
+                raise RegistryDenied(f"{where}: answers {answer.status} for {scope}; log in?")
+        value = decode_object(data, where, limit=_LARGEST)
+        token = value.get("token") or value.get("access_token")
+        if not isinstance(token, str) or not token.isprintable():
+            raise RegistryDenied(f"{where}: its answer has no token")
+        return f"Bearer {token}"
+
+
+def basic(credentials: Credentials) -> str:
+    pair = f"{credentials.username}:{credentials.password}".encode()
+    return "Basic " + base64.b64encode(pair).decode()
