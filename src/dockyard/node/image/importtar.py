@@ -1,7 +1,6 @@
 """Turns a tar of a root file system into an image of one layer."""
 
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterable, Iterator
 
 from dockyard.base.aio import now
 from dockyard.base.oci.digest import Digest
@@ -12,12 +11,12 @@ from dockyard.base.oci.reference import Reference
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.compression import decompress, gzip_packer
 from dockyard.node.image.image import Image, Layer
-from dockyard.node.image.pipeline import CHUNK, ahead
+from dockyard.node.image.pipeline import ahead
 
 
 def import_tar(
     catalog: Catalog,
-    tar: IO[bytes],
+    chunks: Iterable[bytes],
     name: Reference | None,
     config: ImageConfig | None,
     message: str,
@@ -25,7 +24,7 @@ def import_tar(
     """The layer is packed anew with gzip; what is wrong with the tar is found while unpacking."""
     what = f"tar for {name}" if name else "tar"
     with catalog.adding():
-        layer = store_tar(catalog, iter(lambda: tar.read(CHUNK), b""), what)
+        layer = store_tar(catalog, chunks, what)
         created = now.stamp(now.wall())
         config = config or ImageConfig(host_platform())
         config = config._replace(
@@ -35,7 +34,7 @@ def import_tar(
         return catalog.create(config, (layer,), name)
 
 
-def store_tar(catalog: Catalog, chunks: Iterator[bytes], what: str) -> Layer:
+def store_tar(catalog: Catalog, chunks: Iterable[bytes], what: str) -> Layer:
     """A tar stream (compressed or not) becomes a stored and unpacked lowest layer."""
     packed: list[tuple[Digest, int]] = []
 

@@ -20,6 +20,21 @@ class _Failed:
         self.error = error
 
 
+def gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in chunks of about ``CHUNK``: a tar has many small pieces."""
+    waiting: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK:
+            yield b"".join(waiting)
+            waiting.clear()
+            size = 0
+    if waiting:
+        yield b"".join(waiting)
+
+
 @contextlib.contextmanager
 def ahead(chunks: Iterable[bytes], depth: int = _DEPTH) -> Iterator[Iterator[bytes]]:
     """The same chunks, made by a thread that is at most ``depth`` chunks ahead."""

@@ -16,6 +16,7 @@ from dockyard.base.oci.platform import Platform
 from dockyard.base.oci.reference import parse_reference
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.image import Image, Layer, Removed
+from dockyard.node.image.pipeline import CHUNK
 from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 
@@ -90,10 +91,22 @@ class ImageStore:
         message: str = "",
     ) -> Image:
         """A tar of a root file system (compressed or not) becomes an image of one layer."""
+        chunks = iter(lambda: tar.read(CHUNK), b"")
+        return self.import_chunks(chunks, reference, config=config, message=message)
+
+    def import_chunks(
+        self,
+        chunks: Iterable[bytes],
+        reference: str | None,
+        *,
+        config: ImageConfig | None = None,
+        message: str = "",
+    ) -> Image:
+        """As :meth:`import_tar`, of a tar that is being made."""
         from dockyard.node.image.importtar import import_tar
 
         name = parse_reference(reference) if reference else None
-        return import_tar(self._catalog, tar, name, config, message)
+        return import_tar(self._catalog, chunks, name, config, message)
 
     def tag(self, source: str, target: str) -> Image:
         """Give an image one more name, taking the name from whichever image has it."""
