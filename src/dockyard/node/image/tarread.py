@@ -70,6 +70,11 @@ class TarReader:
         self._stream.drain()
         self.total = self._stream.position
 
+    @property
+    def position(self) -> int:
+        """Where in the stream the current entry's data (what is left of it) begins."""
+        return self._stream.position
+
     def data(self) -> Iterator[memoryview]:
         """The current entry's bytes, in pieces."""
         for piece in self._stream.pieces(self._left):

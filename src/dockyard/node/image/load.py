@@ -1,0 +1,158 @@
+"""Turns an image archive into images: docker-archive (``docker save``) or oci-archive."""
+
+from typing import Any
+
+from dockyard.base.errors import Invalid
+from dockyard.base.oci import imageconfig
+from dockyard.base.oci.descriptor import Descriptor
+from dockyard.base.oci.digest import Digest, digest_of
+from dockyard.base.oci.imageconfig import parse_config
+from dockyard.base.oci.manifest import (
+    LARGEST,
+    OCI_CONFIG,
+    OCI_LAYER,
+    Index,
+    Manifest,
+    build_manifest,
+    check_image,
+    choose,
+    parse_document,
+)
+from dockyard.base.oci.platform import host_platform
+from dockyard.base.oci.reference import Reference, parse_reference
+from dockyard.base.oci.strictjson import decode
+from dockyard.node.image.archive import Archive, open_archive
+from dockyard.node.image.blobs import verified
+from dockyard.node.image.catalog import Catalog, layers_of
+from dockyard.node.image.fetch import fetch_layers
+from dockyard.node.image.image import ContentMismatch, Image
+from dockyard.node.image.progress import Progress
+
+_NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+
+
+def load(catalog: Catalog, path: str, progress: Progress) -> list[Image]:
+    """See :meth:`ImageStore.load`. An archive that is both is read as an OCI layout."""
+    with catalog.adding(), open_archive(path, catalog.ingest) as archive:
+        if archive.has("index.json"):
+            images = _load_layout(catalog, archive, progress)
+        elif archive.has("manifest.json"):
+            images = _load_docker(catalog, archive, progress)
+        else:
+            raise Invalid(
+                f"{archive.what}: neither index.json nor manifest.json is in it: no image archive; "
+                "`image import` takes the tar of a root file system"
+            )
+    for image in images:
+        shown = [parse_reference(name).familiar for name in image.names] or [image.id]
+        for name in shown:
+            progress.note(f"Loaded image: {name}")
+    return images
+
+
+def _load_layout(catalog: Catalog, archive: Archive, progress: Progress) -> list[Image]:
+    index = parse_document(archive.read("index.json", LARGEST), None, f"{archive.what}: index.json")
+    if not isinstance(index, Index):
+        raise Invalid(f"{archive.what}: index.json: is no index")
+    images: list[Image] = []
+    for entry in index.manifests:
+        what = f"{archive.what}: {entry.digest}"
+        found = _document(archive, entry, what)
+        if isinstance(found, Index):
+            found = _document(archive, choose(found, host_platform(), what), what)
+        if not isinstance(found, Manifest):
+            raise Invalid(f"{what}: an index in an index; refused")
+        check_image(found, what)
+        raw = b"".join(verified(archive.chunks(_blob(found.config.digest)), found.config))
+        images.append(_add(catalog, archive, found, raw, _names(entry), progress))
+    return images
+
+
+def _document(archive: Archive, entry: Descriptor, what: str) -> Manifest | Index:
+    if entry.size > LARGEST or entry.media_type in (None, ""):
+        raise Invalid(f"{what}: a document of {entry.size} bytes; refused")
+    data = b"".join(verified(archive.chunks(_blob(entry.digest)), entry))
+    return parse_document(data, entry.media_type, what)
+
+
+def _add(
+    catalog: Catalog,
+    archive: Archive,
+    found: Manifest,
+    raw: bytes,
+    names: tuple[Reference, ...],
+    progress: Progress,
+) -> Image:
+    config = parse_config(raw, f"{archive.what}: {found.config.digest}")
+    fetch_layers(
+        catalog,
+        layers_of(found, config),
+        lambda blob: archive.chunks(_blob(blob.digest)),
+        progress,
+    )
+    catalog.blobs.put(raw)
+    catalog.blobs.put(found.data)
+    return catalog.add(found, tuple(str(name) for name in names))
+
+
+def _names(entry: Descriptor) -> tuple[Reference, ...]:
+    annotations = dict(entry.annotations)
+    for key in _NAME_ANNOTATIONS:
+        text = annotations.get(key)
+        if text and ("/" in text or ":" in text or key == _NAME_ANNOTATIONS[0]):
+            return (parse_reference(text),)
+    return ()
+
+
+def _blob(digest: Digest) -> str:
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def _load_docker(catalog: Catalog, archive: Archive, progress: Progress) -> list[Image]:
+    """docker-archive: layers are plain tars under names of their own; a manifest is made."""
+    what = f"{archive.what}: manifest.json"
+    entries = decode(archive.read("manifest.json", LARGEST), what, limit=LARGEST)
+    if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
+        raise Invalid(f"{what}: a list of objects is expected")
+    return [_load_entry(catalog, archive, entry, progress) for entry in entries]
+
+
+def _load_entry(
+    catalog: Catalog, archive: Archive, entry: dict[str, Any], progress: Progress
+) -> Image:
+    what = f"{archive.what}: manifest.json"
+    config_name, layer_names, tags = (
+        entry.get("Config"),
+        entry.get("Layers") or [],
+        entry.get("RepoTags") or [],
+    )
+    texts = [config_name, *layer_names, *tags]
+    if not all(isinstance(text, str) for text in texts):
+        raise Invalid(f"{what}: Config, Layers and RepoTags are texts")
+    raw = archive.read(str(config_name), imageconfig.LARGEST)
+    config = parse_config(raw, f"{archive.what}: {config_name}")
+    if len(config.diff_ids) != len(layer_names):
+        raise ContentMismatch(f"{what}: layers do not match {config_name}")
+    places = {}
+    layers = []
+    for name in layer_names:
+        blob = _measure(archive, name)
+        places[blob.digest] = name
+        layers.append(blob)
+    found = build_manifest(Descriptor(OCI_CONFIG, digest_of(raw), len(raw)), tuple(layers))
+    fetch_layers(
+        catalog,
+        layers_of(found, config),
+        lambda blob: archive.chunks(places[blob.digest]),
+        progress,
+    )
+    catalog.blobs.put(raw)
+    catalog.blobs.put(found.data)
+    return catalog.add(found, tuple(str(parse_reference(tag)) for tag in tags))
+
+
+def _measure(archive: Archive, name: str) -> Descriptor:
+    hasher = Digest("sha256:").hasher()
+    for chunk in archive.chunks(name):
+        hasher.update(chunk)
+    return Descriptor(OCI_LAYER, Digest("sha256:" + hasher.hexdigest()), archive.size(name))
