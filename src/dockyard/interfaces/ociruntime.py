@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from dockyard.base.errors import DockyardError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 PAUSE_ANNOTATION = "dockyard.io/pause"
 """``"true"``: no program is executed; init is the runtime's own pause loop, which reaps."""
@@ -145,15 +145,12 @@ class Runtime(Protocol):
     def wait(self, run_dir: str, state_dir: str, seconds: float | None) -> Exit | None:
         """How the container ended; None when it still runs after that time."""
 
-    def pause(self, run_dir: str) -> None: ...
+    def exit(self, state_dir: str) -> Exit | None:
+        """How the container ended, if it has and somebody saw it."""
 
-    def resume(self, run_dir: str) -> None: ...
+    def pause(self, cgroup: str) -> None: ...
 
-    def delete(self, launch_id: str, run_dir: str, cgroup: str) -> None:
+    def resume(self, cgroup: str) -> None: ...
+
+    def delete(self, run_dir: str, cgroup: str) -> None:
         """Kill what is left of the container and remove what the runtime made. Idempotent."""
-
-
-class Launcher(Protocol):
-    """Starts monitors: forked here, or by a warm launchpad."""
-
-    def launch(self, launch: Launch, sockets: Sequence[int]) -> int: ...

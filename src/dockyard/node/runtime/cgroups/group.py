@@ -1,0 +1,177 @@
+"""Turns a container's group path and resources into directories under /sys/fs/cgroup, and back.
+
+cgroup v1 (and hybrid layouts: a controller is a folder of /sys/fs/cgroup). The unified hierarchy
+fits behind the same functions; it is not implemented here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dockyard.base.aio.now import monotonic, pause
+from dockyard.base.errors import Invalid, Unavailable, Unsupported
+from dockyard.node.runtime.cgroups.controller import Controller
+from dockyard.node.runtime.cgroups.cpu import Cpu, Cpuset
+from dockyard.node.runtime.cgroups.devices import Devices
+from dockyard.node.runtime.cgroups.memory import Memory
+from dockyard.node.runtime.cgroups.pids import Pids
+
+BASE = "/sys/fs/cgroup"
+CONTROLLERS: tuple[Controller, ...] = (Memory(), Cpu(), Cpuset(), Pids(), Devices())
+"""Those that take resources, in the order in which they are written."""
+TRACKED = ("freezer", "cpuacct", "blkio", "systemd")
+"""Those that a container is put under so that it can be frozen and counted, and sees only itself."""
+REMOVE_SECONDS = 5.0
+
+
+def _controllers() -> list[str]:
+    if os.path.exists(f"{BASE}/cgroup.controllers"):
+        raise Unsupported("cgroup: only version 2 is mounted; not implemented")
+    names = [controller.name for controller in CONTROLLERS] + list(TRACKED)
+    return [name for name in names if os.path.isdir(f"{BASE}/{name}")]
+
+
+def create(path: str, resources: Mapping[str, Any]) -> None:
+    """Make the group and write its limits. If one cannot be set it raises, and the group goes."""
+    writes = [(c.name, list(c.v1(resources))) for c in CONTROLLERS]
+    present = _controllers()
+    try:
+        for name in present:
+            _make(name, path)
+        for name, pairs in writes:
+            if pairs and name not in present:
+                raise Unsupported(f"cgroup: controller {name}: this machine has none")
+            for file, value in pairs:
+                _write(f"{BASE}/{name}/{path}/{file}", value)
+    except BaseException:
+        remove(path)
+        raise
+
+
+def update(path: str, resources: Mapping[str, Any]) -> None:
+    """Write other limits to a group that is there."""
+    for controller in CONTROLLERS:
+        for file, value in controller.v1(resources):
+            _write(f"{BASE}/{controller.name}/{path}/{file}", value)
+
+
+def enter(path: str, pid: int) -> None:
+    """Put a process into the group."""
+    for name in _controllers():
+        _write(f"{BASE}/{name}/{path}/cgroup.procs", str(pid))
+
+
+def pids(path: str) -> list[int]:
+    """Every process of the group."""
+    for name in ("pids", "freezer", "memory"):
+        with contextlib.suppress(FileNotFoundError):
+            return [int(line) for line in _read(f"{BASE}/{name}/{path}/cgroup.procs").split()]
+    return []
+
+
+def oom_kills(path: str) -> int:
+    """How many processes the kernel has killed because the group had no memory left."""
+    with contextlib.suppress(FileNotFoundError):
+        for line in _read(f"{BASE}/memory/{path}/memory.oom_control").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def freeze(path: str, frozen: bool) -> None:
+    """Stop or resume every process of the group."""
+    _write(f"{BASE}/freezer/{path}/freezer.state", "FROZEN" if frozen else "THAWED")
+
+
+def is_frozen(path: str) -> bool:
+    """Whether the group is stopped."""
+    with contextlib.suppress(FileNotFoundError):
+        return _read(f"{BASE}/freezer/{path}/freezer.state").strip() != "THAWED"
+    return False
+
+
+def remove(path: str) -> None:
+    """Kill what is in the group and remove it from every controller; one that is gone is fine."""
+    deadline = monotonic() + REMOVE_SECONDS
+    while found := pids(path):
+        if is_frozen(path):
+            freeze(path, False)
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if monotonic() > deadline:
+            raise Unavailable(f"cgroup: {path}: processes {found} do not end")
+        pause(0.001)
+    for folder in _folders(path):
+        _remove_folder(folder, deadline)
+
+
+def _folders(path: str) -> Iterator[str]:
+    for name in _controllers():
+        folder = f"{BASE}/{name}/{path}"
+        for inner, _, _ in sorted(os.walk(folder), reverse=True):
+            yield inner
+    yield from (f"{BASE}/{name}/{os.path.dirname(path)}" for name in _controllers())
+
+
+def _remove_folder(folder: str, deadline: float) -> None:
+    """rmdir(2) of a group is refused while the kernel still lets go of its last process."""
+    while True:
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            shared = os.path.exists(folder) and any(entry.is_dir() for entry in os.scandir(folder))
+            if error.errno != errno.EBUSY or shared:
+                return
+            if monotonic() > deadline:
+                raise
+            pause(0.001)
+        else:
+            return
+
+
+def _make(name: str, path: str) -> None:
+    for _ in range(3):  # the parent may be removed meanwhile: its last container has gone
+        with contextlib.suppress(FileNotFoundError):
+            return _make_folders(name, path)
+    return _make_folders(name, path)
+
+
+def _make_folders(name: str, path: str) -> None:
+    folder = f"{BASE}/{name}"
+    for part in path.split("/"):
+        folder = f"{folder}/{part}"
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
+            if name == "cpuset":  # a new group has none, and takes no process without
+                for file in ("cpuset.cpus", "cpuset.mems"):
+                    _write(f"{folder}/{file}", _read(f"{os.path.dirname(folder)}/{file}"))
+
+
+def _write(file: str, value: str) -> None:
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if "memsw" in file:
+            raise Unsupported(f"cgroup: {file}: this kernel does not count swap") from None
+        raise
+    try:
+        os.write(descriptor, value.encode())
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ERANGE, errno.EBUSY):
+            raise Invalid(f"cgroup: {file}: {value.strip()!r}: {error.strerror}") from error
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _read(file: str) -> str:
+    with open(file) as opened:
+        return opened.read()

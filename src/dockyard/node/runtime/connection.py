@@ -1,0 +1,160 @@
+"""Turns a client's connection to a monitor into requests, and the monitor's answers into frames."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from dockyard.base.errors import Denied
+from dockyard.node.runtime import wire
+from dockyard.node.runtime.loop import Loop
+from dockyard.node.runtime.streams import Session
+
+
+class Connection:
+    """One client. What it may ask for is in ``handle``; what it is attached to, in ``session``."""
+
+    def __init__(
+        self,
+        peer: socket.socket,
+        loop: Loop,
+        handle: Callable[[Connection, dict[str, Any]], None],
+        gone: Callable[[Connection], None],
+    ) -> None:
+        self.session: Session | None = None
+        self._peer, self._loop, self._handle, self._gone = peer, loop, handle, gone
+        self._decoder = wire.Decoder()
+        self._out = bytearray()
+        self._closed = False
+        peer.setblocking(False)
+        self._refresh()
+
+    def send(self, data: bytes) -> None:
+        """Queue frames; they leave as the client reads."""
+        if self._closed:
+            return
+        if not self._out:
+            try:
+                sent = self._peer.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.close()
+                return
+            data = data[sent:]
+        if data:
+            self._out += data
+            self._refresh()
+
+    def say(self, **message: Any) -> None:
+        """Queue a control frame."""
+        self.send(wire.control(message))
+
+    def pending(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return len(self._out)
+
+    def close(self) -> None:
+        """End the connection; a second time changes nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.forget(self._peer.fileno())
+        self._peer.close()
+        self._out.clear()
+        self._gone(self)
+
+    def refresh(self) -> None:
+        """Ask for what can make progress now."""
+        if not self._closed:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        full = self.session is not None and self.session.input_is_full
+        self._loop.watch(
+            self._peer.fileno(),
+            read=None if full else self._on_readable,
+            write=self._on_writable if self._out else None,
+        )
+
+    def _on_writable(self) -> None:
+        try:
+            sent = self._peer.send(self._out)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        del self._out[:sent]
+        self._refresh()
+        if self.session is not None:
+            self.session.refresh()
+
+    def _on_readable(self) -> None:
+        try:
+            data = self._peer.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        try:
+            for kind, payload in self._decoder.feed(data):
+                self._take(kind, payload)
+        except (wire.Broken, ValueError) as error:
+            self.say(error=str(error), code=125)
+            self.close()
+
+    def _take(self, kind: int, payload: bytes) -> None:
+        if kind == wire.STDIN:
+            if self.session is not None:
+                self.session.write(payload)
+                self._refresh()
+        elif kind == wire.CONTROL:
+            message = json.loads(payload)
+            if not isinstance(message, dict):
+                raise wire.Broken("monitor protocol: a control frame without an object")
+            self._handle(self, message)
+        else:
+            raise wire.Broken(f"monitor protocol: a client sent a frame of kind {kind}")
+
+
+class Accept(Protocol):
+    """Called with each new client."""
+
+    def __call__(self, peer: socket.socket) -> object: ...
+
+
+def listen(path: str, loop: Loop, accept: Accept, own_uid: int) -> socket.socket:
+    """A socket that only its owner's processes may use: 0600, and each peer's uid is checked."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener.bind(path)
+    listener.listen(128)
+    listener.setblocking(False)
+
+    def take() -> None:
+        with contextlib.suppress(BlockingIOError):
+            peer, _ = listener.accept()
+            try:
+                check_peer(peer, own_uid)
+            except Denied:
+                peer.close()
+                return
+            accept(peer)
+
+    loop.watch(listener.fileno(), read=take, write=None)
+    return listener
+
+
+def check_peer(peer: socket.socket, own_uid: int) -> None:
+    """Refuse a peer that runs as somebody else: SO_PEERCRED, unix(7)."""
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    if uid not in (own_uid, 0):
+        raise Denied(f"monitor: a client with uid {uid}: not the owner")

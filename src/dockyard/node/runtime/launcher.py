@@ -1,0 +1,114 @@
+"""Turns launches into monitors: by a fork of this process, or of a warm launchpad."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from typing import Protocol
+
+from dockyard.base.errors import Unavailable
+from dockyard.interfaces.ociruntime import Launch
+from dockyard.node.runtime import launchpad, monitor
+
+
+class Launcher(Protocol):
+    """Starts monitors."""
+
+    def launch(self, launch: Launch, attach: bool) -> socket.socket:
+        """Start a monitor; the connection that it answers on."""
+
+
+class ForkLauncher:
+    """For a command that runs one container: the monitor is a fork of this process.
+
+    Only in a process with one thread and no event loop.
+    """
+
+    def __init__(self, cache: str) -> None:
+        self._cache = cache
+
+    def launch(self, launch: Launch, attach: bool) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        if os.fork() == 0:
+            try:
+                monitor.main(launch, self._cache, theirs.detach(), attach)
+            finally:
+                os._exit(1)
+        theirs.close()
+        return ours
+
+
+class LaunchpadLauncher:
+    """For a daemon: a launchpad forks the monitors. One that died is started again.
+
+    Safe to call from several threads.
+    """
+
+    def __init__(self, cache: str) -> None:
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def start(self) -> None:
+        """Start the launchpad now, so that the first container finds it warm."""
+        with self._lock:
+            self._connection()
+
+    @property
+    def pid(self) -> int:
+        """Of the launchpad; 0 where none runs."""
+        return self._process.pid if self._process else 0
+
+    def launch(self, launch: Launch, attach: bool) -> socket.socket:
+        payload = launchpad.pack(launch, attach)
+        for last in (False, True):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                with self._lock:
+                    connection = self._connection()
+                    head = struct.pack(">I", len(payload))
+                    socket.send_fds(connection, [head], [theirs.fileno()])
+                    connection.sendall(payload)
+            except OSError as error:
+                ours.close()
+                self.close()
+                if last:
+                    raise Unavailable(f"launchpad: {error}") from error
+                continue
+            finally:
+                theirs.close()
+            return ours
+        raise AssertionError("unreachable")
+
+    def _connection(self) -> socket.socket:
+        if self._process is not None and self._process.poll() is not None:
+            self._forget()
+        if self._socket is None:
+            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            command = [sys.executable, "-I", "-m", launchpad.__name__, str(theirs.fileno()),
+                       self._cache]  # fmt: skip
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            )
+            theirs.close()
+        return self._socket
+
+    def _forget(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
+            self._process = None
+
+    def close(self) -> None:
+        """End the launchpad; monitors live on."""
+        with self._lock:
+            self._forget()

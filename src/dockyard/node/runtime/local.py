@@ -1,0 +1,133 @@
+"""Turns the runtime's interface into monitors: forked here, or by a launchpad."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from dockyard.base.aio.now import monotonic, pause
+from dockyard.base.errors import Conflict, Unavailable
+from dockyard.interfaces.ociruntime import Exit, Launch, State
+from dockyard.node.runtime import monitor, stream
+from dockyard.node.runtime.cgroups import group
+from dockyard.node.runtime.launcher import Launcher
+from dockyard.node.runtime.stream import MonitorStream
+
+STOPPED = State("stopped", 0)
+
+
+class LocalRuntime:
+    """Our own runtime. Safe to call from several threads where the launcher is."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+
+    def create(self, launch: Launch, *, attach: bool = False) -> tuple[int, MonitorStream | None]:
+        if self.state(launch.run_dir).status != "stopped":
+            raise Conflict(f"container: {launch.id}: it exists already")
+        os.makedirs(launch.run_dir, 0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(monitor.socket_path(launch.run_dir))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(monitor.exit_path(launch.state_dir))
+        peer = self._launcher.launch(launch, attach)
+        try:
+            pid = int(stream.answer(peer)["pid"])
+        except BaseException:
+            peer.close()
+            raise
+        if attach:
+            return pid, MonitorStream(peer)
+        peer.close()
+        return pid, None
+
+    def start(self, run_dir: str) -> None:
+        with contextlib.closing(stream.connect(run_dir)) as peer:
+            stream.ask(peer, op="start")
+
+    def state(self, run_dir: str) -> State:
+        try:
+            peer = stream.connect(run_dir)
+        except Unavailable:
+            return STOPPED
+        with contextlib.closing(peer):
+            try:
+                said = stream.ask(peer, op="state")
+            except (Unavailable, ConnectionError):
+                return STOPPED
+        return State(said["status"], int(said["pid"]))
+
+    def attach(self, run_dir: str) -> MonitorStream:
+        peer = stream.connect(run_dir)
+        stream.ask(peer, op="attach")
+        return MonitorStream(peer)
+
+    def exec(
+        self, run_dir: str, process: Mapping[str, Any], *, stdin: bool, detach: bool = False
+    ) -> MonitorStream:
+        peer = stream.connect(run_dir)
+        try:
+            stream.ask(peer, op="exec", process=process, stdin=stdin, detach=detach)
+        except BaseException:
+            peer.close()
+            raise
+        return MonitorStream(peer)
+
+    def signal(self, run_dir: str, number: int, *, everyone: bool = False) -> None:
+        with contextlib.closing(stream.connect(run_dir)) as peer:
+            stream.ask(peer, op="signal", number=number, everyone=everyone)
+
+    def resize(self, run_dir: str, rows: int, columns: int) -> None:
+        with contextlib.closing(stream.connect(run_dir)) as peer:
+            MonitorStream(peer).resize(rows, columns)
+
+    def wait(self, run_dir: str, state_dir: str, seconds: float | None) -> Exit | None:
+        try:
+            peer = stream.connect(run_dir)
+        except Unavailable:
+            return self.exit(state_dir)
+        with contextlib.closing(peer):
+            peer.settimeout(seconds)
+            try:
+                said = stream.ask(peer, op="wait")
+            except TimeoutError:
+                return None
+            except (Unavailable, ConnectionError):
+                return self.exit(state_dir)
+        return Exit(int(said["exit"]), bool(said["oom_killed"]), float(said["finished"]))
+
+    def exit(self, state_dir: str) -> Exit | None:
+        """How the container ended, as its monitor wrote it; None where it wrote nothing."""
+        try:
+            with open(monitor.exit_path(state_dir)) as file:
+                said = json.load(file)
+        except FileNotFoundError:
+            return None
+        return Exit(int(said["exit"]), bool(said["oom_killed"]), float(said["finished"]))
+
+    def pause(self, cgroup: str) -> None:
+        group.freeze(cgroup, True)
+
+    def resume(self, cgroup: str) -> None:
+        group.freeze(cgroup, False)
+
+    def delete(self, run_dir: str, cgroup: str) -> None:
+        state = self.state(run_dir)
+        if state.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(state.pid, signal.SIGKILL)
+            self._wait_for_monitor(run_dir)
+        group.remove(cgroup)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(monitor.socket_path(run_dir))
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(run_dir)
+
+    def _wait_for_monitor(self, run_dir: str) -> None:
+        deadline = monotonic() + group.REMOVE_SECONDS
+        while self.state(run_dir).status != "stopped" and monotonic() < deadline:
+            pause(0.002)

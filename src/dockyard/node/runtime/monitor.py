@@ -1,0 +1,290 @@
+"""Turns a launch into a container that is looked after: its streams, its commands and its end.
+
+One per container, forked by a launchpad or by a command, single-threaded, and small. It outlives
+whoever started it. When it dies the container's init dies with it; whoever looks next cleans up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+from typing import Any, NoReturn
+
+from dockyard.base.aio.now import wall
+from dockyard.base.errors import DockyardError
+from dockyard.base.linux import seccomp, syscalls
+from dockyard.base.oci import runtimespec
+from dockyard.interfaces.ociruntime import Launch, StartFailed
+from dockyard.node.runtime import connection, init
+from dockyard.node.runtime.cgroups import group
+from dockyard.node.runtime.child import Child
+from dockyard.node.runtime.commands import Commands
+from dockyard.node.runtime.connection import Connection
+from dockyard.node.runtime.logs import LogWriter
+from dockyard.node.runtime.loop import Loop
+from dockyard.node.runtime.streams import Session
+
+SECONDS_FOR_CLIENTS = 10.0
+"""How long clients may take to read what is left when the container has ended."""
+
+
+def socket_path(run_dir: str) -> str:
+    """Where a container's monitor listens."""
+    return f"{run_dir}/monitor.sock"
+
+
+def exit_path(state_dir: str) -> str:
+    """Where the monitor writes how the container ended."""
+    return f"{state_dir}/exit.json"
+
+
+class Monitor:
+    """One container, from its making to its end."""
+
+    def __init__(self, launch: Launch, cache: str, creator: socket.socket) -> None:
+        self.launch, self.cache = launch, cache
+        self.loop = Loop()
+        self.status = "creating"
+        self.clients: set[Connection] = set()
+        self.waiters: list[Connection] = []
+        self.child: Child | None = None
+        self.session: Session | None = None
+        self.exit: dict[str, Any] | None = None
+        self.log: LogWriter | None = None
+        self.creator = self._accept(creator)
+        self.loop.on_signal([signal.SIGCHLD], self._reap)
+        self.commands = Commands(self)
+
+    # making
+
+    def create(self, attach: bool) -> None:
+        """Make the container, its init waiting. What fails is undone and raised."""
+        self.spec = runtimespec.parse(self.launch.spec)
+        self.filter = (
+            seccomp.filter_for(self.spec.seccomp, self.cache) if self.spec.seccomp else None
+        )
+        self.listener = connection.listen(
+            socket_path(self.launch.run_dir), self.loop, self._accept, os.geteuid()
+        )
+        try:
+            self._make()
+        except BaseException:
+            self._unmake()
+            raise
+        self.status = "created"
+        if attach:
+            self._attach(self.creator)
+        assert self.child is not None
+        self.creator.say(pid=self.child.pid)
+
+    def _make(self) -> None:
+        group.create(self.spec.cgroup, self.spec.resources)
+        if self.launch.log is not None:
+            self.log = LogWriter(self.launch.log, wall)
+        if "pid" in self.spec.namespaces:
+            self._enter_pid_namespace(self.spec.namespaces["pid"])
+        self.child = Child(self.spec.process.terminal, self.launch.open_stdin)
+        stdio = self.child.stdio
+        self.child.fork(
+            lambda sync: init.become_init(self.spec, self.launch.rootfs, self.filter, sync, stdio)
+        )
+        group.enter(self.spec.cgroup, self.child.pid)
+        self.child.go()
+        self.session = Session(
+            self.child.streams,
+            self.spec.process.terminal,
+            self.loop,
+            self.log.write if self.log else None,
+        )
+
+    def _enter_pid_namespace(self, path: str | None) -> None:
+        """For the children of this process: the container's init and every command in it."""
+        if path is None:
+            syscalls.unshare(syscalls.CLONE_NEWPID)
+            return
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        syscalls.setns(descriptor, syscalls.CLONE_NEWPID)
+        os.close(descriptor)
+
+    def _unmake(self) -> None:
+        if self.child is not None:
+            self.child.close()
+            if self.child.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.child.pid, signal.SIGKILL)
+        group.remove(self.spec.cgroup)
+        self._close_listener()
+
+    def _close_listener(self) -> None:
+        self.loop.forget(self.listener.fileno())
+        self.listener.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(socket_path(self.launch.run_dir))
+
+    # running
+
+    def run(self) -> None:
+        """Look after the container until it has ended and its clients know."""
+        while self.exit is None:
+            self.loop.turn(None)
+        attached = [client for client in self.clients if client.session is self.session]
+        for client in {*self.waiters, *attached}:
+            client.say(**self.exit)
+        self._close_listener()
+        while any(client.pending() for client in self.clients):
+            if not self.loop.turn(SECONDS_FOR_CLIENTS):
+                break
+        if self.launch.on_exit:
+            program = self.launch.on_exit
+            os.posix_spawn(program[0], program, os.environ, setsigmask=[])
+
+    def _accept(self, peer: socket.socket) -> Connection:
+        client = Connection(peer, self.loop, self._handle, self._gone)
+        self.clients.add(client)
+        return client
+
+    def _gone(self, client: Connection) -> None:
+        self.clients.discard(client)
+        if client in self.waiters:
+            self.waiters.remove(client)
+        session = client.session
+        if session is not None and client in session.clients:
+            session.clients.remove(client)
+            if self.launch.stdin_once and session is self.session:
+                session.end_input()
+            session.refresh()
+
+    def _handle(self, client: Connection, message: dict[str, Any]) -> None:
+        operation = message.get("op")
+        try:
+            if operation == "start":
+                self._start()
+                client.say(ok=True)
+            elif operation == "attach":
+                self._attach(client)
+                client.say(ok=True)
+            elif operation == "exec":
+                self.commands.execute(client, message)
+            elif operation == "state":
+                client.say(status=self.status, pid=self.child.pid if self.child else 0)
+            elif operation == "wait":
+                self.waiters.append(client)
+            elif operation == "signal":
+                self._signal(int(message["number"]))
+                client.say(ok=True)
+            elif operation == "resize":
+                self.commands.resize(client, message)
+            elif operation == "eof":
+                if client.session is not None:
+                    client.session.end_input()
+            elif operation == "reopen-log":
+                if self.log is not None:
+                    self.log.reopen()
+                client.say(ok=True)
+            else:
+                client.say(error=f"monitor: operation {operation!r}: unknown", code=125)
+        except StartFailed as error:
+            client.say(error=str(error), code=error.exit_code)
+        except (DockyardError, OSError, KeyError, ValueError) as error:
+            client.say(error=str(error), code=125)
+
+    def _start(self) -> None:
+        if self.status != "created" or self.child is None:
+            raise StartFailed(f"start: the container is {self.status}, not created", 125)
+        try:
+            self.child.start()
+        except StartFailed as error:
+            self.status = "failed"
+            self.failed_code = error.exit_code
+            raise
+        self.status = "running"
+
+    def _attach(self, client: Connection) -> None:
+        if self.session is None:
+            raise StartFailed("attach: the container has no streams", 125)
+        client.session = self.session
+        self.session.clients.append(client)
+
+    def _signal(self, number: int) -> None:
+        if self.child is None or self.exit is not None:
+            raise StartFailed("kill: the container is not running", 125)
+        os.kill(self.child.pid, number)
+
+    # the end
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            code = os.waitstatus_to_exitcode(status)
+            code = code if code >= 0 else 128 - code
+            if self.child is not None and pid == self.child.pid:
+                self._ended(code)
+            else:
+                self.commands.ended(pid, code)
+
+    def _ended(self, code: int) -> None:
+        """The container's first process has ended, and with it everything in its pid namespace."""
+        if self.exit is not None or self.status == "creating":
+            return
+        if self.status == "failed":
+            code = self.failed_code
+        if self.session is not None:
+            self.session.drain()
+        if self.log is not None:
+            self.log.close()
+        oom_killed = group.oom_kills(self.spec.cgroup) > 0
+        group.remove(self.spec.cgroup)
+        self.exit = {"exit": code, "oom_killed": oom_killed, "finished": wall()}
+        self.status = "stopped"
+        path = exit_path(self.launch.state_dir)
+        with open(f"{path}.new", "w") as file:
+            json.dump(self.exit, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.new", path)
+
+
+def main(launch: Launch, cache: str, creator: int, attach: bool) -> NoReturn:
+    """Be the monitor of a container. Called in a fresh fork; never returns."""
+    gc.disable()
+    os.setsid()
+    os.chdir("/")
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    syscalls.close_range(3, creator - 1) if creator > 3 else None
+    syscalls.close_range(creator + 1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    peer = socket.socket(fileno=creator)
+    try:
+        _look_after(launch, cache, peer, attach)
+    finally:
+        os._exit(0)
+
+
+def _look_after(launch: Launch, cache: str, peer: socket.socket, attach: bool) -> None:
+    monitor = Monitor(launch, cache, peer)
+    try:
+        monitor.create(attach)
+    except BaseException as error:  # whatever it is: the creator must hear of it
+        known = isinstance(error, (DockyardError, OSError))
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        code = error.exit_code if isinstance(error, StartFailed) else 125
+        monitor.creator.say(error=text, code=code, kind=type(error).__name__)
+        while monitor.creator.pending():
+            if not monitor.loop.turn(SECONDS_FOR_CLIENTS):
+                break
+        return
+    monitor.run()

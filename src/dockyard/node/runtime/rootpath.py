@@ -1,0 +1,93 @@
+"""Turns paths inside a container's root into descriptors that cannot point outside (openat2(2))."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+
+from dockyard.base.errors import Denied
+from dockyard.base.linux.openat2 import (
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
+    open_in_root,
+    openat2,
+)
+
+PROC_SUPER_MAGIC = 0x9FA0
+SYSFS_MAGIC = 0x62656572
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def open_target(root: int, path: str, *, folder: bool) -> int:
+    """An O_PATH descriptor of a mount's target; what is missing of it is made."""
+    try:
+        return open_in_root(root, path, os.O_PATH)
+    except FileNotFoundError:
+        return _make(root, path, folder)
+
+
+def _make(root: int, path: str, folder: bool) -> int:
+    parent_path, _, name = path.rstrip("/").rpartition("/")
+    if name in ("", ".", ".."):
+        raise Denied(f"mount: {path}: climbs out of what there is")
+    parent = open_target(root, parent_path or "/", folder=True)
+    try:
+        if folder:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        else:
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+    except FileExistsError:  # somebody else made it, or it is a dangling link: openat2 decides
+        pass
+    finally:
+        os.close(parent)
+    return open_in_root(root, path, os.O_PATH)
+
+
+def open_plain_folder(root: int, path: str) -> int:
+    """Like :func:`open_target`, but no component may be a link: for /proc, /sys and the like."""
+    os.close(open_target(root, path, folder=True))
+    try:
+        found = openat2(
+            root,
+            path.lstrip("/"),
+            os.O_PATH | os.O_DIRECTORY,
+            RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+        )
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        raise Denied(f"mount: {path}: the image has a link where a folder belongs") from None
+    return found
+
+
+def magic(descriptor: int) -> int:
+    """The type of the file system that a descriptor lies on: statfs(2)."""
+    buffer = ctypes.create_string_buffer(256)
+    if _libc.fstatfs(descriptor, buffer):
+        code = ctypes.get_errno()
+        raise OSError(code, f"fstatfs({descriptor}): {os.strerror(code)}")
+    return int.from_bytes(buffer.raw[:8], "little")
+
+
+def write_proc(proc: int, name: str, value: str) -> None:
+    """Write a file of a procfs that we mounted ourselves, and of nothing else."""
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+    descriptor = openat2(proc, name, flags, resolve)
+    try:
+        if magic(descriptor) != PROC_SUPER_MAGIC:
+            raise Denied(f"/proc/{name}: is not procfs: something is mounted over it")
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
+
+
+def is_null_device(descriptor: int) -> bool:
+    """Whether this is /dev/null: character device 1:3."""
+    found = os.fstat(descriptor)
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)

@@ -1,0 +1,74 @@
+"""Turns messages between a monitor and its clients into frames on a unix socket, and back.
+
+A frame is one byte of kind, four of length (big-endian), and that many bytes. Control frames hold a
+JSON object; the others a piece of a standard stream.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from typing import Any
+
+STDIN, STDOUT, STDERR, CONTROL = 0, 1, 2, 3
+HEADER = struct.Struct(">BI")
+LONGEST = 16 * 1024 * 1024
+"""A control frame may carry a whole container specification."""
+
+
+class Broken(Exception):
+    """The peer does not speak this protocol, or left in the middle of a frame."""
+
+
+def frame(kind: int, data: bytes) -> bytes:
+    """One frame."""
+    return HEADER.pack(kind, len(data)) + data
+
+
+def control(message: dict[str, Any]) -> bytes:
+    """One control frame."""
+    return frame(CONTROL, json.dumps(message, separators=(",", ":")).encode())
+
+
+class Decoder:
+    """Turns the bytes of a connection into frames, as they come in."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """The frames that are complete now."""
+        self._buffer += data
+        frames = []
+        while len(self._buffer) >= HEADER.size:
+            kind, length = HEADER.unpack_from(self._buffer)
+            if kind > CONTROL or length > LONGEST:
+                raise Broken(f"monitor protocol: a frame of kind {kind} and length {length}")
+            end = HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            frames.append((kind, bytes(self._buffer[HEADER.size : end])))
+            del self._buffer[:end]
+        return frames
+
+
+def receive(connection: socket.socket) -> tuple[int, bytes] | None:
+    """The next frame of a blocking connection; None at its end."""
+    head = _exactly(connection, HEADER.size)
+    if not head:
+        return None
+    kind, length = HEADER.unpack(head)
+    if kind > CONTROL or length > LONGEST:
+        raise Broken(f"monitor protocol: a frame of kind {kind} and length {length}")
+    return kind, _exactly(connection, length) if length else b""
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        piece = connection.recv(size - len(parts))
+        if not piece:
+            return b""
+        parts += piece
+    return bytes(parts)
