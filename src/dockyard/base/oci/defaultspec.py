@@ -1,7 +1,7 @@
 """Turns a few choices into the OCI runtime specification that Docker's defaults amount to. Pure.
 
-Engine, builder and CRI start from what is returned here, so that ``RUN`` in a build is confined as a
-container is.
+Engine, builder and CRI start from what is returned here, so that ``RUN`` in a build is confined
+as a container is.
 """
 
 from __future__ import annotations
