@@ -7,6 +7,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dockyard.cluster.kinds import (
+    configmap,
+    cronjob,
+    daemonset,
+    deployment,
+    endpoints,
+    endpointslice,
+    event,
+    horizontalpodautoscaler,
+    ingress,
+    ingressclass,
+    job,
+    lease,
+    namespace,
+    node,
+    persistentvolume,
+    persistentvolumeclaim,
+    replicaset,
+    secret,
+    serviceaccount,
+    statefulset,
+    storageclass,
+)
 from dockyard.cluster.kinds.kind import Kind
 from dockyard.cluster.kinds.plain import (
     admissionregistration,
@@ -21,28 +44,52 @@ from dockyard.cluster.kinds.plain import (
     networking,
     policy,
     rbac,
+    runtimeclass,
     scheduling,
     storage,
 )
-from dockyard.cluster.kinds.plain import (
-    node as runtimeclass,
-)
+from dockyard.cluster.kinds.pod import kind as pod
+from dockyard.cluster.kinds.service import kind as service
 
 _DECLARED: tuple[Kind, ...] = (
     *core.KINDS,
+    *configmap.KINDS,
+    *endpoints.KINDS,
+    *event.KINDS[:1],
+    *namespace.KINDS,
+    *node.KINDS,
+    *persistentvolumeclaim.KINDS,
+    *persistentvolume.KINDS,
+    *pod.KINDS,
+    *secret.KINDS,
+    *serviceaccount.KINDS,
+    *service.KINDS,
     *apiregistration.KINDS,
     *apps.KINDS,
+    *daemonset.KINDS,
+    *deployment.KINDS,
+    *replicaset.KINDS,
+    *statefulset.KINDS,
+    *event.KINDS[1:],
     *authentication.KINDS,
     *authorization.KINDS,
+    *horizontalpodautoscaler.KINDS,
+    *cronjob.KINDS,
+    *job.KINDS,
     *certificates.KINDS,
+    *ingressclass.KINDS,
+    *ingress.KINDS,
     *networking.KINDS,
     *policy.KINDS,
     *rbac.KINDS,
+    *storageclass.KINDS,
     *storage.KINDS,
     *admissionregistration.KINDS,
     *apiextensions.KINDS,
     *scheduling.KINDS,
+    *lease.KINDS,
     *runtimeclass.KINDS,
+    *endpointslice.KINDS,
     *flowcontrol.KINDS,
 )
 
@@ -50,7 +97,6 @@ _PACKAGES = {
     "": "io.k8s.api.core",
     "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",
     "apiregistration.k8s.io": "io.k8s.kube-aggregator.pkg.apis.apiregistration",
-    "flowcontrol.apiserver.k8s.io": "io.k8s.api.flowcontrol",
 }
 """Where the schemas have a group's definitions; else ``io.k8s.api.<first part of the group>``."""
 

@@ -58,6 +58,10 @@ def _nothing(obj: Object) -> None:
     return None
 
 
+def _same(obj: Object) -> Object:
+    return obj
+
+
 def _no_update(obj: Object, old: Mapping[str, Any]) -> None:
     return None
 
@@ -98,6 +102,8 @@ class Kind:
 
     has_generation: bool = False
     """``metadata.generation`` counts the changes of everything but metadata and status."""
+    keeps_status: bool = False
+    """Its creator may set its status (a kubelet registers its Node with it)."""
     name_rule: NameRule = subdomain_name
     fill_defaults: Callable[[Object], None] = _nothing
     on_create: Callable[[Object], None] = _nothing
@@ -112,6 +118,11 @@ class Kind:
     check_status: Callable[[Mapping[str, Any], Mapping[str, Any]], list[FieldError]] = (
         _no_update_faults
     )
+    hub: tuple[str, str] | None = None
+    """Group and version under which its objects are stored, where they are not its own."""
+    to_hub: Callable[[Object], Object] = _same
+    from_hub: Callable[[Object], Object] = _same
+    """Conversions to and from the stored version; they answer new objects."""
     columns: tuple[Column, ...] = NAME_COLUMNS
     cells: Callable[[Mapping[str, Any], float], list[Any]] = _name_cells
     """One row of ``columns``: object, seconds since the epoch."""
@@ -145,7 +156,7 @@ class Kind:
 
     def prepare_for_create(self, obj: Object) -> None:
         """Strip what a creator may not set (status), start the generation."""
-        if self.has_status:
+        if self.has_status and not self.keeps_status:
             obj.pop("status", None)
         metadata = obj.setdefault("metadata", {})
         metadata.pop("generation", None)

@@ -132,10 +132,8 @@ def _requirement(tokens: list[str], position: int) -> tuple[Requirement, int]:
     if after in {">", "<"}:
         value, position = _value(tokens, position + 1)
         if not _INTEGER.match(value):
-            raise _unable(
-                f"values[0][{key}]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value "
-                "must be an integer"
-            )
+            fault = "for 'Gt', 'Lt' operators, the value must be an integer"
+            raise _unable(f'values[0][{key}]: Invalid value: "{value}": {fault}')
         return Requirement(key, GREATER if after == ">" else LESS, frozenset([value])), position
     if after in {"in", "notin"}:
         values, position = _values(tokens, position + 1)
