@@ -1,0 +1,170 @@
+"""``dockyard image``: turns the second word into one thing done to images."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from dockyard.base.errors import NotFound
+from dockyard.base.oci.instance import data_root
+from dockyard.cli import images, imageview, pull, push, rmi
+
+Verb = Callable[[list[str]], int]
+
+
+def run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        names = "\n".join(f"  {name:<10} {text}" for name, (_, text) in VERBS.items())
+        print(f"Usage: dockyard image COMMAND ...\n\n{names}")
+        return 0
+    if argv[0] not in VERBS:
+        print(f"dockyard: image: '{argv[0]}' is not a command: {', '.join(VERBS)}", file=sys.stderr)
+        return 125
+    return VERBS[argv[0]][0](argv[1:])
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"dockyard image {name}", description=VERBS[name][1] + ".")
+
+
+def _import(argv: list[str]) -> int:
+    parser = _parser("import")
+    parser.add_argument("tar", help="a tar of a root file system, compressed or not; - for stdin")
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("-m", "--message", default="")
+    words = parser.parse_args(argv)
+    store = imageview.open_store()
+    if words.tar == "-":
+        image = store.import_tar(sys.stdin.buffer, words.name, message=words.message)
+    else:
+        try:
+            file = open(words.tar, "rb")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise NotFound(f"import: {words.tar}: {error.strerror}") from error
+        with file:
+            image = store.import_tar(file, words.name, message=words.message)
+    print(image.id)
+    return 0
+
+
+def _load(argv: list[str]) -> int:
+    parser = _parser("load")
+    parser.add_argument("-i", "--input", required=True, metavar="TAR")
+    parser.add_argument("-q", "--quiet", action="store_true")
+    words = parser.parse_args(argv)
+    progress = imageview.progress_for(words.quiet)
+    loaded = imageview.open_store().load(words.input, progress=progress)
+    if words.quiet:
+        for image in loaded:
+            print(image.id)
+    return 0
+
+
+def _save(argv: list[str]) -> int:
+    parser = _parser("save")
+    parser.add_argument("-o", "--output", metavar="TAR", help="else to standard output")
+    parser.add_argument("image", nargs="+")
+    words = parser.parse_args(argv)
+    store = imageview.open_store()
+    if words.output:
+        with open(words.output, "wb") as out:
+            store.save(words.image, out)
+        return 0
+    if sys.stdout.isatty():
+        print("dockyard: image save: not to a terminal; use -o FILE", file=sys.stderr)
+        return 125
+    store.save(words.image, sys.stdout.buffer)
+    return 0
+
+
+def _inspect(argv: list[str]) -> int:
+    parser = _parser("inspect")
+    parser.add_argument("image", nargs="+")
+    words = parser.parse_args(argv)
+    store = imageview.open_store()
+    found = []
+    for text in words.image:
+        image = store.resolve(text)
+        document = image.config.to_json()
+        shown: dict[str, Any] = {
+            **imageview.summary(image),
+            "Author": image.config.author,
+            "Config": document["config"],
+            "Architecture": image.config.platform.architecture,
+            "Os": image.config.platform.os,
+            "RootFS": {"Type": "layers", "Layers": list(image.config.diff_ids)},
+        }
+        found.append(shown)
+    imageview.print_json(found)
+    return 0
+
+
+def _history(argv: list[str]) -> int:
+    parser = _parser("history")
+    parser.add_argument("image")
+    words = parser.parse_args(argv)
+    image = imageview.open_store().resolve(words.image)
+    sizes = iter([layer.size for layer in image.layers])
+    rows = []
+    for step in image.config.history:
+        taken = 0 if step.empty_layer else next(sizes, 0)
+        rows.append((imageview.age(step.created), step.created_by[:60], imageview.size(taken)))
+    print(imageview.table(("CREATED", "CREATED BY", "SIZE (PACKED)"), reversed(rows)))
+    return 0
+
+
+def _tag(argv: list[str]) -> int:
+    parser = _parser("tag")
+    parser.add_argument("source")
+    parser.add_argument("target")
+    words = parser.parse_args(argv)
+    imageview.open_store().tag(words.source, words.target)
+    return 0
+
+
+def _prune(argv: list[str]) -> int:
+    parser = _parser("prune")
+    parser.add_argument("-a", "--all", action="store_true", help="all without a container")
+    parser.add_argument("-f", "--force", action="store_true", help="accepted; nothing is asked")
+    words = parser.parse_args(argv)
+    removed = imageview.open_store().prune(everything=words.all)
+    for name in removed.untagged:
+        print(f"Untagged: {imageview.familiar(name)}")
+    for digest in removed.deleted:
+        print(f"Deleted: {digest}")
+    return 0
+
+
+def _bootstrap(argv: list[str]) -> int:
+    from dockyard.node.image.bootstrap.recipes import RECIPES, bootstrap, cache_of
+
+    parser = _parser("bootstrap")
+    parser.add_argument("base", choices=tuple(RECIPES))
+    parser.add_argument("--packages", default="", help="Debian packages, with commas between")
+    parser.add_argument("-t", "--tag", metavar="NAME")
+    parser.add_argument("--package-cache", metavar="DIR", help="keeps downloaded packages")
+    words = parser.parse_args(argv)
+    root = str(data_root())
+    packages = tuple(name for name in words.packages.replace(",", " ").split() if name)
+    cache = words.package_cache or cache_of(root)
+    image = bootstrap(imageview.open_store(), words.base, packages, words.tag, cache)
+    print(image.id)
+    return 0
+
+
+VERBS: dict[str, tuple[Verb, str]] = {
+    "ls": (images.run, "List images"),
+    "pull": (pull.run, "Fetch an image from a registry"),
+    "push": (push.run, "Send an image to a registry"),
+    "import": (_import, "Make an image of the tar of a root file system"),
+    "load": (_load, "Load images that docker save, or podman save, wrote"),
+    "save": (_save, "Write images as a tar that docker, podman and skopeo read"),
+    "inspect": (_inspect, "Show all that is known of images"),
+    "history": (_history, "Show how an image's layers came to be"),
+    "tag": (_tag, "Give an image one more name"),
+    "rm": (rmi.run, "Remove images"),
+    "prune": (_prune, "Remove images without a name"),
+    "bootstrap": (_bootstrap, "Make a base image of the host's packages"),
+}

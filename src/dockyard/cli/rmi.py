@@ -1,0 +1,30 @@
+"""``dockyard rmi``: turns names and IDs into removed images."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dockyard.base.errors import DockyardError
+from dockyard.cli import imageview
+
+
+def run(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="dockyard rmi", description="Remove images.")
+    parser.add_argument("image", nargs="+")
+    parser.add_argument("-f", "--force", action="store_true", help="even if it has more names")
+    words = parser.parse_args(argv)
+    store = imageview.open_store()
+    code = 0
+    for image in words.image:
+        try:
+            removed = store.remove(image, force=words.force)
+        except DockyardError as error:
+            print(f"dockyard: {error}", file=sys.stderr)
+            code = error.exit_code
+            continue
+        for name in removed.untagged:
+            print(f"Untagged: {imageview.familiar(name)}")
+        for digest in removed.deleted:
+            print(f"Deleted: {digest}")
+    return code
