@@ -75,6 +75,8 @@ class State(NamedTuple):
     """``created``, ``running``, ``paused`` or ``stopped``, as the OCI runtime specification."""
     pid: int
     """Of init, in the caller's pid namespace; 0 when stopped."""
+    started: float = 0.0
+    """When the program was executed, in seconds since the epoch; 0 before."""
 
 
 class Exit(NamedTuple):
@@ -136,9 +138,14 @@ class Runtime(Protocol):
     def exec(
         self, run_dir: str, process: Mapping[str, Any], *, stdin: bool, detach: bool = False
     ) -> Stream:
-        """Run another command (an OCI ``process``) inside. Raises :class:`StartFailed`."""
+        """Run another command (an OCI ``process``) inside. Raises :class:`StartFailed`.
 
-    def signal(self, run_dir: str, number: int, *, everyone: bool = False) -> None: ...
+        A detached command's output is dropped; its stream still brings the exit code, and may be
+        closed before.
+        """
+
+    def signal(self, run_dir: str, number: int, *, everyone: bool = False) -> None:
+        """To init, or to every process of the container."""
 
     def resize(self, run_dir: str, rows: int, columns: int) -> None: ...
 
@@ -147,6 +154,12 @@ class Runtime(Protocol):
 
     def exit(self, state_dir: str) -> Exit | None:
         """How the container ended, if it has and somebody saw it."""
+
+    def reopen_log(self, run_dir: str) -> None:
+        """Somebody has moved the log away: go on in a new file of the same name."""
+
+    def update(self, cgroup: str, resources: Mapping[str, Any]) -> None:
+        """Write other limits: ``linux.resources`` of the OCI runtime configuration."""
 
     def pause(self, cgroup: str) -> None: ...
 

@@ -25,7 +25,7 @@ BASE = "/sys/fs/cgroup"
 CONTROLLERS: tuple[Controller, ...] = (Memory(), Cpu(), Cpuset(), Pids(), Devices())
 """Those that take resources, in the order in which they are written."""
 TRACKED = ("freezer", "cpuacct", "blkio", "systemd")
-"""Those that a container is put under so that it can be frozen and counted, and sees only itself."""
+"""Those that a container is put under to be frozen and counted, and to see only itself."""
 REMOVE_SECONDS = 5.0
 
 
@@ -36,8 +36,18 @@ def _controllers() -> list[str]:
     return [name for name in names if os.path.isdir(f"{BASE}/{name}")]
 
 
+def checked(path: str) -> str:
+    """The path without its outer slashes. The root of a hierarchy is never a container's: it holds
+    every process of the machine."""
+    parts = path.strip("/").split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise Invalid(f"cgroup: {path!r}: climbs, or names the root; a container needs its own")
+    return "/".join(parts)
+
+
 def create(path: str, resources: Mapping[str, Any]) -> None:
     """Make the group and write its limits. If one cannot be set it raises, and the group goes."""
+    path = checked(path)
     writes = [(c.name, list(c.v1(resources))) for c in CONTROLLERS]
     present = _controllers()
     try:
@@ -55,6 +65,7 @@ def create(path: str, resources: Mapping[str, Any]) -> None:
 
 def update(path: str, resources: Mapping[str, Any]) -> None:
     """Write other limits to a group that is there."""
+    path = checked(path)
     for controller in CONTROLLERS:
         for file, value in controller.v1(resources):
             _write(f"{BASE}/{controller.name}/{path}/{file}", value)
@@ -62,12 +73,14 @@ def update(path: str, resources: Mapping[str, Any]) -> None:
 
 def enter(path: str, pid: int) -> None:
     """Put a process into the group."""
+    path = checked(path)
     for name in _controllers():
         _write(f"{BASE}/{name}/{path}/cgroup.procs", str(pid))
 
 
 def pids(path: str) -> list[int]:
     """Every process of the group."""
+    path = checked(path)
     for name in ("pids", "freezer", "memory"):
         with contextlib.suppress(FileNotFoundError):
             return [int(line) for line in _read(f"{BASE}/{name}/{path}/cgroup.procs").split()]
@@ -76,6 +89,7 @@ def pids(path: str) -> list[int]:
 
 def oom_kills(path: str) -> int:
     """How many processes the kernel has killed because the group had no memory left."""
+    path = checked(path)
     with contextlib.suppress(FileNotFoundError):
         for line in _read(f"{BASE}/memory/{path}/memory.oom_control").splitlines():
             if line.startswith("oom_kill "):
@@ -85,11 +99,13 @@ def oom_kills(path: str) -> int:
 
 def freeze(path: str, frozen: bool) -> None:
     """Stop or resume every process of the group."""
+    path = checked(path)
     _write(f"{BASE}/freezer/{path}/freezer.state", "FROZEN" if frozen else "THAWED")
 
 
 def is_frozen(path: str) -> bool:
     """Whether the group is stopped."""
+    path = checked(path)
     with contextlib.suppress(FileNotFoundError):
         return _read(f"{BASE}/freezer/{path}/freezer.state").strip() != "THAWED"
     return False
@@ -97,6 +113,7 @@ def is_frozen(path: str) -> bool:
 
 def remove(path: str) -> None:
     """Kill what is in the group and remove it from every controller; one that is gone is fine."""
+    path = checked(path)
     deadline = monotonic() + REMOVE_SECONDS
     while found := pids(path):
         if is_frozen(path):
