@@ -176,21 +176,21 @@ class Catalog:
             rows.execute(_SET_NAME, (str(name), image.digest))
             return self._view(rows, image.digest)
 
-    def mount_layers(self, image: Image) -> list[str]:
-        for layer in image.layers:
+    def mount_layers(self, layers: tuple[Layer, ...]) -> list[str]:
+        """Directories of these layers (lowest first), topmost first. One that is gone is unpacked
+        again from its blob."""
+        below: list[Digest] = []
+        for layer in layers:
             if not self.layers.has(layer.chain_id):
-                self._unpack_again(image, layer)
-        return self.layers.lowers(layer.chain_id for layer in image.layers)
+                self._unpack_again(layer, below[::-1])
+            below.append(layer.chain_id)
+        return self.layers.lowers(below)
 
-    def _unpack_again(self, image: Image, layer: Layer) -> None:
+    def _unpack_again(self, layer: Layer, below: list[Digest]) -> None:
+        chunks = self.blobs.chunks(Descriptor(layer.media_type, layer.digest, layer.size))
         what = f"layer {layer.digest}"
-        below = [item.chain_id for item in image.layers[: image.layers.index(layer)]]
-        blob = Descriptor(layer.media_type, layer.digest, layer.size)
-        with (
-            self.adding(),
-            self.layers.unpack(self.blobs.chunks(blob), layer.diff_id, what) as staged,
-        ):
-            self.layers.adopt(staged, layer.chain_id, below[::-1])
+        with self.adding(), self.layers.unpack(chunks, layer.diff_id, what) as staged:
+            self.layers.adopt(staged, layer.chain_id, below)
 
     def lease(self, image: Image, holder: str) -> None:
         with self.database.write() as rows:

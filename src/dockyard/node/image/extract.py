@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dockyard.base.errors import Invalid
 from dockyard.node.image import tarread
 from dockyard.node.image.tarread import Entry, TarReader
-from dockyard.node.image.tree import Path, Tree, is_whiteout
+from dockyard.node.image.tree import DIRECTORY, Path, Tree, is_whiteout
 
 WHITEOUT = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"
@@ -37,14 +37,14 @@ def extract(reader: TarReader, root: str, what: str) -> Extracted:
     Raises :class:`Invalid` for an entry that can't be there. What was laid stays: the caller
     removes the directory.
     """
-    with Tree(root, what) as tree:
+    with Tree(os.open(root, DIRECTORY | os.O_NOFOLLOW), what) as tree:
         layer = _Layer(tree, reader, what)
         count = 0
         for entry in reader:
             count += 1
             layer.add(entry)
         layer.set_times()
-        implied = set(tree.implied) - layer.described
+        implied = {*tree.implied, ()} - layer.described
         return Extracted(count, reader.total, tuple(sorted(implied, key=len)))
 
 

@@ -129,7 +129,11 @@ class ImageStore:
 
     def mount_layers(self, image: Image) -> Directories:
         """Unpacked layer directories for overlayfs' ``lowerdir``, topmost first."""
-        return self._catalog.mount_layers(image)
+        return self._catalog.mount_layers(image.layers)
+
+    def layer_directories(self, layers: tuple[Layer, ...]) -> Directories:
+        """As :meth:`mount_layers`, of layers (lowest first) that no image has yet."""
+        return self._catalog.mount_layers(layers)
 
     def lease(self, image: Image, holder: str) -> None:
         """Keep an image while ``holder`` (a container's id) needs it; once each holder."""

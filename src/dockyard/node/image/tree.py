@@ -21,14 +21,16 @@ Path = tuple[bytes, ...]
 
 
 class Tree:
-    """A directory that is written to by path. Owns its descriptors; close it, or use ``with``."""
+    """A directory that is written to by path. ``root`` is its descriptor, which it owns, as all
+    others that it opens; use ``with``."""
 
-    def __init__(self, root: str, what: str) -> None:
+    def __init__(self, root: int, what: str) -> None:
         self._what = what
-        self.root = os.open(root, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self.root = root
         self._open: dict[Path, int] = {}
         self.implied: list[Path] = []
         """Directories that were made only because something lies in them."""
+        self._before: dict[Path, int] = {}
 
     def __enter__(self) -> "Tree":
         return self
@@ -68,7 +70,7 @@ class Tree:
         return found
 
     def _make(self, path: Path) -> None:
-        parent, name = self.directory(path[:-1]), path[-1]
+        parent, name = self.touch(path[:-1]), path[-1]
         hidden = is_whiteout(parent, name)
         if hidden:
             os.unlink(name, dir_fd=parent)
@@ -82,6 +84,20 @@ class Tree:
 
     def _open_made(self, path: Path) -> int:
         return os.open(path[-1], DIRECTORY | os.O_NOFOLLOW, dir_fd=self.directory(path[:-1]))
+
+    def touch(self, path: Path) -> int:
+        """As :meth:`directory`; :meth:`restore_times` gives it back the time it has now."""
+        fd = self.directory(path)
+        if path not in self._before:
+            self._before[path] = os.fstat(fd).st_mtime_ns
+        return fd
+
+    def restore_times(self, times: dict[Path, int]) -> None:
+        """Set directories' times, so that the same changes always leave the same tree: ``times``
+        say, else a directory made on the way has 0 and a touched one what it had before."""
+        made = dict.fromkeys(self.implied, 0)
+        for path, mtime in (self._before | made | times).items():
+            os.utime(self.directory(path), ns=(mtime, mtime))
 
     def hide_lower(self, path: Path) -> None:
         """Make a directory opaque: what layers below have in it is not seen (overlayfs)."""

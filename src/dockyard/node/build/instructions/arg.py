@@ -1,0 +1,44 @@
+"""``ARG``: turns a build argument into a variable of the lines after it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard.node.build.expand import expand
+from dockyard.node.build.words import split
+
+if TYPE_CHECKING:
+    from dockyard.node.build.source import Line
+    from dockyard.node.build.stage import Stage
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Arg(NamedTuple):
+    line: Line
+    pairs: tuple[tuple[str, str | None], ...]
+
+    def apply(self, stage: Stage) -> None:
+        for name, default in self.pairs:
+            stage.used.add(name)
+            seen = stage.args | stage.env if stage.begun else stage.outer
+            value = None if default is None else expand(default, seen, self.line)
+            if stage.begun and value is None:
+                value = stage.outer.get(name)
+            value = stage.tools.options.build_args.get(name, value)
+            if value is not None:
+                (stage.args if stage.begun else stage.outer)[name] = value
+        if stage.begun:
+            stage.record(self.line.text)
+
+
+def parse(line: Line) -> Arg:
+    line.options()
+    pairs: list[tuple[str, str | None]] = []
+    for word in split(line):
+        name, equals, default = word.partition("=")
+        if _NAME.fullmatch(name) is None:
+            raise line.invalid(f"{name[:40]!r}: NAME or NAME=default is expected")
+        pairs.append((name, default if equals else None))
+    return Arg(line, tuple(pairs))

@@ -1,0 +1,53 @@
+"""Turns an instruction's keyword into the module that knows it: the one visible list."""
+
+import difflib
+from collections.abc import Callable
+
+from dockyard.node.build.instructions import (
+    arg,
+    cmd,
+    copy,
+    entrypoint,
+    env,
+    expose,
+    from_,
+    label,
+    run,
+    shell,
+    stopsignal,
+    user,
+    volume,
+    workdir,
+)
+from dockyard.node.build.source import Line
+from dockyard.node.build.stage import Step
+
+INSTRUCTIONS: dict[str, Callable[[Line], Step]] = {
+    "FROM": from_.parse,
+    "RUN": run.parse,
+    "COPY": copy.parse,
+    "ENV": env.parse,
+    "ARG": arg.parse,
+    "WORKDIR": workdir.parse,
+    "USER": user.parse,
+    "EXPOSE": expose.parse,
+    "ENTRYPOINT": entrypoint.parse,
+    "CMD": cmd.parse,
+    "LABEL": label.parse,
+    "VOLUME": volume.parse,
+    "STOPSIGNAL": stopsignal.parse,
+    "SHELL": shell.parse,
+}
+KNOWN_TO_DOCKER = ("ADD", "HEALTHCHECK", "ONBUILD", "MAINTAINER")
+
+
+def parse_step(line: Line) -> Step:
+    """The line as a step; its errors show the line."""
+    parse = INSTRUCTIONS.get(line.keyword)
+    if parse is not None:
+        return parse(line)
+    if line.keyword in KNOWN_TO_DOCKER:
+        raise line.unsupported("this instruction")
+    close = difflib.get_close_matches(line.keyword, INSTRUCTIONS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(INSTRUCTIONS)} is expected"
+    raise line.invalid(f"no such instruction; {hint}")

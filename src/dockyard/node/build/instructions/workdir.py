@@ -1,0 +1,49 @@
+"""``WORKDIR``: turns a path into the directory of what follows, made if it is missing."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard.node.build.change import Change
+
+if TYPE_CHECKING:
+    from dockyard.node.build.source import Line
+    from dockyard.node.build.stage import Stage
+    from dockyard.node.image.image import Layer
+
+
+class Workdir(NamedTuple):
+    line: Line
+
+    def apply(self, stage: Stage) -> None:
+        path = stage.expand(self.line.rest, self.line)
+        if not path:
+            raise self.line.invalid(f"{self.line.rest!r} is empty; a path is expected")
+        path = absolute(stage, path)
+        key = stage.key("WORKDIR", path=path)
+        layer = stage.recall(key) or self._build(stage, path, key)
+        stage.config = stage.config._replace(working_dir=path)
+        stage.record(f"WORKDIR {path}", layer)
+
+    def _build(self, stage: Stage, path: str, key: str) -> Layer | None:
+        parts = tuple(part.encode() for part in path.split("/") if part)
+        with Change(stage) as change:
+            with change.tree(f"WORKDIR {path}") as tree:
+                tree.directory(parts)
+                tree.restore_times({})
+            layer = change.commit()
+        if layer is not None:
+            stage.tools.store.remember(key, layer)
+        return layer
+
+
+def absolute(stage: Stage, path: str) -> str:
+    """``path`` below the working directory, without ``.`` and ``..``; never above the root."""
+    joined = posixpath.join(stage.config.working_dir or "/", path)
+    return "/" + posixpath.normpath("/" + joined).strip("/")
+
+
+def parse(line: Line) -> Workdir:
+    line.options()
+    return Workdir(line)
