@@ -67,12 +67,13 @@ def report(sync: socket.socket, error: BaseException) -> None:
 def _build(
     spec: Spec, overlay: Overlay | None, sync: socket.socket, stdio: tuple[int, int, int]
 ) -> None:
-    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
     if sync.recv(16) != b"go":
         os._exit(1)
     os.setsid()
     os.umask(0)
     _enter_namespaces(spec)
+    # opened here: a mount of the namespace we left can't be bound in this one
+    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
     if spec.process.oom_score_adj is not None:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(spec.process.oom_score_adj))
