@@ -1,7 +1,7 @@
 """Turns the first word of a command line into the module that knows the verb, and runs that only.
 
-A verb module has ``run(argv: list[str]) -> int``: what follows the verb comes in, the exit code goes
-out. It raises :class:`DockyardError` for what a person can act on; everything is printed here.
+A verb module has ``run(argv: list[str]) -> int``: what follows the verb comes in, the exit code
+goes out. It raises :class:`DockyardError` for what a person can act on; it is printed here.
 """
 
 from __future__ import annotations

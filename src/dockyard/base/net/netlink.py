@@ -1,7 +1,7 @@
 """Turns links, addresses, routes and neighbours into rtnetlink(7) messages and sends them.
 
-Standard library only: importing a netlink library costs more than a container's whole start. A socket
-belongs to the network namespace that it was opened in; :func:`open_in` opens one in another.
+Standard library only: importing a netlink library costs more than a container's whole start. A
+socket belongs to the network namespace that it was opened in; :func:`open_in` opens one in another.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NEIGH = struct.Struct("=BxxxiHBB")
 class Link(NamedTuple):
     """A network interface."""
 
-    index: int
+    number: int
     name: str
     alias: str
     up: bool

@@ -80,7 +80,7 @@ class Engine:
 
     def _record_exit(self, container: Container) -> Container:
         found = self._runtime.exit(self.places.state(container.id))
-        self._network.detach(container.id)
+        self._detach(container)
         if found is None:  # its monitor was killed, and it with it: nobody saw the end
             self._runtime.delete(self.places.run(container.id), self.places.cgroup(container.id))
         ended = container._replace(
@@ -155,7 +155,7 @@ class Engine:
                 self._runtime.delete(
                     self.places.run(container.id), self.places.cgroup(container.id)
                 )
-                self._network.detach(container.id)
+                self._detach(container)
                 code = error.exit_code if isinstance(error, StartFailed) else 125
                 self._database.update(
                     container._replace(status="created", error=str(error), exit_code=code, pid=0)
@@ -166,9 +166,9 @@ class Engine:
         launch = self._launch(container, on_exit)
         pid, stream = self._runtime.create(launch, attach=attach)
         attached = Attachment("", "", ())
-        network = container.config.network
-        if network not in ("none", "host") and "network" not in dict(container.config.join):
-            attached = self._network.attach(container.id, pid, network, container.config.ports)
+        if _has_own_network(container.config):
+            config = container.config
+            attached = self._network.attach(container.id, pid, config.network, config.ports)
         self._write_etc(container, attached.address)
         self._runtime.start(launch.run_dir)
         self._database.update(
@@ -256,6 +256,10 @@ class Engine:
             hostname,
             etcfiles.resolv_conf(of_host, config.dns),
         )
+
+    def _detach(self, container: Container) -> None:
+        if _has_own_network(container.config):
+            self._network.detach(container.id)
 
     # talking to a running one
 
@@ -351,7 +355,7 @@ class Engine:
             )
         with self._lock(container.id):
             self._runtime.delete(self.places.run(container.id), self.places.cgroup(container.id))
-            self._network.detach(container.id)
+            self._detach(container)
             if volumes:
                 for mount in container.config.mounts:
                     if mount.kind == "volume" and self._volumes.is_anonymous(mount.source):
@@ -392,6 +396,11 @@ class Engine:
 
     def _locked(self, container_id: str) -> bool:
         return os.path.exists(self._lock_path(container_id))
+
+
+def _has_own_network(config: ContainerConfig) -> bool:
+    shared = config.network in ("none", "host") or config.network.startswith("container:")
+    return not shared and "network" not in dict(config.join)
 
 
 def signal_number(name: str) -> int:
