@@ -6,6 +6,7 @@ lines of aliases expand to gigabytes), nesting is bounded before anything is bui
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -92,5 +93,13 @@ def _text(loader: _Loader, node: Any) -> str:
     return str(node.value)
 
 
+def _number(loader: _Loader, node: Any) -> float:
+    found = loader.construct_yaml_float(node)
+    if not math.isfinite(found):
+        raise yaml.YAMLError(f"{node.value}: no JSON number")
+    return found
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)

@@ -1,0 +1,104 @@
+"""RFC 6902: the examples of its appendix A, pointers of RFC 6901, and the limits."""
+
+from typing import Any
+
+import pytest
+
+from dockyard.cluster.meta import errors, jsonpatch
+
+EXAMPLES: list[tuple[str, Any, list[dict[str, Any]], Any]] = [
+    ("A.1", {"foo": "bar"}, [{"op": "add", "path": "/baz", "value": "qux"}], {"baz": "qux", "foo": "bar"}),
+    ("A.2", {"foo": ["bar", "baz"]}, [{"op": "add", "path": "/foo/1", "value": "qux"}], {"foo": ["bar", "qux", "baz"]}),
+    ("A.3", {"baz": "qux", "foo": "bar"}, [{"op": "remove", "path": "/baz"}], {"foo": "bar"}),
+    ("A.4", {"foo": ["bar", "qux", "baz"]}, [{"op": "remove", "path": "/foo/1"}], {"foo": ["bar", "baz"]}),
+    ("A.5", {"baz": "qux", "foo": "bar"}, [{"op": "replace", "path": "/baz", "value": "boo"}], {"baz": "boo", "foo": "bar"}),
+    ("A.6", {"foo": {"bar": "baz", "waldo": "fred"}, "qux": {"corge": "grault"}}, [{"op": "move", "from": "/foo/waldo", "path": "/qux/thud"}], {"foo": {"bar": "baz"}, "qux": {"corge": "grault", "thud": "fred"}}),
+    ("A.7", {"foo": ["all", "grass", "cows", "eat"]}, [{"op": "move", "from": "/foo/1", "path": "/foo/3"}], {"foo": ["all", "cows", "eat", "grass"]}),
+    ("A.8", {"baz": "qux", "foo": ["a", 2, "c"]}, [{"op": "test", "path": "/baz", "value": "qux"}, {"op": "test", "path": "/foo/1", "value": 2}], {"baz": "qux", "foo": ["a", 2, "c"]}),
+    ("A.10", {"foo": "bar"}, [{"op": "add", "path": "/child", "value": {"grandchild": {}}}], {"foo": "bar", "child": {"grandchild": {}}}),
+    ("A.11", {"foo": "bar"}, [{"op": "add", "path": "/baz", "value": "qux", "xyz": 123}], {"foo": "bar", "baz": "qux"}),
+    ("A.14", {"/": 9, "~1": 10}, [{"op": "test", "path": "/~01", "value": 10}], {"/": 9, "~1": 10}),
+    ("A.16", {"foo": ["bar"]}, [{"op": "add", "path": "/foo/-", "value": ["abc", "def"]}], {"foo": ["bar", ["abc", "def"]]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("document", "patch", "expected"),
+    [each[1:] for each in EXAMPLES],
+    ids=[each[0] for each in EXAMPLES],
+)
+def test_examples_of_the_rfc(document: Any, patch: Any, expected: Any) -> None:
+    assert jsonpatch.apply(document, patch) == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "patch"),
+    [
+        ({"baz": "qux"}, [{"op": "test", "path": "/baz", "value": "bar"}]),  # A.9
+        ({"foo": "bar"}, [{"op": "add", "path": "/baz/bat", "value": "qux"}]),  # A.12
+        ({"/": 9, "~1": 10}, [{"op": "test", "path": "/~01", "value": "10"}]),  # A.15
+        ({"a": 1}, [{"op": "test", "path": "/a", "value": True}]),
+        ({"a": [1]}, [{"op": "remove", "path": "/a/1"}]),
+        ({"a": [1]}, [{"op": "add", "path": "/a/01", "value": 1}]),
+        ({"a": [1]}, [{"op": "replace", "path": "/a/99999999999999", "value": 1}]),
+        ({"a": {"b": {}}}, [{"op": "move", "from": "/a", "path": "/a/b/c"}]),
+        ({}, [{"op": "remove", "path": "/a"}]),
+    ],
+)
+def test_what_the_document_does_not_allow_is_a_422(document: Any, patch: Any) -> None:
+    with pytest.raises(jsonpatch.PatchFailed) as caught:
+        jsonpatch.apply(document, patch)
+    assert caught.value.http_code == 422
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {},
+        "x",
+        [1],
+        [{"op": "spam", "path": "/a"}],
+        [{"op": "add", "path": "/a"}],
+        [{"op": "add", "path": "a", "value": 1}],
+        [{"op": "move", "path": "/a"}],
+        [{"op": "add", "path": 1, "value": 1}],
+    ],
+)
+def test_what_is_no_patch_is_a_400(patch: Any) -> None:
+    with pytest.raises(errors.BadRequest):
+        jsonpatch.apply({"a": 1}, patch)
+
+
+def test_f10_too_many_operations_are_a_413() -> None:
+    patch = [{"op": "add", "path": "/a", "value": 1}] * (jsonpatch.MAX_OPERATIONS + 1)
+    with pytest.raises(errors.TooLarge) as caught:
+        jsonpatch.apply({}, patch)
+    assert caught.value.message == (
+        "The allowed maximum operations in a JSON patch is 10000, got 10001"
+    )
+
+
+def test_f10_doubling_copies_are_stopped() -> None:
+    patch = [{"op": "copy", "from": "/a", "path": "/a/-"} for _ in range(60)]
+    with pytest.raises(errors.TooLarge):
+        jsonpatch.apply({"a": ["x" * 1000]}, patch)
+
+
+def test_f10_all_or_nothing() -> None:
+    document = {"a": {"b": [1, 2]}}
+    with pytest.raises(jsonpatch.PatchFailed):
+        jsonpatch.apply(
+            document,
+            [{"op": "remove", "path": "/a/b/0"}, {"op": "test", "path": "/a/b/0", "value": 9}],
+        )
+    assert document == {"a": {"b": [1, 2]}}
+
+
+def test_the_value_of_a_patch_is_not_shared() -> None:
+    value = {"x": [1]}
+    found = jsonpatch.apply(
+        {},
+        [{"op": "add", "path": "/a", "value": value}, {"op": "copy", "from": "/a", "path": "/b"}],
+    )
+    found["a"]["x"].append(2)
+    assert found["b"] == value == {"x": [1]}
