@@ -48,8 +48,8 @@ class Change:
         os.makedirs(path, 0o700, exist_ok=True)
         return path
 
-    def commit(self) -> Layer | None:
-        """The layer; None where nothing was changed."""
-        if not os.listdir(self.upper):
+    def commit(self, *, always: bool = False) -> Layer | None:
+        """The layer; None where nothing was changed, unless an empty one is wanted too."""
+        if not always and not os.listdir(self.upper):
             return None
         return self._store.commit_layer(self.upper, self._parent)

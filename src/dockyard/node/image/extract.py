@@ -76,11 +76,9 @@ class _Layer:
     def set_times(self) -> None:
         """Directories' times come last: each entry laid into one changes them."""
         for path, mtime in self._times.items():
-            try:
-                fd = self._tree.directory(path)
+            fd = self._tree.find(path)
+            if fd is not None:  # else something later in the archive took its place
                 os.utime(fd, ns=(mtime, mtime))
-            except OSError as error:
-                raise Invalid(f"{self._what}: {path!r}: {error.strerror}; refused") from error
 
     def _whiteout(self, entry: Entry) -> None:
         path, name = entry.path[:-1], entry.path[-1]

@@ -52,6 +52,14 @@ class Tree:
     def directory(self, path: Path) -> int:
         """A descriptor of the directory, made with its parents if missing. Not for the caller to
         close; good until the next call."""
+        found = self.find(path)
+        if found is None:
+            self._make(path)
+            found = self._open[path] = self._open_made(path)
+        return found
+
+    def find(self, path: Path) -> int | None:
+        """As :meth:`directory`; None where there is no directory."""
         if not path:
             return self.root
         found = self._open.get(path)
@@ -62,10 +70,9 @@ class Tree:
         try:
             found = open_in_root(self.root, b"/".join(path), DIRECTORY)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                raise self._refused(path, error) from error
-            self._make(path)
-            found = self._open_made(path)
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return None
+            raise self._refused(path, error) from error
         self._open[path] = found
         return found
 

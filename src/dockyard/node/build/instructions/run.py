@@ -69,7 +69,7 @@ class Run(NamedTuple):
                 line = self.line
                 reason = f"RUN: {' '.join(args)[:200]}: exit status {code}"
                 raise StepFailed(line.source.show(line.number, line.last, reason))
-            layer = change.commit()
+            layer = change.commit(always=True)  # that it changed nothing is a result, too
         if layer is not None:
             stage.tools.store.remember(key, layer)
         return layer

@@ -7,6 +7,7 @@ elsewhere is followed without them, and never from https to http (C06).
 import glob
 import http.client
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,8 @@ _REDIRECTS = 5
 _REDIRECTED = (301, 302, 303, 307, 308)
 _TRIES = 5
 _AGAIN = (429, 500, 502, 503, 504)
+_FINAL = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
+"""Trying again at once does not help: who called knows when to."""
 _LONGEST_WAIT = 60.0
 _HUB = "registry-1.docker.io"
 _AGENT = "dockyard"
@@ -124,7 +127,7 @@ class Transport:
             try:
                 answer = self._follow(request)
             except (OSError, http.client.HTTPException) as error:
-                if last or isinstance(error, ssl.SSLCertVerificationError):
+                if last or isinstance(error, _FINAL):
                     raise self._unavailable(request.url, error) from error
                 self._pause(_wait(attempt, None))
                 continue
