@@ -1,0 +1,82 @@
+"""G01: a writer killed with -9 at any moment loses nothing that it had acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dockyard.base.aio.clock import RealClock
+from dockyard.cluster.store.sqlite import open_store
+
+WRITER = """
+import asyncio, itertools, sys
+from dockyard.base.aio.clock import RealClock
+from dockyard.cluster.store.sqlite import open_store
+
+async def main():
+    store = open_store(sys.argv[1], RealClock())
+    async def write(lane):
+        for n in itertools.count():
+            key = f"/{lane}/{store.revision()}-{n}"
+            revision = await store.create(key, b"x" * 300)
+            print(key, revision, flush=True)
+    await asyncio.gather(*(write(lane) for lane in range(8)))
+
+asyncio.run(main())
+"""
+
+
+def kill_a_writer(path: Path, lines: int) -> dict[str, int]:
+    """Start a writer, kill it after so many acknowledgements; what it had acknowledged."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    acknowledged = {}
+    for _ in range(lines):
+        words = process.stdout.readline().split()
+        if len(words) == 2:
+            acknowledged[words[0]] = int(words[1])
+    process.kill()
+    for line in process.stdout:
+        if line.endswith("\n"):
+            key, revision = line.split()
+            acknowledged[key] = int(revision)
+    process.wait()
+    return acknowledged
+
+
+def check(rounds: int, path: Path, chance: random.Random) -> None:
+    acknowledged: dict[str, int] = {}
+    last = 0
+    for _ in range(rounds):
+        acknowledged |= kill_a_writer(path, chance.randrange(1, 400))
+
+        async def look() -> int:
+            store = open_store(str(path), RealClock())
+            try:
+                page = await store.list("/")
+                found = {entry.key: entry.modified for entry in page.entries}
+                assert acknowledged.items() <= found.items()
+                assert page.revision >= max(acknowledged.values())
+                return page.revision
+            finally:
+                await store.close()
+
+        revision = asyncio.run(look())
+        assert revision >= last, "the revision went back"
+        last = revision
+
+
+def test_g01_what_was_acknowledged_is_there(tmp_path: Path) -> None:
+    check(3, tmp_path / "store.db", random.Random(1))
+
+
+@pytest.mark.long
+def test_g01_what_was_acknowledged_is_there_a_hundred_times(tmp_path: Path) -> None:
+    check(100, tmp_path / "store.db", random.Random(2))
