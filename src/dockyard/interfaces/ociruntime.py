@@ -113,6 +113,9 @@ class Stream(Protocol):
 
     def resize(self, rows: int, columns: int) -> None: ...
 
+    def signal(self, number: int) -> None:
+        """To the process whose streams these are."""
+
     def exit_code(self) -> int | None:
         """Known once :meth:`read` has returned None; None where the caller was cut off."""
 

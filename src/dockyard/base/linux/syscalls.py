@@ -33,11 +33,29 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
+MOUNT_ATTR_RDONLY = 0x01
+MOUNT_ATTR_NOSUID = 0x02
+MOUNT_ATTR_NODEV = 0x04
+MOUNT_ATTR_NOEXEC = 0x08
+MOUNT_ATTR_TIMES = 0x70
+MOUNT_ATTR_NOATIME = 0x10
+MOUNT_ATTR_STRICTATIME = 0x20
+MOUNT_ATTR_NODIRATIME = 0x80
+
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_BY_DESCRIPTORS = 0x04 | 0x40
+
 # System call numbers that are the same on every architecture (they came after 5.0), and the few
 # that are not, by machine.
 SYS_PIDFD_SEND_SIGNAL = 424
 SYS_PIDFD_OPEN = 434
+SYS_OPEN_TREE = 428
+SYS_MOVE_MOUNT = 429
 SYS_CLOSE_RANGE = 436
+SYS_MOUNT_SETATTR = 442
 _BY_MACHINE = {
     "x86_64": {"pivot_root": 155, "keyctl": 250, "seccomp": 317},
     "aarch64": {"pivot_root": 41, "keyctl": 219, "seccomp": 277},
@@ -100,6 +118,40 @@ def umount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
     if _libc.umount2(os.fsencode(target), ctypes.c_int(flags)):
         raise fail("umount2", target, flags)
+
+
+def clone_tree(source: str | int, *, recursive: bool) -> int:
+    """A copy of a mount, of a path or a descriptor, that lies nowhere yet: open_tree(2), Linux 5.2.
+
+    It ends with its descriptor unless it is put somewhere.
+    """
+    folder, path = (_AT_FDCWD, os.fsencode(source)) if isinstance(source, str) else (source, b"")
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
+    flags |= 0 if path else _AT_EMPTY_PATH
+    return syscall("open_tree", SYS_OPEN_TREE, folder, path, flags)
+
+
+def put_tree(tree: int, target: int) -> None:
+    """Mount what :func:`clone_tree` made on a descriptor's file: move_mount(2), Linux 5.2."""
+    syscall("move_mount", SYS_MOVE_MOUNT, tree, b"", target, b"", _MOVE_MOUNT_BY_DESCRIPTORS)
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
+
+
+def set_mount(
+    mounted: int, *, add: int = 0, clear: int = 0, propagation: int = 0, recursive: bool = False
+) -> None:
+    """Change attributes (``MOUNT_ATTR_*``) of a descriptor's mount: mount_setattr(2), Linux 5.12.
+
+    ``propagation`` is ``MS_PRIVATE`` or the like.
+    """
+    attributes = _MountAttributes(add, clear, propagation, 0)
+    size = ctypes.sizeof(attributes)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    pointer = ctypes.byref(attributes)
+    syscall("mount_setattr", SYS_MOUNT_SETATTR, mounted, b"", flags, pointer, size)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
+from dockyard.base.linux import firststep
 from dockyard.interfaces.ociruntime import StartFailed
+from dockyard.node.runtime import execution
+
+LONGEST_MESSAGE = 65536
 
 
 class Streams(NamedTuple):
@@ -20,10 +26,10 @@ class Streams(NamedTuple):
 
 
 class Child:
-    """A forked process on its way to its program."""
+    """A forked process on its way to its program. Messages: see :mod:`..init`."""
 
-    def __init__(self, terminal: bool, open_stdin: bool) -> None:
-        self.terminal = terminal
+    def __init__(self, terminal: bool, open_stdin: bool, program: str) -> None:
+        self.terminal, self._program = terminal, program
         self.pid = 0
         self.streams = Streams(-1, -1, -1)
         self.sync, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -43,6 +49,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             try:
+                signal.set_wakeup_fd(-1)  # it is the monitor's
                 self.sync.close()
                 body(self._theirs)
             finally:
@@ -53,24 +60,32 @@ class Child:
         self._given = []
 
     def go(self) -> None:
-        """It is in its control group: let it build, and wait until it has."""
+        """It is in its control group: let it build."""
         self.sync.send(b"go")
-        message, descriptors, _, _ = socket.recv_fds(self.sync, 65536, 1)
+
+    def built(self) -> None:
+        """Wait until it has built, and may be started. Raises what it said instead."""
+        message, descriptors, _, _ = socket.recv_fds(self.sync, LONGEST_MESSAGE, 1)
         if message != b"ready":
-            raise _failure(message)
+            raise failure(message, self._program)
         if self.terminal:
             self.streams = Streams(descriptors[0], descriptors[0], -1)
 
     def start(self) -> None:
-        """Let it execute its program. Raises :class:`StartFailed` with what it said."""
+        """Let it execute its program."""
         self.sync.send(b"start")
-        message = self.sync.recv(65536)
-        self.sync.close()
-        if message:
-            raise _failure(message)
 
-    def close(self) -> None:
-        """Let go of everything: the start has failed."""
+    def started(self) -> None:
+        """Wait until it executes its program. Raises what it said instead."""
+        message = self.sync.recv(LONGEST_MESSAGE)
+        if message:
+            raise failure(message, self._program)
+
+    def abandon(self) -> None:
+        """The start has failed: end the process and let go of everything."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self.sync.close()
         self._theirs.close()
         kept = {stream for stream in self.streams if stream >= 0}
@@ -79,8 +94,15 @@ class Child:
         self._given, self.streams = [], Streams(-1, -1, -1)
 
 
-def _failure(message: bytes) -> StartFailed:
+def failure(message: bytes, program: str) -> StartFailed:
+    """What a child's last message means. What it says is not trusted to be well formed."""
     if not message:
-        return StartFailed("container init: ended before it could say why", 125)
-    said = json.loads(message)
-    return StartFailed(said["error"], int(said["code"]))
+        return StartFailed("container init: ended before it could say why", execution.FAILED)
+    if len(message) == firststep.REPORT.size:
+        (code,) = firststep.REPORT.unpack(message)
+        return execution.refusal(program, code)
+    try:
+        said = json.loads(message)
+        return StartFailed(str(said["error"]), int(said["code"]))
+    except (ValueError, KeyError, TypeError):
+        return StartFailed(f"container init: said {message[:80]!r}", execution.FAILED)

@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import StartFailed
-from dockyard.node.runtime import init, terminal
+from dockyard.node.runtime import init
 from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.child import Child
 from dockyard.node.runtime.connection import Connection
+from dockyard.node.runtime.handshake import Handshake
 from dockyard.node.runtime.streams import Session
 
 if TYPE_CHECKING:
     from dockyard.node.runtime.monitor import Monitor
+
+
+class Command:
+    """One command, from its fork to its end."""
+
+    def __init__(self, child: Child, client: Connection, detached: bool) -> None:
+        self.child, self.client, self.detached = child, client, detached
+        self.handshake: Handshake | None = None
+        self.session: Session | None = None
 
 
 class Commands:
@@ -24,7 +34,7 @@ class Commands:
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
-        self._running: dict[int, tuple[Session, Connection | None]] = {}
+        self._by_pid: dict[int, Command] = {}
 
     def execute(self, client: Connection, message: dict[str, Any]) -> None:
         """Start a command; its client gets its output and its exit code."""
@@ -35,43 +45,54 @@ class Commands:
             raise StartFailed("exec: the container is paused; resume it first", 125)
         process = runtimespec.parse_process(message.get("process"))
         container = os.pidfd_open(monitor.child.pid)
-        child = Child(process.terminal, bool(message.get("stdin")))
-        stdio = child.stdio
+        child = Child(process.terminal, bool(message.get("stdin")), process.args[0])
+        errand = init.Errand(monitor.launch.id, process, monitor.filter, container, child.stdio)
         try:
-            child.fork(
-                lambda sync: init.become_command(process, container, monitor.filter, sync, stdio)
-            )
+            child.fork(lambda sync: init.become_command(errand, sync))
             group.enter(monitor.spec.cgroup, child.pid)
-            child.go()
-            child.start()
         except BaseException:
-            child.close()
-            if child.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(child.pid, signal.SIGKILL)
+            child.abandon()
             raise
         finally:
             os.close(container)
-        session = Session(child.streams, process.terminal, monitor.loop, None)
-        detached = bool(message.get("detach"))
-        client.say(ok=True, pid=child.pid)
-        if not detached:
-            client.session = session
-            session.clients.append(client)
-        self._running[child.pid] = (session, None if detached else client)
+        command = self._by_pid[child.pid] = Command(child, client, bool(message.get("detach")))
+        command.handshake = Handshake(
+            child, monitor.loop, lambda error: self._started(command, error)
+        )
 
-    def resize(self, client: Connection, message: dict[str, Any]) -> None:
-        """The size of the client's terminal, or of the container's where it has none."""
-        session = client.session or self._monitor.session
-        descriptor = session.terminal_descriptor() if session else -1
-        if descriptor >= 0:
-            rows, columns = (int(message[name]) & 0xFFFF for name in ("rows", "columns"))
-            terminal.resize(descriptor, rows, columns)
+    def _started(self, command: Command, error: StartFailed | None) -> None:
+        command.handshake = None
+        child, client = command.child, command.client
+        if error is not None:
+            child.abandon()
+            client.say(error=str(error), code=error.exit_code)
+            return
+        command.session = Session(child.streams, child.terminal, self._monitor.loop, None)
+        client.say(ok=True, pid=child.pid)
+        client.command = child.pid
+        if not command.detached:
+            client.session = command.session
+            command.session.clients.append(client)
+
+    def signal(self, pid: int, number: int) -> None:
+        """To the process of a command; one that has ended needs none."""
+        if pid in self._by_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def client_gone(self, client: Connection) -> None:
+        """Nobody waits for a command that has not started: it ends. Others go on."""
+        for pid, command in self._by_pid.items():
+            if command.client is client and command.handshake is not None:
+                self.signal(pid, signal.SIGKILL)
 
     def ended(self, pid: int, code: int) -> None:
         """A process that is not the container's first has ended."""
-        session, client = self._running.pop(pid, (None, None))
-        if session is not None:
-            session.drain()
-        if client is not None:
-            client.say(exit=code)
+        command = self._by_pid.pop(pid, None)
+        if command is None:
+            return
+        if command.handshake is not None:
+            command.handshake.end()
+        if command.session is not None:
+            command.session.drain()
+            command.client.say(exit=code)

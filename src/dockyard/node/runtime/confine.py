@@ -1,4 +1,4 @@
-"""Turns a process with every right into the one that a specification describes, and executes it.
+"""Turns a process with every right into the one that a specification describes.
 
 The order matters: what needs a right comes before the right goes. Nothing is imported and no name
 is looked up here: the root is the container's already.
@@ -6,32 +6,29 @@ is looked up here: the root is the container's already.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import resource
-import signal
 
 from dockyard.base.errors import Denied
 from dockyard.base.linux import capabilities, seccomp, syscalls
 from dockyard.base.oci.runtimespec import Process
 from dockyard.interfaces.ociruntime import StartFailed
+from dockyard.node.runtime.execution import NOT_EXECUTABLE, NOT_FOUND
 
-NOT_FOUND, NOT_EXECUTABLE = 127, 126
 LIMITS = {
     name: getattr(resource, name)
     for name in dir(resource)
     if name.startswith("RLIMIT_")
 }  # fmt: skip
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def confine(process: Process, filter_program: bytes | None, keep: int) -> None:
-    """Give up every right that the process shall not have. ``keep`` stays open until the exec."""
-    syscalls.join_session_keyring("_ses.dockyard")
+def confine(process: Process, filter_program: bytes | None, container: str) -> None:
+    """Give up every right that the process shall not have."""
+    _leave_keyring(container)
     for name, soft, hard in process.rlimits:
         _limit(name, soft, hard)
     os.umask(0o022 if process.umask is None else process.umask)
-    _close_all_but(keep)
     if not _enter(process.cwd) and process.uid == 0:
         raise StartFailed(f"cwd: {process.cwd}: permission denied", NOT_EXECUTABLE)
     if process.no_new_privileges:
@@ -51,37 +48,6 @@ def confine(process: Process, filter_program: bytes | None, keep: int) -> None:
         raise StartFailed(f"cwd: {process.cwd}: permission denied", NOT_EXECUTABLE)
     if process.no_new_privileges and filter_program is not None:
         seccomp.load(filter_program)
-
-
-def execute(process: Process) -> None:
-    """Become the program. Returns never; raises :class:`StartFailed` as shells number it."""
-    for number in range(1, signal.NSIG):
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    environment = dict(entry.split("=", 1) for entry in process.env)
-    program = process.args[0]
-    failure: OSError | None = None
-    for candidate in _candidates(program, environment.get("PATH", DEFAULT_PATH)):
-        try:
-            os.execve(candidate, process.args, environment)  # noqa: S606 - no shell is meant
-        except OSError as error:
-            if failure is None or isinstance(failure, FileNotFoundError):
-                failure = error
-    if failure is None or isinstance(failure, FileNotFoundError):
-        where = (
-            "no such file or directory" if "/" in program else "executable file not found in $PATH"
-        )
-        raise StartFailed(f'exec: "{program}": {where}', NOT_FOUND)
-    reason = (failure.strerror or str(failure)).lower()
-    raise StartFailed(f'exec: "{program}": {reason}', NOT_EXECUTABLE)
-
-
-def _candidates(program: str, path: str) -> list[str]:
-    if "/" in program:
-        return [program]
-    return [f"{folder or '.'}/{program}" for folder in path.split(":")]
 
 
 def _enter(cwd: str) -> bool:
@@ -105,6 +71,32 @@ def _enter(cwd: str) -> bool:
     return True
 
 
+def _leave_keyring(container: str) -> None:
+    """A session keyring of the container's own: the host's keys are out of reach."""
+    try:
+        syscalls.join_session_keyring(f"_ses.{container}")
+    except OSError as error:
+        if error.errno != errno.ENOSYS:  # a kernel without keys has none to protect
+            raise
+
+
+def set_oom_score(value: int) -> None:
+    """oom_score_adj, in the host's procfs. It cannot be lowered without CAP_SYS_RESOURCE.
+
+    A node that lacks that right (in a container or a small virtual machine) still runs its pods:
+    such a process keeps the score that it has, as with containerd's restrict_oom_score_adj.
+    """
+    descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, str(value).encode())
+    except OSError as error:
+        may = capabilities.permitted() >> capabilities.NUMBERS["CAP_SYS_RESOURCE"] & 1
+        if error.errno != errno.EACCES or may:
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def _limit(name: str, soft: int, hard: int) -> None:
     if name not in LIMITS:
         raise Denied(f"rlimit: {name!r}: unknown")
@@ -114,9 +106,3 @@ def _limit(name: str, soft: int, hard: int) -> None:
         resource.setrlimit(LIMITS[name], (pair[0], pair[1]))
     except (ValueError, OSError) as error:
         raise Denied(f"rlimit: {name}: {soft}:{hard}: {error}") from error
-
-
-def _close_all_but(keep: int) -> None:
-    if keep > 3:
-        syscalls.close_range(3, keep - 1)
-    syscalls.close_range(keep + 1)

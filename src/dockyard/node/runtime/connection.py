@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from dockyard.node.runtime.streams import Session
 
 
 class Connection:
-    """One client. What it may ask for is in ``handle``; what it is attached to, in ``session``."""
+    """One client: ``handle`` takes what it asks for, ``session`` is what it is attached to."""
 
     def __init__(
         self,
@@ -26,6 +27,8 @@ class Connection:
         gone: Callable[[Connection], None],
     ) -> None:
         self.session: Session | None = None
+        self.command = 0
+        """Pid of the command that this client has started; 0: none."""
         self._peer, self._loop, self._handle, self._gone = peer, loop, handle, gone
         self._decoder = wire.Decoder()
         self._out = bytearray()
@@ -134,7 +137,12 @@ class Accept(Protocol):
 def listen(path: str, loop: Loop, accept: Accept, own_uid: int) -> socket.socket:
     """A socket that only its owner's processes may use: 0600, and each peer's uid is checked."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    listener.bind(path)
+    before = os.umask(0o177)
+    try:
+        with wire.address(path) as address:
+            listener.bind(address)
+    finally:
+        os.umask(before)
     listener.listen(128)
     listener.setblocking(False)
 

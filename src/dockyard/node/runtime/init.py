@@ -1,6 +1,6 @@
-"""Turns a forked process into a container's first process, in three steps with its monitor.
+"""Turns a forked process into a container's first process, or into a command in one.
 
-Messages on a seqpacket socket: monitor ``go`` (this process is in its control group), init
+Messages on a seqpacket socket: monitor ``go`` (this process is in its control group), child
 ``ready`` (namespaces and tree are there; with a terminal, its master comes along), monitor
 ``start``; then the socket closes by the exec, or brings the error.
 """
@@ -12,14 +12,15 @@ import json
 import os
 import signal
 import socket
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
 
 from dockyard.base.errors import DockyardError
-from dockyard.base.linux import syscalls
+from dockyard.base.linux import firststep, syscalls
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
 from dockyard.interfaces.ociruntime import Overlay, StartFailed
-from dockyard.node.runtime import confine, rootfs, rootpath, terminal
+from dockyard.node.runtime import confine, execution, rootfs, rootpath, terminal
 
 FLAGS = {
     "mount": syscalls.CLONE_NEWNS,
@@ -29,27 +30,47 @@ FLAGS = {
     "cgroup": syscalls.CLONE_NEWCGROUP,
     "pid": syscalls.CLONE_NEWPID,
 }
+Stdio = tuple[int, int, int]
+Gate = Callable[[], socket.socket]
+"""Waits for whoever will say ``start``."""
+
+PAUSE = Process(
+    args=("pause",), env=(), cwd="/", terminal=False, size=None, uid=0, gid=0, groups=(),
+    umask=None, bounding=0, effective=0, permitted=0, inheritable=0, ambient=0, rlimits=(),
+    no_new_privileges=True, oom_score_adj=None,
+)  # fmt: skip
 
 
-def become_init(
-    spec: Spec,
-    overlay: Overlay | None,
-    filter_program: bytes | None,
-    sync: socket.socket,
-    stdio: tuple[int, int, int],
-) -> NoReturn:
+class Birth(NamedTuple):
+    """What a container's first process is made of."""
+
+    container: str
+    spec: Spec
+    overlay: Overlay | None
+    filter: bytes | None
+    stdio: Stdio
+    gate: Gate | None = None
+    """None: the monitor that forked this process starts it too, and it dies with its monitor."""
+
+
+def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
     """The container's first process, from the fork on. Ends by the exec or by an exit."""
     try:
-        _build(spec, overlay, sync, stdio)
+        _build(birth, sync)
+        if birth.gate is not None:
+            sync.close()
+            sync = birth.gate()
         if sync.recv(16) != b"start":
             os._exit(1)
-        if spec.pause:
-            _pause(sync)
-        else:
-            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-            confine.confine(spec.process, filter_program, sync.fileno())
-            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)  # cleared by setuid(2)
-            confine.execute(spec.process)
+        pause = birth.spec.pause
+        process = PAUSE if pause else birth.spec.process
+        sync, step = execution.prepare(firststep.PAUSE if pause else firststep.RELAY, sync)
+        confine.confine(process, None if pause else birth.filter, birth.container)
+        if birth.gate is None:
+            _die_with_monitor(sync)
+        if pause:
+            execution.pause(step)
+        execution.relay(process, step)
     except BaseException as error:  # whatever it is: the monitor must hear of it
         report(sync, error)
     os._exit(1)
@@ -57,47 +78,59 @@ def become_init(
 
 def report(sync: socket.socket, error: BaseException) -> None:
     """Tell the monitor why the start failed."""
-    code = error.exit_code if isinstance(error, StartFailed) else 125
+    code = error.exit_code if isinstance(error, StartFailed) else execution.FAILED
     known = isinstance(error, (DockyardError, OSError))
     text = str(error) if known else f"{type(error).__name__}: {error}"
     with contextlib.suppress(OSError):
         sync.send(json.dumps({"error": text, "code": code}).encode())
 
 
-def _build(
-    spec: Spec, overlay: Overlay | None, sync: socket.socket, stdio: tuple[int, int, int]
-) -> None:
+def _die_with_monitor(sync: socket.socket) -> None:
+    """After the change of credentials, which clears it: prctl(2), PR_SET_PDEATHSIG."""
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(BlockingIOError):
+        if not sync.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):
+            os._exit(1)  # it died before
+
+
+def _build(birth: Birth, sync: socket.socket) -> None:
+    spec = birth.spec
+    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
     if sync.recv(16) != b"go":
         os._exit(1)
     os.setsid()
     os.umask(0)
     _enter_namespaces(spec)
-    # opened here: a mount of the namespace we left can't be bound in this one
-    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
     if spec.process.oom_score_adj is not None:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(spec.process.oom_score_adj))
-    root = rootfs.build(spec, overlay, null)
-    message, descriptors = b"ready", []
+        confine.set_oom_score(spec.process.oom_score_adj)
+    root = rootfs.build(spec, birth.overlay, null)
+    master = slave = -1
     if spec.process.terminal:
         master, slave = terminal.open_pair(root)
         if spec.process.size:
             terminal.resize(master, *spec.process.size)
         _bind_console(root, slave)
-        descriptors.append(master)
     rootfs.pivot(root)
     os.close(root)
     os.close(null)
     if spec.process.terminal:
-        os.fchown(slave, spec.process.uid, spec.process.gid)
-        terminal.take(slave)
-        os.close(slave)
+        _hand_over_terminal(sync, master, slave, spec.process)
     else:
-        for target, descriptor in enumerate(stdio):
-            os.dup2(descriptor, target)
-    socket.send_fds(sync, [message], descriptors)
-    for descriptor in descriptors:
-        os.close(descriptor)
+        _take_stdio(sync, birth.stdio)
+
+
+def _hand_over_terminal(sync: socket.socket, master: int, slave: int, process: Process) -> None:
+    os.fchown(slave, process.uid, process.gid)
+    terminal.take(slave)
+    os.close(slave)
+    socket.send_fds(sync, [b"ready"], [master])
+    os.close(master)
+
+
+def _take_stdio(sync: socket.socket, stdio: Stdio) -> None:
+    for target, descriptor in enumerate(stdio):
+        os.dup2(descriptor, target)
+    sync.send(b"ready")
 
 
 def _enter_namespaces(spec: Spec) -> None:
@@ -127,44 +160,31 @@ def _bind_console(root: int, slave: int) -> None:
         os.close(target)
 
 
-def _pause(sync: socket.socket) -> NoReturn:
-    """Hold the namespaces of a pod and reap what is left to pid 1, until told to stop."""
-    watched = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
-    signal.pthread_sigmask(signal.SIG_SETMASK, watched)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    process = Process(
-        ("pause",), (), "/", False, None, 0, 0, (), None, 0, 0, 0, 0, 0, (), True, None
-    )
-    confine.confine(process, None, sync.fileno())
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    sync.close()
-    while True:
-        if signal.sigwaitinfo(watched).si_signo != signal.SIGCHLD:
-            os._exit(0)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+class Errand(NamedTuple):
+    """What a command in a container is made of; ``init`` is a pidfd of the container's init."""
+
+    container: str
+    process: Process
+    filter: bytes | None
+    init: int
+    stdio: Stdio
 
 
-def become_command(
-    process: Process,
-    container: int,
-    filter_program: bytes | None,
-    sync: socket.socket,
-    stdio: tuple[int, int, int] | None,
-) -> NoReturn:
-    """A further process of a running container; ``container`` is a pidfd of its init.
+def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
+    """A further process of a running container.
 
     The caller is not dumpable, so neither is this fork until it executes: nothing in the container
     can trace it or look at what it holds (CVE-2016-9962).
     """
+    process = errand.process
     try:
         if sync.recv(16) != b"go":
             os._exit(1)
         os.setsid()
-        flags = sum(flag for kind, flag in FLAGS.items() if kind != "pid")
-        syscalls.setns(container, flags)
-        os.close(container)
+        if process.oom_score_adj is not None:
+            confine.set_oom_score(process.oom_score_adj)
+        syscalls.setns(errand.init, sum(flag for kind, flag in FLAGS.items() if kind != "pid"))
+        os.close(errand.init)
         os.chdir("/")
         if process.terminal:
             root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -172,19 +192,14 @@ def become_command(
             os.close(root)
             if process.size:
                 terminal.resize(master, *process.size)
-            os.fchown(slave, process.uid, process.gid)
-            terminal.take(slave)
-            os.close(slave)
-            socket.send_fds(sync, [b"ready"], [master])
-            os.close(master)
+            _hand_over_terminal(sync, master, slave, process)
         else:
-            for target, descriptor in enumerate(stdio or ()):
-                os.dup2(descriptor, target)
-            sync.send(b"ready")
+            _take_stdio(sync, errand.stdio)
         if sync.recv(16) != b"start":
             os._exit(1)
-        confine.confine(process, filter_program, sync.fileno())
-        confine.execute(process)
+        sync, step = execution.prepare(firststep.RELAY, sync)
+        confine.confine(process, errand.filter, errand.container)
+        execution.relay(process, step)
     except BaseException as error:  # whatever it is: the monitor must hear of it
         report(sync, error)
     os._exit(1)

@@ -9,7 +9,6 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.errors import Conflict, Unavailable
 from dockyard.interfaces.ociruntime import Exit, Launch, State
 from dockyard.node.runtime import monitor, stream
@@ -18,6 +17,8 @@ from dockyard.node.runtime.launcher import Launcher
 from dockyard.node.runtime.stream import MonitorStream
 
 STOPPED = State("stopped", 0)
+ANSWER_SECONDS = 10.0
+"""A monitor answers what it knows at once."""
 
 
 class LocalRuntime:
@@ -39,6 +40,7 @@ class LocalRuntime:
             pid = int(stream.answer(peer)["pid"])
         except BaseException:
             peer.close()
+            _remove_run_dir(launch.run_dir)
             raise
         if attach:
             return pid, MonitorStream(peer)
@@ -55,11 +57,14 @@ class LocalRuntime:
         except Unavailable:
             return STOPPED
         with contextlib.closing(peer):
+            peer.settimeout(ANSWER_SECONDS)
             try:
                 said = stream.ask(peer, op="state")
+            except TimeoutError:
+                raise Unavailable(f"monitor: {run_dir}: it does not answer") from None
             except (Unavailable, ConnectionError):
                 return STOPPED
-        return State(said["status"], int(said["pid"]))
+        return State(said["status"], int(said["pid"]), float(said["started"]))
 
     def attach(self, run_dir: str) -> MonitorStream:
         peer = stream.connect(run_dir)
@@ -109,6 +114,13 @@ class LocalRuntime:
             return None
         return Exit(int(said["exit"]), bool(said["oom_killed"]), float(said["finished"]))
 
+    def reopen_log(self, run_dir: str) -> None:
+        with contextlib.closing(stream.connect(run_dir)) as peer:
+            stream.ask(peer, op="reopen-log")
+
+    def update(self, cgroup: str, resources: Mapping[str, Any]) -> None:
+        group.update(cgroup, resources)
+
     def pause(self, cgroup: str) -> None:
         group.freeze(cgroup, True)
 
@@ -116,18 +128,28 @@ class LocalRuntime:
         group.freeze(cgroup, False)
 
     def delete(self, run_dir: str, cgroup: str) -> None:
-        state = self.state(run_dir)
-        if state.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(state.pid, signal.SIGKILL)
-            self._wait_for_monitor(run_dir)
+        with contextlib.suppress(Unavailable):  # a monitor that hangs ends with its container
+            state = self.state(run_dir)
+            if state.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(state.pid, signal.SIGKILL)
+                _wait_for_monitor(run_dir)
         group.remove(cgroup)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(monitor.socket_path(run_dir))
-        with contextlib.suppress(FileNotFoundError):
-            os.rmdir(run_dir)
+        _remove_run_dir(run_dir)
 
-    def _wait_for_monitor(self, run_dir: str) -> None:
-        deadline = monotonic() + group.REMOVE_SECONDS
-        while self.state(run_dir).status != "stopped" and monotonic() < deadline:
-            pause(0.002)
+
+def _wait_for_monitor(run_dir: str) -> None:
+    try:
+        peer = stream.connect(run_dir)
+    except Unavailable:
+        return
+    with contextlib.closing(peer), contextlib.suppress(Unavailable, OSError):
+        peer.settimeout(ANSWER_SECONDS)
+        stream.ask(peer, op="wait")
+
+
+def _remove_run_dir(run_dir: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(monitor.socket_path(run_dir))
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(run_dir)

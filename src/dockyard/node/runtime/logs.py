@@ -28,6 +28,8 @@ class LogWriter:
         self._log, self._clock = log, clock
         self._line = _cri_line if log.kind == "cri" else _json_line
         self._partial = {1: b"", 2: b""}
+        self.lost = 0
+        """Bytes that the file system did not take. A full disk ends no container."""
         self._file = self._open()
         self._size = os.fstat(self._file).st_size
 
@@ -78,12 +80,15 @@ class LogWriter:
     def _append(self, data: bytes) -> None:
         if not data:
             return
-        if self._log.max_bytes and self._size and self._size + len(data) > self._log.max_bytes:
-            self._rotate()
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
-        self._size += len(data)
+        try:
+            if self._log.max_bytes and self._size and self._size + len(data) > self._log.max_bytes:
+                self._rotate()
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            self.lost += len(view)
+        self._size += len(data) - len(view)
 
     def _rotate(self) -> None:
         """``log`` becomes ``log.1``, ``log.1`` becomes ``log.2``, the oldest goes."""

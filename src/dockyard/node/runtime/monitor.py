@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from dockyard.base.aio.now import wall
@@ -24,9 +25,11 @@ from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.child import Child
 from dockyard.node.runtime.commands import Commands
 from dockyard.node.runtime.connection import Connection
+from dockyard.node.runtime.handshake import Handshake
 from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
+from dockyard.node.runtime.terminal import resize
 
 SECONDS_FOR_CLIENTS = 10.0
 """How long clients may take to read what is left when the container has ended."""
@@ -49,6 +52,7 @@ class Monitor:
         self.launch, self.cache = launch, cache
         self.loop = Loop()
         self.status = "creating"
+        self.started = 0.0
         self.clients: set[Connection] = set()
         self.waiters: list[Connection] = []
         self.child: Child | None = None
@@ -58,6 +62,21 @@ class Monitor:
         self.creator = self._accept(creator)
         self.loop.on_signal([signal.SIGCHLD], self._reap)
         self.commands = Commands(self)
+        self._handshake: Handshake | None = None
+        self._start_failure: StartFailed | None = None
+        self._home = ""
+        self._operations: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
+            "start": self._start,
+            "state": self._state,
+            "attach": self._attach,
+            "exec": self.commands.execute,
+            "wait": lambda client, _: self.waiters.append(client),
+            "signal": self._signal,
+            "interrupt": self._interrupt,
+            "resize": self._resize,
+            "eof": self._end_input,
+            "reopen-log": self._reopen_log,
+        }
 
     # making
 
@@ -77,7 +96,7 @@ class Monitor:
             raise
         self.status = "created"
         if attach:
-            self._attach(self.creator)
+            self._join_session(self.creator)
         assert self.child is not None
         self.creator.say(pid=self.child.pid)
 
@@ -86,36 +105,28 @@ class Monitor:
         if self.launch.log is not None:
             self.log = LogWriter(self.launch.log, wall)
         if "pid" in self.spec.namespaces:
-            self._enter_pid_namespace(self.spec.namespaces["pid"])
-        self.child = Child(self.spec.process.terminal, self.launch.open_stdin)
-        stdio = self.child.stdio
-        self.child.fork(
-            lambda sync: init.become_init(self.spec, self.launch.rootfs, self.filter, sync, stdio)
+            enter_pid_namespace(self.spec.namespaces["pid"])
+        process = self.spec.process
+        self.child = Child(
+            process.terminal, self.launch.open_stdin, process.args[0] if process.args else "pause"
         )
+        birth = init.Birth(
+            self.launch.id, self.spec, self.launch.rootfs, self.filter, self.child.stdio
+        )
+        self.child.fork(lambda sync: init.become_init(birth, sync))
         group.enter(self.spec.cgroup, self.child.pid)
         self.child.go()
-        self.session = Session(
-            self.child.streams,
-            self.spec.process.terminal,
-            self.loop,
-            self.log.write if self.log else None,
-        )
-
-    def _enter_pid_namespace(self, path: str | None) -> None:
-        """For the children of this process: the container's init and every command in it."""
-        if path is None:
-            syscalls.unshare(syscalls.CLONE_NEWPID)
-            return
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        syscalls.setns(descriptor, syscalls.CLONE_NEWPID)
-        os.close(descriptor)
+        self.child.built()
+        log = self.log.write if self.log else None
+        self.session = Session(self.child.streams, process.terminal, self.loop, log)
 
     def _unmake(self) -> None:
-        if self.child is not None:
-            self.child.close()
-            if self.child.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.child.pid, signal.SIGKILL)
+        if self.session is not None:
+            self.session.close()
+        elif self.child is not None:
+            self.child.abandon()
+        if self.child is not None and self.child.pid:
+            os.waitpid(self.child.pid, 0)
         group.remove(self.spec.cgroup)
         self._close_listener()
 
@@ -132,15 +143,27 @@ class Monitor:
         while self.exit is None:
             self.loop.turn(None)
         attached = [client for client in self.clients if client.session is self.session]
+        self._close_listener()
         for client in {*self.waiters, *attached}:
             client.say(**self.exit)
-        self._close_listener()
-        while any(client.pending() for client in self.clients):
-            if not self.loop.turn(SECONDS_FOR_CLIENTS):
-                break
+        self._let_clients_read()
         if self.launch.on_exit:
             program = self.launch.on_exit
             os.posix_spawn(program[0], program, os.environ, setsigmask=[])
+        group.leave(self._home)
+
+    def _let_clients_read(self) -> None:
+        while any(client.pending() for client in self.clients):
+            if not self.loop.turn(SECONDS_FOR_CLIENTS):
+                break
+
+    def refuse(self, error: BaseException) -> None:
+        """Tell the creator why there is no container."""
+        known = isinstance(error, (DockyardError, OSError))
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        code = error.exit_code if isinstance(error, StartFailed) else 125
+        self.creator.say(error=text, code=code)
+        self._let_clients_read()
 
     def _accept(self, peer: socket.socket) -> Connection:
         client = Connection(peer, self.loop, self._handle, self._gone)
@@ -151,6 +174,7 @@ class Monitor:
         self.clients.discard(client)
         if client in self.waiters:
             self.waiters.remove(client)
+        self.commands.client_gone(client)
         session = client.session
         if session is not None and client in session.clients:
             session.clients.remove(client)
@@ -159,60 +183,88 @@ class Monitor:
             session.refresh()
 
     def _handle(self, client: Connection, message: dict[str, Any]) -> None:
-        operation = message.get("op")
+        operation = self._operations.get(str(message.get("op")))
         try:
-            if operation == "start":
-                self._start()
-                client.say(ok=True)
-            elif operation == "attach":
-                self._attach(client)
-                client.say(ok=True)
-            elif operation == "exec":
-                self.commands.execute(client, message)
-            elif operation == "state":
-                client.say(status=self.status, pid=self.child.pid if self.child else 0)
-            elif operation == "wait":
-                self.waiters.append(client)
-            elif operation == "signal":
-                self._signal(int(message["number"]))
-                client.say(ok=True)
-            elif operation == "resize":
-                self.commands.resize(client, message)
-            elif operation == "eof":
-                if client.session is not None:
-                    client.session.end_input()
-            elif operation == "reopen-log":
-                if self.log is not None:
-                    self.log.reopen()
-                client.say(ok=True)
-            else:
-                client.say(error=f"monitor: operation {operation!r}: unknown", code=125)
+            if operation is None:
+                raise StartFailed(f"monitor: operation {message.get('op')!r}: unknown", 125)
+            operation(client, message)
         except StartFailed as error:
             client.say(error=str(error), code=error.exit_code)
-        except (DockyardError, OSError, KeyError, ValueError) as error:
+        except (DockyardError, OSError, KeyError, ValueError, TypeError) as error:
             client.say(error=str(error), code=125)
 
-    def _start(self) -> None:
+    # what clients ask for
+
+    def _start(self, client: Connection, _: dict[str, Any]) -> None:
         if self.status != "created" or self.child is None:
             raise StartFailed(f"start: the container is {self.status}, not created", 125)
-        try:
-            self.child.start()
-        except StartFailed as error:
-            self.status = "failed"
-            self.failed_code = error.exit_code
-            raise
-        self.status = "running"
+        self.status = "starting"
+        self._handshake = Handshake(
+            self.child, self.loop, lambda error: self._started(client, error), built=True
+        )
 
-    def _attach(self, client: Connection) -> None:
+    def _started(self, client: Connection, error: StartFailed | None) -> None:
+        self._handshake = None
+        if error is not None:
+            self._start_failure = error
+            client.say(error=str(error), code=error.exit_code)
+            return
+        self.status, self.started = "running", wall()
+        client.say(ok=True)
+        # Nobody waits for this: whoever ends the group of the monitor's creator spares it.
+        self._home = group.settle(os.path.dirname(self.spec.cgroup))
+
+    def _state(self, client: Connection, _: dict[str, Any]) -> None:
+        status = {"creating": "created", "starting": "created"}.get(self.status, self.status)
+        if status == "running" and group.is_frozen(self.spec.cgroup):
+            status = "paused"
+        pid = self.child.pid if self.child else 0
+        lost = self.log.lost if self.log else 0
+        client.say(status=status, pid=pid, started=self.started, log_bytes_lost=lost)
+
+    def _attach(self, client: Connection, _: dict[str, Any]) -> None:
+        self._join_session(client)
+        client.say(ok=True)
+
+    def _join_session(self, client: Connection) -> None:
         if self.session is None:
             raise StartFailed("attach: the container has no streams", 125)
         client.session = self.session
         self.session.clients.append(client)
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, client: Connection, message: dict[str, Any]) -> None:
         if self.child is None or self.exit is not None:
             raise StartFailed("kill: the container is not running", 125)
-        os.kill(self.child.pid, number)
+        number = int(message["number"])
+        if message.get("everyone"):
+            group.signal_all(self.spec.cgroup, number)
+        else:
+            os.kill(self.child.pid, number)
+        client.say(ok=True)
+
+    def _interrupt(self, client: Connection, message: dict[str, Any]) -> None:
+        number = int(message["number"])
+        if client.command:
+            self.commands.signal(client.command, number)
+        elif client.session is not None and self.child is not None:
+            os.kill(self.child.pid, number)
+
+    def _resize(self, client: Connection, message: dict[str, Any]) -> None:
+        """The size of the client's terminal, or of the container's where it has none."""
+        session = client.session or self.session
+        descriptor = session.terminal_descriptor() if session else -1
+        if descriptor >= 0:
+            rows, columns = (int(message[name]) & 0xFFFF for name in ("rows", "columns"))
+            resize(descriptor, rows, columns)
+
+    def _end_input(self, client: Connection, _: dict[str, Any]) -> None:
+        if client.session is not None:
+            client.session.end_input()
+
+    def _reopen_log(self, client: Connection, _: dict[str, Any]) -> None:
+        if self.log is not None:
+            self.log.reopen()
+        client.say(ok=True)
 
     # the end
 
@@ -235,22 +287,34 @@ class Monitor:
         """The container's first process has ended, and with it everything in its pid namespace."""
         if self.exit is not None or self.status == "creating":
             return
-        if self.status == "failed":
-            code = self.failed_code
+        if self._handshake is not None:
+            self._handshake.end()
+        if self._start_failure is not None:
+            code = self._start_failure.exit_code
         if self.session is not None:
             self.session.drain()
         if self.log is not None:
             self.log.close()
         oom_killed = group.oom_kills(self.spec.cgroup) > 0
-        group.remove(self.spec.cgroup)
         self.exit = {"exit": code, "oom_killed": oom_killed, "finished": wall()}
         self.status = "stopped"
         path = exit_path(self.launch.state_dir)
         with open(f"{path}.new", "w") as file:
             json.dump(self.exit, file)
-            file.flush()
-            os.fsync(file.fileno())
         os.replace(f"{path}.new", path)
+        # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
+        with contextlib.suppress(DockyardError, OSError):
+            group.remove(self.spec.cgroup)
+
+
+def enter_pid_namespace(path: str | None) -> None:
+    """For the children of this process: the container's init and every command in it."""
+    if path is None:
+        syscalls.unshare(syscalls.CLONE_NEWPID)
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(descriptor, syscalls.CLONE_NEWPID)
+    os.close(descriptor)
 
 
 def main(launch: Launch, cache: str, creator: int, attach: bool) -> NoReturn:
@@ -267,24 +331,13 @@ def main(launch: Launch, cache: str, creator: int, attach: bool) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    peer = socket.socket(fileno=creator)
     try:
-        _look_after(launch, cache, peer, attach)
+        monitor = Monitor(launch, cache, socket.socket(fileno=creator))
+        try:
+            monitor.create(attach)
+        except BaseException as error:  # whatever it is: the creator must hear of it
+            monitor.refuse(error)
+            os._exit(1)
+        monitor.run()
     finally:
         os._exit(0)
-
-
-def _look_after(launch: Launch, cache: str, peer: socket.socket, attach: bool) -> None:
-    monitor = Monitor(launch, cache, peer)
-    try:
-        monitor.create(attach)
-    except BaseException as error:  # whatever it is: the creator must hear of it
-        known = isinstance(error, (DockyardError, OSError))
-        text = str(error) if known else f"{type(error).__name__}: {error}"
-        code = error.exit_code if isinstance(error, StartFailed) else 125
-        monitor.creator.say(error=text, code=code, kind=type(error).__name__)
-        while monitor.creator.pending():
-            if not monitor.loop.turn(SECONDS_FOR_CLIENTS):
-                break
-        return
-    monitor.run()

@@ -16,7 +16,8 @@ def connect(run_dir: str) -> socket.socket:
     """A connection to a container's monitor. Raises :class:`Unavailable` when there is none."""
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        peer.connect(socket_path(run_dir))
+        with wire.address(socket_path(run_dir)) as address:
+            peer.connect(address)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
         peer.close()
         raise Unavailable(f"monitor: {run_dir}: the container is not running") from None
@@ -78,6 +79,9 @@ class MonitorStream:
 
     def resize(self, rows: int, columns: int) -> None:
         self._peer.sendall(wire.control({"op": "resize", "rows": rows, "columns": columns}))
+
+    def signal(self, number: int) -> None:
+        self._peer.sendall(wire.control({"op": "interrupt", "number": number}))
 
     def exit_code(self) -> int | None:
         return None if self.exit is None else self.exit.code

@@ -34,6 +34,9 @@ class Client(Protocol):
 
     def pending(self) -> int: ...
 
+    def refresh(self) -> None:
+        """There is room for input again."""
+
 
 class Session:
     """The standard streams of one process: a container's, or a command's in it."""
@@ -127,7 +130,11 @@ class Session:
             except OSError:  # EPIPE: nobody reads it any more
                 written = len(self._input)
                 self._end_input = not self._terminal
+            was_full = self.input_is_full
             del self._input[:written]
+            if was_full and not self.input_is_full:
+                for client in self.clients:
+                    client.refresh()
         if self._end_input and not self._input:
             self._close_stdin()
         self.refresh()

@@ -6,15 +6,36 @@ JSON object; the others a piece of a standard stream.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 STDIN, STDOUT, STDERR, CONTROL = 0, 1, 2, 3
 HEADER = struct.Struct(">BI")
 LONGEST = 16 * 1024 * 1024
 """A control frame may carry a whole container specification."""
+
+
+LONGEST_ADDRESS = 107
+"""unix(7): the path of a socket."""
+
+
+@contextlib.contextmanager
+def address(path: str) -> Iterator[str]:
+    """What to bind or connect to; a path that is too long is named through its folder."""
+    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
+        yield path
+        return
+    folder, name = os.path.split(path)
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{name}"
+    finally:
+        os.close(descriptor)
 
 
 class Broken(Exception):

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dockyard.base.aio.now import monotonic, pause
@@ -78,6 +78,37 @@ def enter(path: str, pid: int) -> None:
         _write(f"{BASE}/{name}/{path}/cgroup.procs", str(pid))
 
 
+def settle(path: str) -> str:
+    """Put this process into a group that is above containers', if it is in none such. Which."""
+    if not path:
+        return ""
+    path = checked(path)
+    with open("/proc/self/cgroup") as file:
+        if any(line.rstrip("\n").endswith(f":/{path}") for line in file):
+            return path
+    for name in _controllers():
+        _make(name, path)
+        _write(f"{BASE}/{name}/{path}/cgroup.procs", str(os.getpid()))
+    return path
+
+
+def leave(path: str) -> None:
+    """Take this process, which is about to end, out of a group, and remove that if it is empty."""
+    if not path:
+        return
+    for name in _controllers():
+        _write(f"{BASE}/{name}/cgroup.procs", str(os.getpid()))
+        with contextlib.suppress(OSError):  # others live there
+            os.rmdir(f"{BASE}/{name}/{checked(path)}")
+
+
+def signal_all(path: str, number: int) -> None:
+    """Send a signal to every process of the group."""
+    for pid in pids(path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def pids(path: str) -> list[int]:
     """Every process of the group."""
     path = checked(path)
@@ -112,46 +143,48 @@ def is_frozen(path: str) -> bool:
 
 
 def remove(path: str) -> None:
-    """Kill what is in the group and remove it from every controller; one that is gone is fine."""
+    """Kill what is in the group and remove it from every controller; one that is gone is fine.
+
+    The group above it goes too, if it holds nothing any more.
+    """
     path = checked(path)
     deadline = monotonic() + REMOVE_SECONDS
     while found := pids(path):
         if is_frozen(path):
             freeze(path, False)
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        signal_all(path, signal.SIGKILL)
         if monotonic() > deadline:
             raise Unavailable(f"cgroup: {path}: processes {found} do not end")
         pause(0.001)
-    for folder in _folders(path):
-        _remove_folder(folder, deadline)
-
-
-def _folders(path: str) -> Iterator[str]:
+    above = os.path.dirname(path)
     for name in _controllers():
-        folder = f"{BASE}/{name}/{path}"
-        for inner, _, _ in sorted(os.walk(folder), reverse=True):
-            yield inner
-    yield from (f"{BASE}/{name}/{os.path.dirname(path)}" for name in _controllers())
+        _remove_tree(f"{BASE}/{name}/{path}", deadline)
+        if above:
+            with contextlib.suppress(OSError):  # others live there
+                os.rmdir(f"{BASE}/{name}/{above}")
 
 
-def _remove_folder(folder: str, deadline: float) -> None:
-    """rmdir(2) of a group is refused while the kernel still lets go of its last process."""
+def _remove_tree(folder: str, deadline: float) -> None:
+    """With what the container made below. rmdir(2) is refused while the last process goes away."""
     while True:
         try:
             os.rmdir(folder)
         except FileNotFoundError:
             return
         except OSError as error:
-            shared = os.path.exists(folder) and any(entry.is_dir() for entry in os.scandir(folder))
-            if error.errno != errno.EBUSY or shared:
-                return
-            if monotonic() > deadline:
+            if error.errno != errno.EBUSY or monotonic() > deadline:
                 raise
+            for inner in _subfolders(folder):
+                _remove_tree(inner, deadline)
             pause(0.001)
         else:
             return
+
+
+def _subfolders(folder: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []
 
 
 def _make(name: str, path: str) -> None:

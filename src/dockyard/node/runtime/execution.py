@@ -1,0 +1,109 @@
+"""Turns a program's name into the file that is executed, and the kernel's refusal into an error.
+
+Exit codes are the shell's (and Docker's): 127, no such program; 126, it cannot be executed; 125,
+something else failed before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import socket
+import stat
+
+from dockyard.base.linux import firststep, syscalls
+from dockyard.base.oci.runtimespec import Process
+from dockyard.interfaces.ociruntime import StartFailed
+
+NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125
+_STEP_DESCRIPTOR = firststep.REPORT_DESCRIPTOR + 1
+_CLEAR_OF_STREAMS = _STEP_DESCRIPTOR + 1
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def find(program: str, path: str) -> str:
+    """The first file of that name which this process may execute, as execvp(3) looks for it."""
+    if "/" in program:
+        refused = _refused(program)
+        if refused:
+            raise refusal(program, refused)
+        return program
+    worst = 0
+    for folder in path.split(":"):
+        candidate = f"{folder or '.'}/{program}"
+        refused = _refused(candidate)
+        if not refused:
+            return candidate
+        worst = refused if refused == errno.EACCES else worst
+    if worst:
+        raise refusal(program, worst)
+    raise StartFailed(f'exec: "{program}": executable file not found in $PATH', NOT_FOUND)
+
+
+def _refused(path: str) -> int:
+    """0, or the errno that execve(2) would have for a file like this."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return error.errno or errno.ENOENT
+    if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK, effective_ids=True):
+        return errno.EACCES
+    return 0
+
+
+def refusal(program: str, code: int) -> StartFailed:
+    """What the kernel's refusal to execute a program means to whoever started it."""
+    missing = code in (errno.ENOENT, errno.ENOTDIR)
+    text = f'exec: "{program}": {os.strerror(code).lower()}'
+    return StartFailed(text, NOT_FOUND if missing else NOT_EXECUTABLE)
+
+
+def prepare(programs: dict[str, str], sync: socket.socket) -> tuple[socket.socket, str | int]:
+    """Close every descriptor but the standard streams, the socket and the first step.
+
+    Returns the socket, where the relay expects it, and what to execute: a path below /proc if
+    there is one (a seccomp profile may allow execve(2) without execveat(2)), else a descriptor.
+    """
+    step = _move(firststep.sealed(programs), _CLEAR_OF_STREAMS)
+    said = _move(sync.detach(), _CLEAR_OF_STREAMS)
+    os.dup2(said, firststep.REPORT_DESCRIPTOR, inheritable=False)
+    os.dup2(step, _STEP_DESCRIPTOR, inheritable=False)
+    syscalls.close_range(_STEP_DESCRIPTOR + 1)
+    sync = socket.socket(fileno=firststep.REPORT_DESCRIPTOR)
+    path = f"/proc/self/fd/{_STEP_DESCRIPTOR}"
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.stat(path), os.fstat(_STEP_DESCRIPTOR)):
+            return sync, path
+    return sync, _STEP_DESCRIPTOR
+
+
+def _move(descriptor: int, lowest: int) -> int:
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(descriptor)
+    return moved
+
+
+def relay(process: Process, step: str | int) -> None:
+    """Become the program, by way of the relay. Returns never."""
+    environment = dict(entry.split("=", 1) for entry in process.env)
+    program = find(process.args[0], environment.get("PATH", DEFAULT_PATH))
+    _reset_signals()
+    os.set_inheritable(firststep.REPORT_DESCRIPTOR, True)
+    os.execve(step, (program, *process.args), environment)  # noqa: S606 - no shell is meant
+
+
+def pause(step: str | int) -> None:
+    """Become the pause loop. Returns never."""
+    _reset_signals()
+    os.execve(step, ("pause",), {})  # noqa: S606 - no shell is meant
+
+
+def _reset_signals() -> None:
+    for number in range(1, signal.NSIG):
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            with contextlib.suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
