@@ -21,7 +21,6 @@ MS_REC = 16384
 MS_UNBINDABLE = 1 << 17
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
-MS_SHARED = 1 << 20
 MS_RELATIME = 1 << 21
 MS_STRICTATIME = 1 << 24
 
@@ -38,10 +37,21 @@ CLEAR = {
 }  # fmt: skip
 PROPAGATION = {
     "private": MS_PRIVATE, "rprivate": MS_PRIVATE | MS_REC, "slave": MS_SLAVE,
-    "rslave": MS_SLAVE | MS_REC, "shared": MS_SHARED, "rshared": MS_SHARED | MS_REC,
+    "rslave": MS_SLAVE | MS_REC,
     "unbindable": MS_UNBINDABLE, "runbindable": MS_UNBINDABLE | MS_REC,
 }  # fmt: skip
-LATER = {"rro", "rrw", "rnosuid", "rnodev", "rnoexec", "idmap", "ridmap", "tmpcopyup"}
+LATER = {
+    "shared",
+    "rshared",
+    "rro",
+    "rrw",
+    "rnosuid",
+    "rnodev",
+    "rnoexec",
+    "idmap",
+    "ridmap",
+    "tmpcopyup",
+}
 
 
 class MountOptions(NamedTuple):

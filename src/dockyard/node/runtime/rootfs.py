@@ -17,13 +17,17 @@ from dockyard.base.linux import syscalls
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.base.oci.mountoptions import (
     MS_BIND,
+    MS_NOATIME,
     MS_NODEV,
+    MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
-    MS_REMOUNT,
+    MS_RELATIME,
+    MS_SLAVE,
+    MS_STRICTATIME,
 )
 from dockyard.base.oci.runtimespec import Device, Mount, Spec
 from dockyard.interfaces.ociruntime import Overlay
@@ -33,6 +37,11 @@ DEFAULT_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1,
                    ("urandom", 1, 9), ("tty", 5, 0))  # fmt: skip
 LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
          ("stderr", "/proc/self/fd/2"))  # fmt: skip
+COVERABLE = (
+    "/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/slabinfo",
+    "/proc/stat", "/proc/swaps", "/proc/uptime",
+)  # fmt: skip
+"""Files of /proc that lxcfs and the like replace, as with runc."""
 LONGEST_DATA = 4095
 """mount(2) takes one page of data."""
 
@@ -47,13 +56,14 @@ def build(spec: Spec, overlay: Overlay | None, null: int) -> int:
 
     ``null`` is the host's /dev/null, for masking.
     """
-    syscalls.mount(None, "/", None, MS_REC | MS_PRIVATE)
+    syscalls.mount(None, "/", None, MS_REC | MS_SLAVE)  # nothing that happens here is seen there
     root_path = os.path.realpath(spec.root)
     if overlay is not None:
         _mount_overlay(overlay, root_path)
     else:
         syscalls.mount(root_path, root_path, None, MS_BIND | MS_REC)
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    syscalls.set_mount(root, propagation=MS_PRIVATE, recursive=True)
     for mount in spec.mounts:
         try:
             _mount(root, mount)
@@ -68,7 +78,7 @@ def build(spec: Spec, overlay: Overlay | None, null: int) -> int:
     for path in spec.masked:
         _mask(root, path, null)
     if spec.readonly_root:
-        _remount(root, MS_RDONLY)
+        syscalls.set_mount(root, add=syscalls.MOUNT_ATTR_RDONLY)
     return root
 
 
@@ -81,35 +91,42 @@ def pivot(root: int) -> None:
 
 
 def _mount_overlay(overlay: Overlay, target: str) -> None:
-    for folder in (*overlay.lower, overlay.upper, overlay.work):
-        if any(character in folder for character in ",:\\"):
-            raise Invalid(f"overlay: {folder}: has a comma, a colon or a backslash in its path")
-    data = f"lowerdir={':'.join(overlay.lower)},upperdir={overlay.upper},workdir={overlay.work}"
-    if len(data) > LONGEST_DATA:
-        raise Invalid(f"overlay: {len(overlay.lower)} layers: their paths are longer than a page")
-    syscalls.mount("overlay", target, "overlay", 0, data)
+    """Folders are named by descriptors: mount(2) takes one page of data, and no commas in names."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    opened: list[int] = []
+    try:
+        for folder in (overlay.upper, overlay.work, *overlay.lower):
+            opened.append(os.open(folder, flags))  # noqa: PERF401 - those before are closed too
+        upper, work, *lower = (fd_path(descriptor) for descriptor in opened)
+        data = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
+        if len(data) > LONGEST_DATA:
+            raise Invalid(f"overlay: {len(lower)} layers: more than mount(2) takes")
+        syscalls.mount("overlay", target, "overlay", 0, data)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _mount(root: int, mount: Mount) -> None:
     flags, propagation, data = mount.options
     if flags & MS_BIND or mount.kind == "bind":
         _bind(root, mount)
-    elif mount.kind == "cgroup":
+        return
+    if mount.kind == "cgroup":
         _mount_cgroup(root, mount)
-    else:
-        plain = mount.kind in ("proc", "sysfs")
-        opener = rootpath.open_plain_folder if plain else _open_folder
-        target = opener(root, mount.destination)
-        try:
-            syscalls.mount(
-                mount.source or mount.kind, fd_path(target), mount.kind, flags, data or None
-            )
-        finally:
-            os.close(target)
+        return
+    plain = mount.kind in ("proc", "sysfs")
+    opener = rootpath.open_plain_folder if plain else _open_folder
+    target = opener(root, mount.destination)
+    try:
+        _refuse_over_proc(target, mount)
+        syscalls.mount(mount.source or mount.kind, fd_path(target), mount.kind, flags, data or None)
+    finally:
+        os.close(target)
     if propagation:
         target = open_in_root(root, mount.destination, os.O_PATH)
         try:
-            syscalls.mount(None, fd_path(target), None, propagation)
+            syscalls.set_mount(target, propagation=propagation & ~MS_REC)
         finally:
             os.close(target)
 
@@ -118,38 +135,55 @@ def _open_folder(root: int, path: str) -> int:
     return rootpath.open_target(root, path, folder=True)
 
 
+def _refuse_over_proc(target: int, mount: Mount) -> None:
+    """What is written to /proc must get there (CVE-2019-16884); a few files are safe to cover."""
+    if mount.destination.rstrip("/") == "/proc":
+        if mount.kind != "proc":
+            raise Denied("mount: /proc: only procfs may be mounted there")
+        return
+    if rootpath.magic(target) != rootpath.PROC_SUPER_MAGIC:
+        return
+    if mount.destination not in COVERABLE:
+        raise Denied(f"mount: {mount.destination}: lies inside /proc")
+
+
 def _bind(root: int, mount: Mount) -> None:
-    source = os.open(mount.source, os.O_PATH | os.O_CLOEXEC)
+    """The copy gets its attributes before it is put where the container can see it."""
+    flags, propagation, _ = mount.options
+    tree = syscalls.clone_tree(mount.source, recursive=bool(flags & MS_REC))
     try:
-        folder = stat.S_ISDIR(os.fstat(source).st_mode)
+        folder = stat.S_ISDIR(os.fstat(tree).st_mode)
+        add, clear = _attributes(flags)
+        syscalls.set_mount(tree, add=add, clear=clear)
+        syscalls.set_mount(
+            tree, propagation=(propagation or MS_PRIVATE) & ~MS_REC, recursive=bool(flags & MS_REC)
+        )
         target = rootpath.open_target(root, mount.destination, folder=folder)
         try:
-            recursive = mount.options.flags & MS_REC
-            syscalls.mount(fd_path(source), fd_path(target), None, MS_BIND | recursive)
+            _refuse_over_proc(target, mount)
+            syscalls.put_tree(tree, target)
         finally:
             os.close(target)
     finally:
-        os.close(source)
-    wanted = mount.options.flags & ~(MS_BIND | MS_REC)
-    if wanted:
-        mounted = open_in_root(root, mount.destination, os.O_PATH)
-        try:
-            _remount(mounted, wanted)
-        finally:
-            os.close(mounted)
+        os.close(tree)
 
 
-def _remount(mounted: int, flags: int) -> None:
-    """Add flags to a mount, keeping those it has."""
-    kept = os.fstatvfs(mounted).f_flag
-    for bit, flag in (
-        (os.ST_NOSUID, MS_NOSUID),
-        (os.ST_NODEV, MS_NODEV),
-        (os.ST_NOEXEC, MS_NOEXEC),
-        (os.ST_RDONLY, MS_RDONLY),
+def _attributes(flags: int) -> tuple[int, int]:
+    """(attributes to add, attributes to clear) for flags of mount(2)."""
+    add = clear = 0
+    for flag, attribute in (
+        (MS_RDONLY, syscalls.MOUNT_ATTR_RDONLY),
+        (MS_NOSUID, syscalls.MOUNT_ATTR_NOSUID),
+        (MS_NODEV, syscalls.MOUNT_ATTR_NODEV),
+        (MS_NOEXEC, syscalls.MOUNT_ATTR_NOEXEC),
+        (MS_NODIRATIME, syscalls.MOUNT_ATTR_NODIRATIME),
     ):
-        flags |= flag if kept & bit else 0
-    syscalls.mount(None, fd_path(mounted), None, MS_REMOUNT | MS_BIND | flags)
+        add |= attribute if flags & flag else 0
+    if flags & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME):  # relatime is zero
+        clear = syscalls.MOUNT_ATTR_TIMES
+        add |= syscalls.MOUNT_ATTR_NOATIME if flags & MS_NOATIME else 0
+        add |= syscalls.MOUNT_ATTR_STRICTATIME if flags & MS_STRICTATIME else 0
+    return add, clear
 
 
 def _mount_cgroup(root: int, mount: Mount) -> None:
@@ -171,7 +205,7 @@ def _mount_cgroup(root: int, mount: Mount) -> None:
             finally:
                 os.close(folder)
         if mount.options.flags & MS_RDONLY:
-            _remount(base, MS_RDONLY)
+            syscalls.set_mount(base, add=syscalls.MOUNT_ATTR_RDONLY)
     finally:
         os.close(base)
 
@@ -236,14 +270,14 @@ def _make_readonly(root: int, path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        syscalls.mount(fd_path(target), fd_path(target), None, MS_BIND | MS_REC)
+        tree = syscalls.clone_tree(target, recursive=True)
+        try:
+            syscalls.set_mount(tree, add=syscalls.MOUNT_ATTR_RDONLY)
+            syscalls.put_tree(tree, target)
+        finally:
+            os.close(tree)
     finally:
         os.close(target)
-    mounted = open_in_root(root, path, os.O_PATH)
-    try:
-        _remount(mounted, MS_RDONLY)
-    finally:
-        os.close(mounted)
 
 
 def _mask(root: int, path: str, null: int) -> None:

@@ -7,7 +7,11 @@ import os
 import struct
 import termios
 
+from dockyard.base.errors import Denied
 from dockyard.base.linux.openat2 import open_in_root
+from dockyard.node.runtime import rootpath
+
+DEVPTS_SUPER_MAGIC = 0x1CD1
 
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441
 """ioctl_tty(2); the peer is opened without a path (Linux 4.13), so none can be swapped."""
@@ -17,6 +21,8 @@ def open_pair(root: int) -> tuple[int, int]:
     """A new terminal of the devpts that is mounted in this root: (master, slave)."""
     master = open_in_root(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
     try:
+        if rootpath.magic(master) != DEVPTS_SUPER_MAGIC:
+            raise Denied("terminal: /dev/pts of the container is not a devpts; mount one there")
         fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
         slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except BaseException:
