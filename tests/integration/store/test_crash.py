@@ -51,24 +51,24 @@ def kill_a_writer(path: Path, lines: int) -> dict[str, int]:
     return acknowledged
 
 
+async def look(path: Path) -> tuple[dict[str, int], int]:
+    """What a store holds after the crash, and its revision."""
+    store = open_store(str(path), RealClock())
+    try:
+        page = await store.list("/")
+        return {entry.key: entry.modified for entry in page.entries}, page.revision
+    finally:
+        await store.close()
+
+
 def check(rounds: int, path: Path, chance: random.Random) -> None:
     acknowledged: dict[str, int] = {}
     last = 0
     for _ in range(rounds):
         acknowledged |= kill_a_writer(path, chance.randrange(1, 400))
-
-        async def look() -> int:
-            store = open_store(str(path), RealClock())
-            try:
-                page = await store.list("/")
-                found = {entry.key: entry.modified for entry in page.entries}
-                assert acknowledged.items() <= found.items()
-                assert page.revision >= max(acknowledged.values())
-                return page.revision
-            finally:
-                await store.close()
-
-        revision = asyncio.run(look())
+        found, revision = asyncio.run(look(path))
+        assert acknowledged.items() <= found.items()
+        assert revision >= max(acknowledged.values())
         assert revision >= last, "the revision went back"
         last = revision
 
