@@ -1,34 +1,22 @@
 """RFC 6902: the examples of its appendix A, pointers of RFC 6901, and the limits."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dockyard.cluster.meta import errors, jsonpatch
 
-EXAMPLES: list[tuple[str, Any, list[dict[str, Any]], Any]] = [
-    ("A.1", {"foo": "bar"}, [{"op": "add", "path": "/baz", "value": "qux"}], {"baz": "qux", "foo": "bar"}),
-    ("A.2", {"foo": ["bar", "baz"]}, [{"op": "add", "path": "/foo/1", "value": "qux"}], {"foo": ["bar", "qux", "baz"]}),
-    ("A.3", {"baz": "qux", "foo": "bar"}, [{"op": "remove", "path": "/baz"}], {"foo": "bar"}),
-    ("A.4", {"foo": ["bar", "qux", "baz"]}, [{"op": "remove", "path": "/foo/1"}], {"foo": ["bar", "baz"]}),
-    ("A.5", {"baz": "qux", "foo": "bar"}, [{"op": "replace", "path": "/baz", "value": "boo"}], {"baz": "boo", "foo": "bar"}),
-    ("A.6", {"foo": {"bar": "baz", "waldo": "fred"}, "qux": {"corge": "grault"}}, [{"op": "move", "from": "/foo/waldo", "path": "/qux/thud"}], {"foo": {"bar": "baz"}, "qux": {"corge": "grault", "thud": "fred"}}),
-    ("A.7", {"foo": ["all", "grass", "cows", "eat"]}, [{"op": "move", "from": "/foo/1", "path": "/foo/3"}], {"foo": ["all", "cows", "eat", "grass"]}),
-    ("A.8", {"baz": "qux", "foo": ["a", 2, "c"]}, [{"op": "test", "path": "/baz", "value": "qux"}, {"op": "test", "path": "/foo/1", "value": 2}], {"baz": "qux", "foo": ["a", 2, "c"]}),
-    ("A.10", {"foo": "bar"}, [{"op": "add", "path": "/child", "value": {"grandchild": {}}}], {"foo": "bar", "child": {"grandchild": {}}}),
-    ("A.11", {"foo": "bar"}, [{"op": "add", "path": "/baz", "value": "qux", "xyz": 123}], {"foo": "bar", "baz": "qux"}),
-    ("A.14", {"/": 9, "~1": 10}, [{"op": "test", "path": "/~01", "value": 10}], {"/": 9, "~1": 10}),
-    ("A.16", {"foo": ["bar"]}, [{"op": "add", "path": "/foo/-", "value": ["abc", "def"]}], {"foo": ["bar", ["abc", "def"]]}),
-]  # fmt: skip
+EXAMPLES = [
+    json.loads(line)
+    for line in Path(__file__).with_name("rfc6902-appendix-a.jsonl").read_text().splitlines()
+]
 
 
-@pytest.mark.parametrize(
-    ("document", "patch", "expected"),
-    [each[1:] for each in EXAMPLES],
-    ids=[each[0] for each in EXAMPLES],
-)
-def test_examples_of_the_rfc(document: Any, patch: Any, expected: Any) -> None:
-    assert jsonpatch.apply(document, patch) == expected
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: each["example"])
+def test_examples_of_the_rfc(example: dict[str, Any]) -> None:
+    assert jsonpatch.apply(example["document"], example["patch"]) == example["expected"]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from dockyard.cluster.meta import selectors
         ("x in ()", {"x": ""}, True),
         ("x in (a,)", {"x": ""}, True),
         ("in in (a)", {"in": "a"}, True),
-        ("example.com/tier in (web),app=shop,!canary", {"example.com/tier": "web", "app": "shop"}, True),
+        ("a.io/b in (web),app=shop,!old", {"a.io/b": "web", "app": "shop"}, True),
     ],
 )  # fmt: skip
 def test_label_selectors(text: str, labels: dict[str, str], matches: bool) -> None:

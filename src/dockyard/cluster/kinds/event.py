@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from dockyard.cluster.kinds.columns import name, number, text
@@ -65,9 +66,8 @@ def _source(obj: Mapping[str, Any]) -> str:
     return ", ".join(each for each in (component, host) if each)
 
 
-def _fields(obj: Mapping[str, Any]) -> dict[str, str]:
+def _fields(prefix: str, obj: Mapping[str, Any]) -> dict[str, str]:
     target = _object(obj)
-    prefix = "involvedObject" if "involvedObject" in obj else "regarding"
     source = _either(obj, "source", "deprecatedSource") or {}
     component = _either(obj, "reportingComponent", "reportingController") or ""
     found = {f"{prefix}.{part}": str(target.get(part, "")) for part in _OBJECT}
@@ -118,7 +118,7 @@ KINDS = (
         short_names=("ev",),
         columns=_COLUMNS,
         cells=_cells,
-        fields=_fields,
+        fields=partial(_fields, "involvedObject"),
         field_names=_names("involvedObject"),
     ),
     Kind(
@@ -129,7 +129,7 @@ KINDS = (
         short_names=("ev",),
         columns=_COLUMNS,
         cells=_cells,
-        fields=_fields,
+        fields=partial(_fields, "regarding"),
         field_names=_names("regarding"),
         hub=("", "v1"),
         to_hub=_to_core,

@@ -34,6 +34,10 @@ class Where(NamedTuple):
             struct,
         )
 
+    def key(self, name: str) -> Where:
+        """A map's entry: Go names the map's field only."""
+        return Where(f"{self.path}.{name}" if self.path else name, self.dotted, self.struct)
+
     def item(self, index: int) -> Where:
         return Where(f"{self.path}[{index}]", self.dotted, self.struct)
 
@@ -242,10 +246,10 @@ class Map:
             # Labels, annotations, config data: most maps, and the quickest to see.
             for key, each in value.items():
                 if type(each) is not str:
-                    value[key] = item.conform(each, where.field(key, where.struct), unknown)
+                    value[key] = item.conform(each, where.key(key), unknown)
             return value
         for key, each in value.items():
-            value[key] = item.conform(each, where.field(key, where.struct), unknown)
+            value[key] = item.conform(each, where.key(key), unknown)
         return value
 
 
