@@ -74,7 +74,9 @@ def _variable(text: str, variables: Mapping[str, str], line: Line, depth: int) -
         return variables.get(name, ""), rest[1:]
     colon = rest.startswith(":")
     modifier = rest[1:2] if colon else rest[:1]
-    if modifier not in ("-", "+", "?"):
+    if not rest or modifier not in ("-", "+", "?", "#", "%", "/"):
+        raise line.invalid(f"${text[:20]}: }} is expected after the name, or :- :+ :?")
+    if modifier in ("#", "%", "/"):
         raise line.unsupported(f"${{{name}{rest[:2]}...}}")
     word, rest = _scan(rest[2:] if colon else rest[1:], variables, line, stop="}", depth=depth + 1)
     given = bool(variables.get(name)) if colon else name in variables
