@@ -74,7 +74,8 @@ class Copy(NamedTuple):
             with change.tree(f"{self.line.source.name}:{self.line.number}: COPY") as tree:
                 ids = self._ids(tree, owner)
                 copier = _Copier(stage.tools.context, tree, self.line, ids, self.mode)
-                inside = into or not parts or _is_directory(tree, parts)
+                folders = any(item.file.is_directory for item in placed)
+                inside = into or folders or not parts or _is_directory(tree, parts)
                 for item in placed:
                     copier.copy(item, parts, inside=inside)
                 copier.finish()
