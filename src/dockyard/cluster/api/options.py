@@ -1,0 +1,100 @@
+"""Turns the query parameters of a request into checked values, once, at the door."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dockyard.cluster.kinds.kind import Kind
+from dockyard.cluster.meta import errors, resourceversion, selectors
+from dockyard.cluster.meta.selectors import FieldSelector, Selector
+
+VALIDATIONS = ("Ignore", "Warn", "Strict")
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """What a list, watch or deletecollection asks for."""
+
+    labels: Selector
+    fields: FieldSelector
+    limit: int
+    after: str
+    """The key that the page before ended with."""
+    at: int
+    """The revision that a continued list is of; 0 if it is not continued."""
+    revision: int | None
+    match: str
+    bookmarks: bool
+    timeout: float
+    initial_events: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """What a create, update or patch asks for."""
+
+    dry_run: bool
+    validation: str
+
+
+def list_options(options: Mapping[str, str], kind: Kind) -> ListOptions:
+    """Checked. Raises BadRequest, or Expired for a continue token that is none of ours."""
+    after, at = _token(options["continue"]) if options.get("continue") else ("", 0)
+    match = options.get("resourceVersionMatch", "")
+    revision = resourceversion.parse(options.get("resourceVersion"))
+    if match not in ("", "Exact", "NotOlderThan"):
+        raise errors.BadRequest(f"resourceVersionMatch: {match!r}: Exact or NotOlderThan")
+    return ListOptions(
+        labels=selectors.parse_labels(options.get("labelSelector", "")),
+        fields=selectors.parse_fields(options.get("fieldSelector", ""), kind.selectable_names),
+        limit=_number(options, "limit"),
+        after=after,
+        at=at,
+        revision=revision,
+        match=match,
+        bookmarks=options.get("allowWatchBookmarks", "") in ("true", "1"),
+        timeout=float(_number(options, "timeoutSeconds")),
+        initial_events=options.get("sendInitialEvents", "") in ("true", "1"),
+    )
+
+
+def write_options(options: Mapping[str, str]) -> WriteOptions:
+    """Checked. Raises BadRequest."""
+    dry_run = options.get("dryRun", "")
+    if dry_run not in ("", "All"):
+        raise errors.BadRequest(f'Invalid value: "{dry_run}": dryRun: supported values: "All"')
+    validation = options.get("fieldValidation", "") or "Warn"
+    if validation not in VALIDATIONS:
+        raise errors.BadRequest(
+            f'fieldValidation: Unsupported value: "{validation}": supported values: '
+            '"Ignore", "Strict", "Warn"'
+        )
+    return WriteOptions(dry_run == "All", validation)
+
+
+def _number(options: Mapping[str, str], name: str) -> int:
+    text = options.get(name, "") or "0"
+    if not text.isdecimal() or len(text) > 12:
+        raise errors.BadRequest(f'{name}: Invalid value: "{text}": must be a whole number')
+    return int(text)
+
+
+def make_token(after: str, revision: int) -> str:
+    """Where the next page begins, and which revision it is of."""
+    data = json.dumps({"v": "dockyard/v1", "rv": revision, "start": after}).encode()
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _token(text: str) -> tuple[str, int]:
+    try:
+        data = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        start, revision = data["start"], data["rv"]
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        start, revision = None, None
+    if not isinstance(start, str) or not isinstance(revision, int) or revision < 1:
+        raise errors.BadRequest("continue key is not valid: it is none that this server gave")
+    return start, revision
