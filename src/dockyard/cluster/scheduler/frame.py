@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dockyard.cluster.scheduler.amounts import milli, whole
+from dockyard.cluster.meta.quantity import milli, whole
 from dockyard.cluster.scheduler.podinfo import HostPort, PodInfo
 
 Mask = NDArray[np.bool_]

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -34,8 +35,26 @@ class Refusal:
     """Whether the node would do if pods were taken off it."""
 
 
+class Event(Enum):
+    """What happened in the cluster; a pod that found no node may find one now."""
+
+    NODE = "node"
+    POD_GONE = "pod gone"
+    VOLUME = "volume"
+
+
+class Gate(Protocol):
+    """Says why a pod can run on no node at all, for now; empty if it may go on."""
+
+    wakes: frozenset[Event]
+
+    def stop(self, pod: PodInfo) -> str: ...
+
+
 class Filter(Protocol):
-    """Says which nodes a pod cannot run on."""
+    """Says which nodes a pod cannot run on; ``wakes`` is what may change its mind."""
+
+    wakes: frozenset[Event]
 
     def refuse(self, pod: PodInfo, frame: Frame) -> Sequence[Refusal]: ...
 
@@ -62,12 +81,17 @@ class Unschedulable:
     """No node takes the pod; ``message`` has kube-scheduler's wording."""
 
     message: str
+    wakes: frozenset[Event]
+    """What must happen before another try makes sense."""
 
 
 class Framework:
     """The plugins, in their order."""
 
-    def __init__(self, filters: Sequence[Filter], scores: Sequence[Score]) -> None:
+    def __init__(
+        self, gates: Sequence[Gate], filters: Sequence[Filter], scores: Sequence[Score]
+    ) -> None:
+        self._gates = gates
         self._filters = filters
         self._scores = scores
 
@@ -76,9 +100,13 @@ class Framework:
     ) -> Placement | Unschedulable:
         """Where the pod goes. Changes nothing."""
         if not len(frame):
-            return Unschedulable("no nodes available to schedule pods")
+            return Unschedulable("no nodes available to schedule pods", frozenset({Event.NODE}))
+        for gate in self._gates:
+            if why := gate.stop(pod):
+                return Unschedulable(stopped(len(frame), why, pod), gate.wakes)
         feasible = frame.alive.copy()
         reasons: Counter[str] = Counter()
+        wakes: frozenset[Event] = frozenset({Event.NODE})
         helpless = 0
         for plugin in self._filters:
             refused = np.zeros_like(feasible)
@@ -87,13 +115,14 @@ class Framework:
                 nodes = refusal.nodes & feasible
                 if count := int(nodes.sum()):
                     reasons[refusal.reason] += count
+                    wakes |= plugin.wakes
                     refused |= nodes
                     if not refusal.evictions_help:
                         stuck |= nodes
             helpless += int(stuck.sum())
             feasible &= ~refused
             if not feasible.any():
-                return Unschedulable(explain(len(frame), reasons, helpless))
+                return Unschedulable(explain(len(frame), reasons, helpless, pod), wakes)
         total: Scores = np.zeros(len(feasible))
         for score in self._scores:
             total += score.weight * score.score(pod, frame, feasible)
@@ -103,19 +132,26 @@ class Framework:
         return Placement(frame.names[row], int(feasible.sum()), float(total[row]))
 
 
-def explain(nodes: int, reasons: Counter[str], helpless: int) -> str:
+def stopped(nodes: int, why: str, pod: PodInfo) -> str:
+    """What a gate says, in the sentence of a pod that found no node."""
+    return f"0/{nodes} nodes are available: {why}. {_preemption(nodes, nodes, pod)}"
+
+
+def explain(nodes: int, reasons: Counter[str], helpless: int, pod: PodInfo) -> str:
     """``0/3 nodes are available: 2 Insufficient cpu, ...``: as kube-scheduler words it."""
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-    victims = nodes - helpless
+    return f"0/{nodes} nodes are available: {listed}. {_preemption(nodes, helpless, pod)}"
+
+
+def _preemption(nodes: int, helpless: int, pod: PodInfo) -> str:
+    if not pod.evicts:
+        return "preemption: not eligible due to preemptionPolicy=Never."
     outcomes = []
-    if victims:
+    if victims := nodes - helpless:
         outcomes.append(f"{victims} No preemption victims found for incoming pod")
     if helpless:
         outcomes.append(f"{helpless} Preemption is not helpful for scheduling")
-    return (
-        f"0/{nodes} nodes are available: {listed}. "
-        f"preemption: 0/{nodes} nodes are available: {', '.join(sorted(outcomes))}."
-    )
+    return f"preemption: 0/{nodes} nodes are available: {', '.join(sorted(outcomes))}."
 
 
 def normalise(scores: Scores, feasible: Mask, reverse: bool = False) -> Scores:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dockyard.cluster.scheduler.amounts import milli, whole
+from dockyard.cluster.meta.quantity import milli, whole
 
 DEFAULT_MILLI_CPU = 100
 """What a container without a CPU request counts as when nodes are scored, not filtered."""
@@ -35,6 +35,8 @@ class PodInfo:
     affinity: Mapping[str, Any]
     """``spec.affinity.nodeAffinity``."""
     host_ports: tuple[HostPort, ...]
+    evicts: bool
+    """May pods of lower priority make room for it? (``preemptionPolicy``)"""
     claims: tuple[str, ...]
     """Names of the PersistentVolumeClaims that its volumes use."""
 
@@ -62,6 +64,7 @@ def pod_info(pod: Mapping[str, Any]) -> PodInfo:
         node_selector=spec.get("nodeSelector", {}),
         affinity=spec.get("affinity", {}).get("nodeAffinity") or {},
         host_ports=tuple(_host_ports(containers)),
+        evicts=spec.get("preemptionPolicy") != "Never",
         claims=tuple(
             volume["persistentVolumeClaim"]["claimName"]
             for volume in spec.get("volumes", ())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dockyard.cluster.scheduler.frame import ABSENT, Frame, Ids, Mask
-from dockyard.cluster.scheduler.framework import Refusal, Scores, normalise
+from dockyard.cluster.scheduler.framework import Event, Refusal, Scores, normalise
 from dockyard.cluster.scheduler.podinfo import PodInfo
 
 REASON = "node(s) didn't match Pod's node affinity/selector"
@@ -18,6 +18,7 @@ class NodeAffinity:
     """Refuses nodes that the required terms leave out; prefers those that preferred terms name."""
 
     weight = 2.0
+    wakes = frozenset({Event.NODE})
 
     def refuse(self, pod: PodInfo, frame: Frame) -> Sequence[Refusal]:
         required = pod.affinity.get("requiredDuringSchedulingIgnoredDuringExecution")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dockyard.cluster.scheduler.frame import Frame
-from dockyard.cluster.scheduler.framework import Refusal
+from dockyard.cluster.scheduler.framework import Event, Refusal
 from dockyard.cluster.scheduler.podinfo import PodInfo
 
 REASON = "node(s) didn't match the requested node name"
@@ -15,6 +15,8 @@ REASON = "node(s) didn't match the requested node name"
 
 class NodeName:
     """Refuses every node but the named one."""
+
+    wakes = frozenset({Event.NODE})
 
     def refuse(self, pod: PodInfo, frame: Frame) -> Sequence[Refusal]:
         if not pod.node:

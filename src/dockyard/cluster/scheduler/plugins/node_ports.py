@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dockyard.cluster.scheduler.frame import Frame
-from dockyard.cluster.scheduler.framework import Refusal
+from dockyard.cluster.scheduler.framework import Event, Refusal
 from dockyard.cluster.scheduler.podinfo import HostPort, PodInfo
 
 REASON = "node(s) didn't have free ports for the requested pod ports"
@@ -16,6 +16,8 @@ EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - the wildcard of the API, nothing is bo
 
 class NodePorts:
     """Refuses nodes on which one of the pod's host ports is taken."""
+
+    wakes = frozenset({Event.NODE, Event.POD_GONE})
 
     def refuse(self, pod: PodInfo, frame: Frame) -> Sequence[Refusal]:
         if not pod.host_ports:

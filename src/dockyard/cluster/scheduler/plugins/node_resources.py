@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dockyard.cluster.scheduler.frame import Amounts, Frame, Mask
-from dockyard.cluster.scheduler.framework import HIGHEST, Refusal, Scores
+from dockyard.cluster.scheduler.framework import HIGHEST, Event, Refusal, Scores
 from dockyard.cluster.scheduler.podinfo import PodInfo
 
 
@@ -15,6 +15,7 @@ class NodeResourcesFit:
     """Refuses nodes without room; prefers the least allocated."""
 
     weight = 1.0
+    wakes = frozenset({Event.NODE, Event.POD_GONE})
 
     def refuse(self, pod: PodInfo, frame: Frame) -> Sequence[Refusal]:
         refusals = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dockyard.cluster.scheduler.frame import Frame
-from dockyard.cluster.scheduler.framework import Refusal
+from dockyard.cluster.scheduler.framework import Event, Refusal
 from dockyard.cluster.scheduler.plugins.taint_toleration import tolerates
 from dockyard.cluster.scheduler.podinfo import PodInfo
 
@@ -14,6 +14,8 @@ TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
 
 class NodeUnschedulable:
     """Refuses cordoned nodes."""
+
+    wakes = frozenset({Event.NODE})
 
     def refuse(self, pod: PodInfo, frame: Frame) -> Sequence[Refusal]:
         if not frame.unschedulable.any() or tolerates(pod.tolerations, TAINT):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dockyard.cluster.scheduler.frame import Frame, Mask, Taint
-from dockyard.cluster.scheduler.framework import Refusal, Scores, normalise
+from dockyard.cluster.scheduler.framework import Event, Refusal, Scores, normalise
 from dockyard.cluster.scheduler.podinfo import PodInfo
 
 
@@ -16,6 +16,7 @@ class TaintToleration:
     """Refuses nodes with a hard taint that the pod does not tolerate; prefers few soft ones."""
 
     weight = 3.0
+    wakes = frozenset({Event.NODE})
 
     def refuse(self, pod: PodInfo, frame: Frame) -> Sequence[Refusal]:
         refusals = []
