@@ -155,7 +155,11 @@ class Kind:
         self.fill_defaults(obj)
 
     def prepare_for_create(self, obj: Object) -> None:
-        """Strip what a creator may not set (status), start the generation."""
+        """Strip what a creator may not set (status), start the generation.
+
+        Comes after :func:`~dockyard.cluster.meta.objectmeta.stamp`: a Job's selector is its uid.
+        """
+        self.fill_defaults(obj)
         if self.has_status and not self.keeps_status:
             obj.pop("status", None)
         metadata = obj.setdefault("metadata", {})
@@ -175,6 +179,7 @@ class Kind:
         if subresource == "status":
             _keep_all_but_status(obj, old)
             return
+        self.fill_defaults(obj)
         if self.has_status:
             obj.pop("status", None)
             if "status" in old:

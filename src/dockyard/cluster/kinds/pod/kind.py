@@ -11,36 +11,13 @@ from dockyard.cluster.kinds.pod.defaults import default_pod
 from dockyard.cluster.kinds.pod.validate import validate_spec
 from dockyard.cluster.meta.fielderrors import FieldError
 
-NOT_READY_SECONDS = 300
-"""How long a pod stays on a node that is not ready or can't be reached, if it does not say."""
-_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-
 
 def _on_create(pod: dict[str, Any]) -> None:
-    """What the API's built-in admission gives a new pod, and its first status."""
+    """The priority of a pod that names no class, and its first status."""
     spec = pod["spec"]
-    account = spec.get("serviceAccountName") or "default"
-    spec["serviceAccountName"] = spec["serviceAccount"] = account
     spec.setdefault("priority", 0)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-    tolerations = list(spec.get("tolerations") or ())
-    for key in _NODE_TAINTS:
-        if not any(_tolerates(each, key) for each in tolerations):
-            tolerations.append(
-                {
-                    "key": key,
-                    "operator": "Exists",
-                    "effect": "NoExecute",
-                    "tolerationSeconds": NOT_READY_SECONDS,
-                }
-            )
-    spec["tolerations"] = tolerations
     pod["status"] = {"phase": "Pending", "qosClass": qos.of(spec)}
-
-
-def _tolerates(toleration: Mapping[str, Any], key: str) -> bool:
-    same_key = toleration.get("key", "") in {"", key}
-    return same_key and toleration.get("effect", "") in {"", "NoExecute"}
 
 
 def _check(pod: Mapping[str, Any]) -> list[FieldError]:
