@@ -6,12 +6,13 @@ depend on for their scripts' sake is left out (:data:`FOR_SCRIPTS`).
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from typing import NamedTuple
 
-from dockyard.base.errors import Corrupt, NotFound, Unavailable, Unsupported
+from dockyard.base.errors import Corrupt, Invalid, NotFound, Unavailable, Unsupported
 
 FOR_SCRIPTS = frozenset(
     "adduser awk cdebconf debconf debconf-2.0 debianutils dpkg gawk init-system-helpers "
@@ -23,6 +24,7 @@ FOR_SCRIPTS = frozenset(
 
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 _ROUNDS = 40
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian Policy, section 5.6.7
 
 
 class Package(NamedTuple):
@@ -36,17 +38,20 @@ class Package(NamedTuple):
     """All of these, each one of several."""
 
 
-def closure(names: tuple[str, ...]) -> list[Package]:
-    """The packages and all they need to run, sorted by name."""
+def closure(names: tuple[str, ...], cache: str) -> list[Package]:
+    """The packages and all they need to run, by name. ``cache``: a folder for apt's index."""
     if shutil.which("apt-cache") is None:
         raise Unsupported("packages: this host has no apt; use a Debian host, or `image import`")
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise Invalid(f"packages: {name[:80]!r} is no package's name")
     found: dict[str, Package] = {}
     wanted = dict.fromkeys(names)
     for _ in range(_ROUNDS):
         missing = [name for name in wanted if name not in found]
         if not missing:
             return [found[name] for name in sorted(found)]
-        found |= describe(missing)
+        found |= describe(missing, cache)
         unknown = [name for name in missing if name not in found]
         if unknown:
             raise NotFound(f"packages: {', '.join(unknown)}: apt knows none; run `apt-get update`?")
@@ -71,9 +76,13 @@ def fetch(packages: list[Package], cache: str) -> list[str]:
     return paths
 
 
-def describe(names: list[str]) -> dict[str, Package]:
+def describe(names: list[str], cache: str) -> dict[str, Package]:
     """What apt knows of these packages; a name that it does not know is left out."""
-    shown = _run(["apt-cache", "show", "--no-all-versions", *names], accept=(0, 100))
+    os.makedirs(cache, 0o700, exist_ok=True)
+    # container images of Debian switch apt's index off: then each question builds it anew
+    index = f"Dir::Cache::pkgcache={os.path.abspath(cache)}/pkgcache.bin"
+    words = ["apt-cache", "-o", index, "show", "--no-all-versions", *names]
+    shown = _run(words, accept=(0, 100))
     found: dict[str, Package] = {}
     for stanza in shown.split("\n\n"):
         fields = _fields(stanza)

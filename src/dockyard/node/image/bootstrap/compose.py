@@ -14,6 +14,12 @@ from typing import NamedTuple
 
 from dockyard.base.errors import Unsupported
 from dockyard.node.image import tarread
+from dockyard.node.image.bootstrap.bytecode import (
+    byte_code,
+    cache_folder,
+    cache_name,
+    compiles,
+)
 from dockyard.node.image.bootstrap.deb import data_of
 from dockyard.node.image.tarread import Entry
 from dockyard.node.image.tarwrite import END, tar_entry
@@ -99,10 +105,26 @@ def _package(deb: str, laid: set[Path]) -> Iterator[bytes]:
         link = entry.link
         if entry.kind == tarread.HARDLINK:
             link = b"/".join(_merged(reader.path(link)))
-        yield from tar_entry(
-            entry._replace(path=path, link=link, xattrs=()),
-            lambda: (bytes(piece) for piece in reader.data()),
-        )
+        laying = entry._replace(path=path, link=link, xattrs=())
+        if entry.kind == tarread.FILE and compiles(path, entry.size):
+            yield from _python(laying, b"".join(reader.data()), laid)
+        else:
+            yield from tar_entry(laying, lambda: (bytes(piece) for piece in reader.data()))
+
+
+def _python(entry: Entry, source: bytes, laid: set[Path]) -> Iterator[bytes]:
+    """A Python source, and its byte code."""
+    yield from tar_entry(entry, lambda: [source])
+    code = byte_code(entry.path, source)
+    if code is None:
+        return
+    folder = cache_folder(entry.path)
+    if folder not in laid:
+        laid.add(folder)
+        made = _made(tarread.DIRECTORY, folder, 0o755)
+        yield from tar_entry(made._replace(mtime=entry.mtime))
+    path = (*folder, cache_name(entry.path))
+    yield from tar_entry(entry._replace(path=path, mode=0o644, size=len(code)), lambda: [code])
 
 
 def _link_to(name: bytes, laid: set[Path]) -> Iterator[bytes]:

@@ -46,7 +46,7 @@ def bootstrap(
     if packages and not recipe.packages:
         raise Invalid(f"bootstrap: {name}: takes no packages; `bootstrap debian` does")
     wanted = (*recipe.packages, *packages)
-    debs = fetch(closure(wanted), cache) if wanted else []
+    debs = fetch(closure(wanted, cache), cache) if wanted else []
     config = ImageConfig(host_platform(), env=(_PATH,), cmd=recipe.cmd, created=_CREATED)
     stream = gathered(compose(debs, find_busybox()))
     told = f"dockyard image bootstrap {name}" + "".join(f" {package}" for package in packages)
