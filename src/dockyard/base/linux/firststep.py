@@ -7,7 +7,7 @@ memory, sealed against every change (memfd_create(2)); what leads to them leads 
 
 ``RELAY``: argument 0 is a path, the others are the program's arguments. Descriptor 3 is made
 close-on-exec and the program is executed; if the kernel refuses, errno goes to descriptor 3 as
-four bytes in the machine's order.
+four bytes in the machine's order. Without descriptor 3 (an image has named it once more) it ends.
 
 ``PAUSE``: what a pod's sandbox runs. It blocks every signal and waits for them in turn: SIGCHLD
 reaps children until none is left, SIGTERM and SIGINT end it, others are nothing to it.
@@ -25,21 +25,23 @@ from dockyard.base.errors import Unsupported
 RELAY = {
     "x86_64": (
         "b848000000bf03000000be02000000ba010000000f05"  # fcntl(3, F_SETFD, FD_CLOEXEC)
+        "85c07831"  # below 0: go to end
         "488b0c24488b7c2408"  # mov rcx, [rsp] (argc); mov rdi, [rsp+8] (argv[0])
         "488d742410488d54cc10"  # lea rsi, [rsp+16] (argv+1); lea rdx, [rsp+rcx*8+16] (envp)
         "b83b0000000f05"  # execve
         "f7d850"  # neg eax; push rax
         "b801000000bf030000004889e6ba040000000f05"  # write(3, rsp, 4)
-        "b8e7000000bf7e0000000f05"  # exit_group(126)
+        "b8e7000000bf7e0000000f05"  # end: exit_group(126)
     ),
     "aarch64": (
         "280380d2600080d2410080d2220080d2010000d4"  # fcntl(3, F_SETFD, FD_CLOEXEC)
+        "e001f837"  # below 0: go to end
         "e30340f9e00740f9"  # ldr x3, [sp] (argc); ldr x0, [sp, 8] (argv[0])
         "e1430091e2430091420c038b"  # x1 = sp+16 (argv+1); x2 = sp+16+argc*8 (envp)
         "a81b80d2010000d4"  # execve
         "e003004be00f1ff8"  # neg w0, w0; str x0, [sp, -16]!
         "080880d2600080d2e1030091820080d2010000d4"  # write(3, sp, 4)
-        "c80b80d2c00f80d2010000d4"  # exit_group(126)
+        "c80b80d2c00f80d2010000d4"  # end: exit_group(126)
     ),
 }
 PAUSE = {

@@ -95,7 +95,6 @@ def _die_with_monitor(sync: socket.socket) -> None:
 
 def _build(birth: Birth, sync: socket.socket) -> None:
     spec = birth.spec
-    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
     if sync.recv(16) != b"go":
         os._exit(1)
     os.setsid()
@@ -103,6 +102,7 @@ def _build(birth: Birth, sync: socket.socket) -> None:
     _enter_namespaces(spec)
     if spec.process.oom_score_adj is not None:
         confine.set_oom_score(spec.process.oom_score_adj)
+    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
     root = rootfs.build(spec, birth.overlay, null)
     master = slave = -1
     if spec.process.terminal:

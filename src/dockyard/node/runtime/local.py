@@ -133,6 +133,8 @@ class LocalRuntime:
             if state.pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(state.pid, signal.SIGKILL)
+                if state.status == "paused":
+                    group.freeze(cgroup, False)
                 _wait_for_monitor(run_dir)
         group.remove(cgroup)
         _remove_run_dir(run_dir)

@@ -7,26 +7,30 @@ LINE``, where the tag is ``F`` for a full line and ``P`` for a part of one.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from json.encoder import encode_basestring
 
 from dockyard.base.aio.now import nano_stamp
+from dockyard.base.errors import Invalid
 from dockyard.interfaces.ociruntime import Log
 
 LONGEST_LINE = 16 * 1024
 """A longer line is written in parts, as Docker and containerd do."""
 NAMES = {1: "stdout", 2: "stderr"}
 
+Format = Callable[[str, str], Callable[[bytes, bool], bytes]]
+"""(stamp, stream) -> (piece, whether it ends its line) -> an entry of the log."""
+
 
 class LogWriter:
     """One log file, its partial lines and its rotation."""
 
     def __init__(self, log: Log, clock: Callable[[], float]) -> None:
-        if log.kind not in ("json-file", "cri"):
-            raise ValueError(f"log: kind {log.kind!r}: json-file or cri")
+        if log.kind not in FORMATS:
+            raise Invalid(f"log: kind {log.kind!r}: one of {', '.join(FORMATS)}")
         self._log, self._clock = log, clock
-        self._line = _cri_line if log.kind == "cri" else _json_line
+        self._format = FORMATS[log.kind]
         self._partial = {1: b"", 2: b""}
         self.lost = 0
         """Bytes that the file system did not take. A full disk ends no container."""
@@ -40,28 +44,21 @@ class LogWriter:
     def write(self, stream: int, data: bytes) -> None:
         """Take a piece of output; whole lines go to the file now."""
         *lines, rest = (self._partial[stream] + data).split(b"\n")
-        out = []
-        stamp = nano_stamp(self._clock())
-        for line in lines:
-            out += self._pieces(stream, line, stamp, full=True)
-        if len(rest) >= LONGEST_LINE:
-            whole = len(rest) - len(rest) % LONGEST_LINE
-            out += self._pieces(stream, rest[:whole], stamp, full=False)
-            rest = rest[whole:]
-        self._partial[stream] = rest
-        self._append(b"".join(out))
+        whole = len(rest) - len(rest) % LONGEST_LINE
+        self._partial[stream] = rest[whole:]
+        entry = self._format(nano_stamp(self._clock()), NAMES[stream])
+        self._append(self._entries(entry, lines, rest[:whole]))
 
-    def _pieces(self, stream: int, line: bytes, stamp: str, *, full: bool) -> list[bytes]:
-        name = NAMES[stream]
-        if len(line) <= LONGEST_LINE:
-            return [self._line(stamp, name, line, full)]
-        cuts = range(0, len(line), LONGEST_LINE)
-        pieces = [line[cut : cut + LONGEST_LINE] for cut in cuts]
-        last = len(pieces) - 1
-        return [
-            self._line(stamp, name, piece, full and index == last)
-            for index, piece in enumerate(pieces)
-        ]
+    def _entries(
+        self, entry: Callable[[bytes, bool], bytes], lines: list[bytes], rest: bytes
+    ) -> Iterator[bytes]:
+        for line in lines:
+            while len(line) > LONGEST_LINE:
+                yield entry(line[:LONGEST_LINE], False)
+                line = line[LONGEST_LINE:]
+            yield entry(line, True)
+        for start in range(0, len(rest), LONGEST_LINE):
+            yield entry(rest[start : start + LONGEST_LINE], False)
 
     def reopen(self) -> None:
         """The file was moved away: go on in a new one."""
@@ -74,16 +71,26 @@ class LogWriter:
         stamp = nano_stamp(self._clock())
         for stream, rest in self._partial.items():
             if rest:
-                self._append(b"".join(self._pieces(stream, rest, stamp, full=False)))
+                entry = self._format(stamp, NAMES[stream])
+                self._append(self._entries(entry, [], rest))
         os.close(self._file)
 
-    def _append(self, data: bytes) -> None:
-        if not data:
-            return
+    def _append(self, entries: Iterator[bytes]) -> None:
+        """In as few writes as rotation allows."""
+        most, size = self._log.max_bytes, 0
+        batch: list[bytes] = []
+        for entry in entries:
+            if most and self._size + size and self._size + size + len(entry) > most:
+                self._put(b"".join(batch))
+                batch, size = [], 0
+                self._rotate()
+            batch.append(entry)
+            size += len(entry)
+        self._put(b"".join(batch))
+
+    def _put(self, data: bytes) -> None:
         view = memoryview(data)
         try:
-            if self._log.max_bytes and self._size and self._size + len(data) > self._log.max_bytes:
-                self._rotate()
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError:
@@ -93,20 +100,33 @@ class LogWriter:
     def _rotate(self) -> None:
         """``log`` becomes ``log.1``, ``log.1`` becomes ``log.2``, the oldest goes."""
         path, kept = self._log.path, max(1, self._log.max_files) - 1
-        for index in range(kept, 0, -1):
-            older = f"{path}.{index - 1}" if index > 1 else path
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(older, f"{path}.{index}")
-        if not kept:
-            os.unlink(path)
-        self.reopen()
+        with contextlib.suppress(OSError):  # what cannot be moved is written on
+            for index in range(kept, 0, -1):
+                older = f"{path}.{index - 1}" if index > 1 else path
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(older, f"{path}.{index}")
+            if not kept:
+                os.truncate(path, 0)
+            self.reopen()
 
 
-def _json_line(stamp: str, name: str, line: bytes, full: bool) -> bytes:
-    text = line.decode(errors="replace") + ("\n" if full else "")
-    entry = {"log": text, "stream": name, "time": stamp}
-    return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+def _json_file(stamp: str, stream: str) -> Callable[[bytes, bool], bytes]:
+    rest = f',"stream":"{stream}","time":"{stamp}"}}\n'.encode()
+
+    def entry(piece: bytes, full: bool) -> bytes:
+        text = piece.decode(errors="replace") + ("\n" if full else "")
+        return b'{"log":%s%s' % (encode_basestring(text).encode(), rest)
+
+    return entry
 
 
-def _cri_line(stamp: str, name: str, line: bytes, full: bool) -> bytes:
-    return f"{stamp} {name} {'F' if full else 'P'} ".encode() + line + b"\n"
+def _cri(stamp: str, stream: str) -> Callable[[bytes, bool], bytes]:
+    full_line, part = (f"{stamp} {stream} {tag} ".encode() for tag in "FP")
+
+    def entry(piece: bytes, full: bool) -> bytes:
+        return b"%s%s\n" % (full_line if full else part, piece)
+
+    return entry
+
+
+FORMATS: dict[str, Format] = {"json-file": _json_file, "cri": _cri}

@@ -23,7 +23,9 @@ class Controller(Protocol):
 
 def section(resources: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """One object of the resources; missing is empty."""
-    found = resources.get(name) or {}
+    found = resources.get(name)
+    if found is None:
+        return {}
     if not isinstance(found, dict):
         raise Invalid(f"config: linux.resources.{name}: not an object")
     return found

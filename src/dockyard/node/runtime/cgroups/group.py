@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.errors import Invalid, Unavailable, Unsupported
-from dockyard.node.runtime.cgroups.controller import Controller
+from dockyard.node.runtime.cgroups.controller import Controller, Write
 from dockyard.node.runtime.cgroups.cpu import Cpu, Cpuset
 from dockyard.node.runtime.cgroups.devices import Devices
 from dockyard.node.runtime.cgroups.memory import Memory
@@ -48,7 +49,8 @@ def checked(path: str) -> str:
 def create(path: str, resources: Mapping[str, Any]) -> None:
     """Make the group and write its limits. If one cannot be set it raises, and the group goes."""
     path = checked(path)
-    writes = [(c.name, list(c.v1(resources))) for c in CONTROLLERS]
+    wanted = {"devices": [], **resources}
+    writes = [(c.name, list(c.v1(wanted))) for c in CONTROLLERS]
     present = _controllers()
     try:
         for name in present:
@@ -56,8 +58,7 @@ def create(path: str, resources: Mapping[str, Any]) -> None:
         for name, pairs in writes:
             if pairs and name not in present:
                 raise Unsupported(f"cgroup: controller {name}: this machine has none")
-            for file, value in pairs:
-                _write(f"{BASE}/{name}/{path}/{file}", value)
+            _write_all(f"{BASE}/{name}/{path}", pairs)
     except BaseException:
         remove(path)
         raise
@@ -67,8 +68,12 @@ def update(path: str, resources: Mapping[str, Any]) -> None:
     """Write other limits to a group that is there."""
     path = checked(path)
     for controller in CONTROLLERS:
-        for file, value in controller.v1(resources):
-            _write(f"{BASE}/{controller.name}/{path}/{file}", value)
+        pairs = list(controller.v1(resources))
+        folder = f"{BASE}/{controller.name}/{path}"
+        try:
+            _write_all(folder, pairs)
+        except Invalid:  # memory and swap limit: the one that grows has to be written first
+            _write_all(folder, pairs[::-1])
 
 
 def enter(path: str, pid: int) -> None:
@@ -205,15 +210,23 @@ def _make_folders(name: str, path: str) -> None:
                     _write(f"{folder}/{file}", _read(f"{os.path.dirname(folder)}/{file}"))
 
 
-def _write(file: str, value: str) -> None:
+def _write_all(folder: str, pairs: Iterable[Write]) -> None:
+    for file, group in itertools.groupby(pairs, key=lambda pair: pair[0]):
+        _write(f"{folder}/{file}", *(value for _, value in group))
+
+
+def _write(file: str, *values: str) -> None:
+    """Each value is one write(2), as the kernel's parsers want it."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         if "memsw" in file:
             raise Unsupported(f"cgroup: {file}: this kernel does not count swap") from None
         raise
+    value = ""
     try:
-        os.write(descriptor, value.encode())
+        for value in values:
+            os.write(descriptor, value.encode())
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ERANGE, errno.EBUSY):
             raise Invalid(f"cgroup: {file}: {value.strip()!r}: {error.strerror}") from error
