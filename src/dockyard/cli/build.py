@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.instance import data_root
 from dockyard.base.oci.reference import parse_reference
-from dockyard.cli import imageview
+from dockyard.cli import common, imageview
 
 
 def run(argv: list[str]) -> int:
@@ -52,9 +51,12 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="dockyard build", description="Build an image from a Dockerfile."
+def _parser() -> common.Parser:
+    parser = common.Parser(
+        "build",
+        "[OPTIONS] DIR",
+        "Build an image from a Dockerfile.",
+        "  dockyard build -t shop/api:1 --build-arg VERSION=1 examples/shop/api",
     )
     parser.add_argument("context", metavar="DIR")
     parser.add_argument("-f", "--file", metavar="DOCKERFILE", help="default: DIR/Dockerfile")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from dockyard.base.errors import NotFound
 from dockyard.base.oci.instance import data_root
-from dockyard.cli import images, imageview, pull, push, rmi
+from dockyard.cli import common, images, imageview, pull, push, rmi
 
 Verb = Callable[[list[str]], int]
 
@@ -21,16 +20,16 @@ def run(argv: list[str]) -> int:
         return 0
     if argv[0] not in VERBS:
         print(f"dockyard: image: '{argv[0]}' is not a command: {', '.join(VERBS)}", file=sys.stderr)
-        return 125
+        return common.USAGE_ERROR
     return VERBS[argv[0]][0](argv[1:])
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"dockyard image {name}", description=VERBS[name][1] + ".")
+def _parser(name: str, usage: str) -> common.Parser:
+    return common.Parser(f"image {name}", usage, VERBS[name][1] + ".")
 
 
 def _import(argv: list[str]) -> int:
-    parser = _parser("import")
+    parser = _parser("import", "[OPTIONS] TAR [NAME]")
     parser.add_argument("tar", help="a tar of a root file system, compressed or not; - for stdin")
     parser.add_argument("name", nargs="?")
     parser.add_argument("-m", "--message", default="")
@@ -50,12 +49,12 @@ def _import(argv: list[str]) -> int:
 
 
 def _load(argv: list[str]) -> int:
-    parser = _parser("load")
+    parser = _parser("load", "[OPTIONS] -i TAR")
     parser.add_argument("-i", "--input", required=True, metavar="TAR")
     parser.add_argument("-q", "--quiet", action="store_true")
     words = parser.parse_args(argv)
-    progress = imageview.progress_for(words.quiet)
-    loaded = imageview.open_store().load(words.input, progress=progress)
+    with imageview.progress_for(words.quiet) as progress:
+        loaded = imageview.open_store().load(words.input, progress=progress)
     if words.quiet:
         for image in loaded:
             print(image.id)
@@ -63,7 +62,7 @@ def _load(argv: list[str]) -> int:
 
 
 def _save(argv: list[str]) -> int:
-    parser = _parser("save")
+    parser = _parser("save", "[-o TAR] IMAGE...")
     parser.add_argument("-o", "--output", metavar="TAR", help="else to standard output")
     parser.add_argument("image", nargs="+")
     words = parser.parse_args(argv)
@@ -74,13 +73,13 @@ def _save(argv: list[str]) -> int:
         return 0
     if sys.stdout.isatty():
         print("dockyard: image save: not to a terminal; use -o FILE", file=sys.stderr)
-        return 125
+        return common.USAGE_ERROR
     store.save(words.image, sys.stdout.buffer)
     return 0
 
 
 def _inspect(argv: list[str]) -> int:
-    parser = _parser("inspect")
+    parser = _parser("inspect", "IMAGE...")
     parser.add_argument("image", nargs="+")
     words = parser.parse_args(argv)
     store = imageview.open_store()
@@ -102,7 +101,7 @@ def _inspect(argv: list[str]) -> int:
 
 
 def _history(argv: list[str]) -> int:
-    parser = _parser("history")
+    parser = _parser("history", "IMAGE")
     parser.add_argument("image")
     words = parser.parse_args(argv)
     image = imageview.open_store().resolve(words.image)
@@ -110,13 +109,13 @@ def _history(argv: list[str]) -> int:
     rows = []
     for step in image.config.history:
         taken = 0 if step.empty_layer else next(sizes, 0)
-        rows.append((imageview.age(step.created), step.created_by[:60], imageview.size(taken)))
-    print(imageview.table(("CREATED", "CREATED BY", "SIZE (PACKED)"), reversed(rows)))
+        rows.append([imageview.age(step.created), step.created_by[:60], imageview.size(taken)])
+    print(common.table(["CREATED", "CREATED BY", "SIZE (PACKED)"], rows[::-1]))
     return 0
 
 
 def _tag(argv: list[str]) -> int:
-    parser = _parser("tag")
+    parser = _parser("tag", "SOURCE TARGET")
     parser.add_argument("source")
     parser.add_argument("target")
     words = parser.parse_args(argv)
@@ -125,7 +124,7 @@ def _tag(argv: list[str]) -> int:
 
 
 def _prune(argv: list[str]) -> int:
-    parser = _parser("prune")
+    parser = _parser("prune", "[OPTIONS]")
     parser.add_argument("-a", "--all", action="store_true", help="all without a container")
     parser.add_argument("-f", "--force", action="store_true", help="accepted; nothing is asked")
     words = parser.parse_args(argv)
@@ -140,7 +139,7 @@ def _prune(argv: list[str]) -> int:
 def _bootstrap(argv: list[str]) -> int:
     from dockyard.node.image.bootstrap.recipes import RECIPES, bootstrap, cache_of
 
-    parser = _parser("bootstrap")
+    parser = _parser("bootstrap", "[OPTIONS] BASE")
     parser.add_argument("base", choices=tuple(RECIPES))
     parser.add_argument("--packages", default="", help="Debian packages, with commas between")
     parser.add_argument("-t", "--tag", metavar="NAME")

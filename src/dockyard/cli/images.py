@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from dockyard.base.oci.reference import parse_reference
-from dockyard.cli import imageview
+from dockyard.cli import common, imageview
 
 if TYPE_CHECKING:
+    import argparse
+
     from dockyard.node.image.image import Image
 
 _HEADS = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
@@ -16,7 +17,7 @@ _NONE = "<none>"
 
 
 def run(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="dockyard images", description="List images.")
+    parser = common.Parser("images", "[OPTIONS] [NAME[:TAG]]", "List images.")
     parser.add_argument("name", nargs="?", help="only this repository or name")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only IDs")
     parser.add_argument("--digests", action="store_true", help="show digests")
@@ -33,8 +34,8 @@ def run(argv: list[str]) -> int:
             print(identifier)
         return 0
     rows = [row for image in found for row in _rows(image, words)]
-    heads = (*_HEADS[:2], "DIGEST", *_HEADS[2:]) if words.digests else _HEADS
-    print(imageview.table(heads, rows))
+    heads = [*_HEADS[:2], "DIGEST", *_HEADS[2:]] if words.digests else list(_HEADS)
+    print(common.table(heads, rows))
     return 0
 
 
@@ -47,7 +48,7 @@ def _wanted(image: Image, text: str | None) -> bool:
     return any(name.name == wanted.name and (not exact or name == wanted) for name in names)
 
 
-def _rows(image: Image, words: argparse.Namespace) -> list[tuple[str, ...]]:
+def _rows(image: Image, words: argparse.Namespace) -> list[list[str]]:
     tail = (
         _identifier(image, words.no_trunc),
         imageview.age(image.config.created),
@@ -58,7 +59,7 @@ def _rows(image: Image, words: argparse.Namespace) -> list[tuple[str, ...]]:
     heads = [(name.familiar_name, name.tag or _NONE) for name in names]
     if not heads:
         heads = [(parse_reference(name).familiar_name, _NONE) for name in image.digests[:1]]
-    return [(*head, *middle, *tail) for head in heads or [(_NONE, _NONE)]]
+    return [[*head, *middle, *tail] for head in heads or [(_NONE, _NONE)]]
 
 
 def _identifier(image: Image, full: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio import now
 from dockyard.base.oci.instance import data_root
+from dockyard.cli import common
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator
 
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -23,14 +25,6 @@ if TYPE_CHECKING:
     from dockyard.node.image.store import ImageStore
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_AGES = (
-    (365 * 24 * 3600 * 2, 365 * 24 * 3600, "years"),
-    (30 * 24 * 3600 * 2, 30 * 24 * 3600, "months"),
-    (7 * 24 * 3600 * 2, 7 * 24 * 3600, "weeks"),
-    (24 * 3600 * 2, 24 * 3600, "days"),
-    (3600 * 2, 3600, "hours"),
-    (60 * 2, 60, "minutes"),
-)
 
 
 def open_store(words: Namespace | None = None) -> ImageStore:
@@ -70,13 +64,21 @@ def credentials(words: Namespace) -> Credentials | None:
     return parse_login(words.creds) if words.creds else None
 
 
-def progress_for(quiet: bool) -> Progress:
+@contextlib.contextmanager
+def progress_for(quiet: bool) -> Iterator[Progress]:
     """Bars on a terminal, lines elsewhere, nothing where asked so."""
     if quiet:
         from dockyard.node.image.progress import Silent
 
-        return Silent()
-    return Bars() if sys.stdout.isatty() else Lines()
+        yield Silent()
+    elif not sys.stdout.isatty():
+        yield Lines()
+    else:
+        bars = Bars()
+        try:
+            yield bars
+        finally:
+            bars.close()
 
 
 class Lines:
@@ -117,14 +119,23 @@ class Bars:
             self._show(part, text, None, None)
             if not moving:
                 self._open.discard(part)
-            if not self._open and self._bars is not None:
-                self._bars.stop()
-                self._bars = None
-                self._tasks.clear()
+            if not self._open:
+                self._stop()
 
     def advance(self, part: str, text: str, done: int, total: int) -> None:
         with self._lock:
             self._show(part, text, done, total)
+
+    def close(self) -> None:
+        """End the drawing, and its thread."""
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+            self._tasks.clear()
 
     def _show(self, part: str, text: str, done: int | None, total: int | None) -> None:
         if self._bars is None:
@@ -146,16 +157,6 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as docker prints them: three blanks between, none at a line's end."""
-    lines = [list(heads), *(list(row) for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
 def size(count: int) -> str:
     """``1.24MB``: decimal units, three digits, as docker's go-units."""
     amount = float(count)
@@ -168,22 +169,10 @@ def size(count: int) -> str:
 
 def age(stamp: str) -> str:
     """``3 hours ago``, of an RFC 3339 time."""
-    if not stamp:
-        return "N/A"
     try:
-        seconds = max(now.wall() - now.parse_stamp(stamp), 0)
+        return f"{common.age(max(now.wall() - now.parse_stamp(stamp), 0))} ago"
     except ValueError:
         return "N/A"
-    if seconds < 1:
-        return "Less than a second ago"
-    if seconds < 120:
-        return f"{int(seconds)} seconds ago" if seconds < 60 else "About a minute ago"
-    if 3600 <= seconds < 7200:
-        return "About an hour ago"
-    for least, unit, word in _AGES:
-        if seconds >= least:
-            return f"{int(seconds / unit)} {word} ago"
-    return "About a minute ago"
 
 
 def summary(image: Image) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-
 from dockyard.base.oci.platform import parse_platform
 from dockyard.base.oci.reference import parse_reference
-from dockyard.cli import imageview
+from dockyard.cli import common, imageview
 
 
 def run(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="dockyard pull", description="Fetch an image from a registry."
+    parser = common.Parser(
+        "pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Fetch an image from a registry."
     )
     parser.add_argument("name", metavar="NAME[:TAG|@DIGEST]")
     parser.add_argument("--platform", help="os/architecture, if not this machine's")
@@ -20,12 +18,13 @@ def run(argv: list[str]) -> int:
     reference = parse_reference(words.name)
     if ":" not in words.name.rpartition("/")[2] and not words.quiet and words.output == "text":
         print(f"Using default tag: {reference.tag}")
-    image = imageview.open_store(words).pull(
-        words.name,
-        platform=parse_platform(words.platform) if words.platform else None,
-        auth=imageview.credentials(words),
-        progress=imageview.progress_for(words.quiet or words.output == "json"),
-    )
+    with imageview.progress_for(words.quiet or words.output == "json") as progress:
+        image = imageview.open_store(words).pull(
+            words.name,
+            platform=parse_platform(words.platform) if words.platform else None,
+            auth=imageview.credentials(words),
+            progress=progress,
+        )
     if words.output == "json":
         imageview.print_json(imageview.summary(image))
     else:

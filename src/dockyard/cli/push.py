@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-
 from dockyard.base.oci.reference import parse_reference
-from dockyard.cli import imageview
+from dockyard.cli import common, imageview
 
 
 def run(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="dockyard push", description="Send an image to a registry."
-    )
+    parser = common.Parser("push", "[OPTIONS] NAME[:TAG]", "Send an image to a registry.")
     parser.add_argument("name", metavar="NAME[:TAG]")
     imageview.add_registry_options(parser)
     words = parser.parse_args(argv)
-    digest = imageview.open_store(words).push(
-        words.name,
-        auth=imageview.credentials(words),
-        progress=imageview.progress_for(words.quiet or words.output == "json"),
-    )
+    with imageview.progress_for(words.quiet or words.output == "json") as progress:
+        digest = imageview.open_store(words).push(
+            words.name, auth=imageview.credentials(words), progress=progress
+        )
     name = parse_reference(words.name)
     if words.output == "json":
         imageview.print_json({"Name": str(name), "Digest": digest})

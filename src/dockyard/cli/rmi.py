@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from dockyard.base.errors import DockyardError
-from dockyard.cli import imageview
+from dockyard.cli import common, imageview
 
 
 def run(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="dockyard rmi", description="Remove images.")
+    parser = common.Parser("rmi", "[OPTIONS] IMAGE...", "Remove images.")
     parser.add_argument("image", nargs="+")
     parser.add_argument("-f", "--force", action="store_true", help="even if it has more names")
     words = parser.parse_args(argv)

@@ -135,7 +135,8 @@ def test_config_round_trip() -> None:
     config = ImageConfig(
         Platform("linux", "amd64"), env=("A=b",), cmd=("sh",), exposed_ports=("80/tcp",),
         labels=(("k", "v"),), user="1:2", working_dir="/w", entrypoint=("e",), volumes=("/d",),
-        created="2026-01-01T00:00:00Z",
+        created="2026-01-01T00:00:00Z", onbuild=("RUN x",), shell=("sh", "-ec"),
+        healthcheck='{"Test":["CMD","x"],"Interval":5}', stop_signal="SIGINT",
     )  # fmt: skip
     assert parse_config(config.encode(), "image x") == config
 

@@ -4,6 +4,7 @@ OCI image-spec, config.md; Docker's is the same with ``Healthcheck``, ``Shell`` 
 Values are plain words for the engine to merge: nothing in here ever steers Dockyard itself.
 """
 
+import json
 from typing import Any, NamedTuple
 
 from dockyard.base.errors import Invalid
@@ -44,6 +45,10 @@ class ImageConfig(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
     stop_signal: str = ""
     shell: tuple[str, ...] = ()
+    onbuild: tuple[str, ...] = ()
+    """Instructions that a build on top of this image must run first."""
+    healthcheck: str = ""
+    """Docker's ``Healthcheck`` object as JSON text; empty where there is none."""
     created: str = ""
     author: str = ""
     history: tuple[History, ...] = ()
@@ -61,6 +66,8 @@ class ImageConfig(NamedTuple):
             "Labels": dict(self.labels),
             "StopSignal": self.stop_signal,
             "Shell": list(self.shell),
+            "OnBuild": list(self.onbuild),
+            "Healthcheck": json.loads(self.healthcheck) if self.healthcheck else None,
         }
         found: dict[str, Any] = {"created": self.created} if self.created else {}
         if self.author:
@@ -103,6 +110,8 @@ def parse_config(data: bytes, what: str) -> ImageConfig:
         labels=_labels(run, what),
         stop_signal=_string(run, "StopSignal", what),
         shell=_strings(run, "Shell", what),
+        onbuild=_strings(run, "OnBuild", what),
+        healthcheck=_json_text(_object(run, "Healthcheck", what)),
         created=_string(value, "created", what),
         author=_string(value, "author", what),
         history=tuple(_history(item, what) for item in value.get("history") or ()),
@@ -132,6 +141,10 @@ def _labels(run: dict[str, Any], what: str) -> tuple[tuple[str, str], ...]:
     if not all(isinstance(item, str) for item in found.values()):
         raise Invalid(f"{what}: Labels: an object of texts is expected")
     return tuple(sorted(found.items()))
+
+
+def _json_text(value: dict[str, Any]) -> str:
+    return encode(value).decode() if value else ""
 
 
 def _object(value: dict[str, Any], key: str, what: str) -> dict[str, Any]:

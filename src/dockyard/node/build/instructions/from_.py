@@ -34,6 +34,8 @@ class From(NamedTuple):
         image = self._image(stage, name)
         if not host_platform().runs(image.config.platform):
             raise Unsupported(f"FROM: {name}: is for {image.config.platform}, not for this machine")
+        if image.config.onbuild:
+            raise Unsupported(f"FROM: {name}: has ONBUILD instructions: not implemented")
         stage.config = image.config
         stage.layers = image.layers
 
