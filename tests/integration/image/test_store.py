@@ -130,12 +130,13 @@ def test_g10_content_of_others_is_never_collected(store: ImageStore) -> None:
 
 
 def test_g10_the_same_image_from_several_threads(store: ImageStore) -> None:
+    before = set(threading.enumerate())
     data = tar(*(file(str(n), bytes(1000)) for n in range(200)))
     with ThreadPoolExecutor(8) as pool:
         images = list(pool.map(lambda n: store.import_tar(io.BytesIO(data), f"t{n}"), range(8)))
     assert len({image.layers for image in images}) == 1
     assert len(store.list()) == len({image.digest for image in images})
-    assert threading.active_count() == 1
+    assert set(threading.enumerate()) <= before  # a caller may fork now
 
 
 def test_b07_a_bad_tar_leaves_nothing(store: ImageStore, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from dockyard.base.errors import Invalid, NotFound
 from dockyard.node.image import tarread
+from dockyard.node.image.chunks import CHUNK, gathered
 from dockyard.node.image.compression import decompress
 from dockyard.node.image.ingest import Ingest
-from dockyard.node.image.pipeline import CHUNK, gathered
 from dockyard.node.image.tarread import TarReader
 
 _MOST_FILES = 20_000

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest, digest_of
+from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch
 from dockyard.node.image.ingest import Ingest, sync_directory
-from dockyard.node.image.pipeline import CHUNK
 
 
 class Blobs:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.manifest import OCI_LAYER
 from dockyard.node.image.catalog import Catalog
+from dockyard.node.image.chunks import gathered
 from dockyard.node.image.compression import gzip
 from dockyard.node.image.image import Layer, chain_ids
 from dockyard.node.image.pack import pack
-from dockyard.node.image.pipeline import ahead, gathered
+from dockyard.node.image.pipeline import ahead
 
 
 def commit_layer(catalog: Catalog, upper: str, parent: Digest | None) -> Layer:

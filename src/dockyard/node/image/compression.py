@@ -9,8 +9,8 @@ from itertools import chain
 from typing import Any, Protocol, cast
 
 from dockyard.base.errors import Corrupt
+from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.limits import DEFAULT, Limits
-from dockyard.node.image.pipeline import CHUNK
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",

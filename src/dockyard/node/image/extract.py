@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from dockyard.base.errors import Invalid
 from dockyard.node.image import tarread
+from dockyard.node.image.overlayform import Path
 from dockyard.node.image.tarread import Entry, TarReader
-from dockyard.node.image.tree import DIRECTORY, Path, Tree, is_whiteout
+from dockyard.node.image.tree import DIRECTORY, Tree, is_whiteout
 
 WHITEOUT = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"

@@ -7,8 +7,6 @@ next write. The folder's own lock keeps a sweep from seeing one that is made but
 import contextlib
 import fcntl
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 
 
@@ -37,12 +35,12 @@ class Ingest:
             yield path
         finally:
             if os.path.lexists(path):
-                shutil.rmtree(path)
+                _remove_tree(path)
             os.close(fd)
 
     def _make(self, *, directory: bool) -> tuple[str, int]:
         os.makedirs(self._root, 0o700, exist_ok=True)
-        path = os.path.join(self._root, secrets.token_hex(8))
+        path = os.path.join(self._root, os.urandom(8).hex())
         with self._lock(fcntl.LOCK_SH):
             if directory:
                 os.mkdir(path, 0o700)
@@ -69,7 +67,7 @@ class Ingest:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
+                _remove_tree(entry.path)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(entry.path)
@@ -95,3 +93,17 @@ def sync_directory(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _remove_tree(path: str) -> None:
+    """A build that was killed at a bad moment may have left a mount in it: that goes first."""
+    import shutil
+
+    from dockyard.base.linux import syscalls
+
+    with os.scandir(path) as entries:
+        inner = [entry.path for entry in entries]
+    for folder in inner:
+        if os.path.ismount(folder):
+            syscalls.umount(folder, syscalls.MNT_DETACH)
+    shutil.rmtree(path)

@@ -7,20 +7,13 @@ layer below, as if it had been unpacked on top of it.
 
 import contextlib
 import os
-import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dockyard.base.linux.openat2 import open_in_root
 from dockyard.base.oci.digest import Digest
-from dockyard.node.image.compression import decompress
-from dockyard.node.image.extract import extract
 from dockyard.node.image.image import ContentMismatch
 from dockyard.node.image.ingest import Ingest, sync_directory
-from dockyard.node.image.pipeline import ahead
-from dockyard.node.image.tarread import TarReader
-from dockyard.node.image.tree import OPAQUE, Path, is_whiteout
+from dockyard.node.image.overlayform import OPAQUE, Path
 
 
 class Staged(NamedTuple):
@@ -54,6 +47,11 @@ class Layers:
 
         Raises :class:`ContentMismatch` where the tar stream is not ``expected``.
         """
+        from dockyard.node.image.compression import decompress
+        from dockyard.node.image.extract import extract
+        from dockyard.node.image.pipeline import ahead
+        from dockyard.node.image.tarread import TarReader
+
         algorithm = expected.algorithm if expected else "sha256"
         hasher = Digest(algorithm + ":").hasher()
 
@@ -77,8 +75,10 @@ class Layers:
 
     def adopt(self, staged: Staged, chain: Digest, below: list[Digest]) -> None:
         """Give an unpacked layer its place. ``below``: chains under it, topmost first."""
+        from dockyard.node.image.inherit import inherit
+
         lowers = [self.path(lower) for lower in below]
-        _inherit(os.path.join(staged.directory, "fs"), staged.implied, lowers)
+        inherit(os.path.join(staged.directory, "fs"), staged.implied, lowers)
         self.take(staged.directory, chain)
 
     def take(self, directory: str, chain: Digest) -> None:
@@ -90,8 +90,7 @@ class Layers:
         except OSError:
             if not self.has(chain):
                 raise
-            shutil.rmtree(directory)
-            return
+            return  # the caller removes what is left of its own
         sync_directory(self._root)
 
     def lowers(self, chains: Iterable[Digest]) -> list[str]:
@@ -120,65 +119,3 @@ class Layers:
         path = os.path.join(self._root, "empty", "fs")
         os.makedirs(path, 0o755, exist_ok=True)
         return path
-
-
-def _inherit(root: str, implied: tuple[Path, ...], lowers: list[str]) -> None:
-    for path in implied:
-        with contextlib.ExitStack() as stack:
-            below = _find_lower(path, lowers, stack)
-            if below is None:
-                continue
-            fd = _open(root, path, stack)
-            found = os.fstat(below)
-            os.fchown(fd, found.st_uid, found.st_gid)
-            os.fchmod(fd, stat.S_IMODE(found.st_mode))
-            for key in os.listxattr(below):
-                if not key.startswith("trusted."):
-                    os.setxattr(fd, key, os.getxattr(below, key))
-            os.utime(fd, ns=(found.st_mtime_ns, found.st_mtime_ns))
-
-
-def _find_lower(path: Path, lowers: list[str], stack: contextlib.ExitStack) -> int | None:
-    """The directory that ``path`` names in the layers below, unless one of them hides it."""
-    for lower in lowers:
-        root = _open(lower, (), stack)
-        try:
-            found = open_in_root(root, b"/".join(path), os.O_RDONLY | os.O_DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError):
-            if _hides(root, path):
-                return None
-            continue
-        stack.callback(os.close, found)
-        return found
-    return None
-
-
-def _hides(root: int, path: Path) -> bool:
-    """Whether a whiteout or an opaque directory on the way ends the search."""
-    at = os.dup(root)
-    try:
-        for name in path:
-            if is_whiteout(at, name):
-                return True
-            with contextlib.suppress(OSError):
-                if os.getxattr(at, OPAQUE) == b"y":
-                    return True
-            try:
-                deeper = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-            except OSError:
-                return False
-            os.close(at)
-            at = deeper
-        return False
-    finally:
-        os.close(at)
-
-
-def _open(root: str, path: Path, stack: contextlib.ExitStack) -> int:
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    stack.callback(os.close, fd)
-    if not path:
-        return fd
-    found = open_in_root(fd, b"/".join(path), os.O_RDONLY | os.O_DIRECTORY)
-    stack.callback(os.close, found)
-    return found

@@ -9,11 +9,11 @@ import stat
 from collections.abc import Iterator
 
 from dockyard.node.image import tarread
+from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.extract import OPAQUE_MARK, WHITEOUT
-from dockyard.node.image.pipeline import CHUNK
+from dockyard.node.image.overlayform import OPAQUE, Path
 from dockyard.node.image.tarread import Entry
 from dockyard.node.image.tarwrite import END, tar_entry
-from dockyard.node.image.tree import OPAQUE, Path
 
 _KINDS = {
     stat.S_IFREG: tarread.FILE,

@@ -9,7 +9,6 @@ import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
 
-CHUNK = 1 << 18
 _DEPTH = 16
 
 
@@ -18,21 +17,6 @@ class _Failed:
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
-
-
-def gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in chunks of about ``CHUNK``: a tar has many small pieces."""
-    waiting: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        waiting.append(chunk)
-        size += len(chunk)
-        if size >= CHUNK:
-            yield b"".join(waiting)
-            waiting.clear()
-            size = 0
-    if waiting:
-        yield b"".join(waiting)
 
 
 @contextlib.contextmanager

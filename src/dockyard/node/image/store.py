@@ -15,8 +15,8 @@ from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.base.oci.platform import Platform
 from dockyard.base.oci.reference import parse_reference
 from dockyard.node.image.catalog import Catalog
+from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import Image, Layer, Removed
-from dockyard.node.image.pipeline import CHUNK
 from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 

@@ -12,12 +12,10 @@ from types import TracebackType
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux.openat2 import open_in_root
+from dockyard.node.image.overlayform import OPAQUE, Path
 
-OPAQUE = "trusted.overlay.opaque"
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _KEPT = 64
-
-Path = tuple[bytes, ...]
 
 
 class Tree:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from dockyard.node.build.source import Line
     from dockyard.node.build.stage import Stage
     from dockyard.node.image.image import Layer
-    from dockyard.node.image.tree import Path, Tree
+    from dockyard.node.image.overlayform import Path
+    from dockyard.node.image.tree import Tree
 
 _CHUNK = 1 << 20
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW

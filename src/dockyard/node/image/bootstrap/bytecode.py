@@ -8,7 +8,7 @@ import marshal
 import re
 import sys
 
-from dockyard.node.image.tree import Path
+from dockyard.node.image.overlayform import Path
 
 _SOURCE = re.compile(rb"usr/lib/python3(?:\.([0-9]+))?/.*\.py")
 _LARGEST = 4 << 20

@@ -21,9 +21,9 @@ from dockyard.node.image.bootstrap.bytecode import (
     compiles,
 )
 from dockyard.node.image.bootstrap.deb import data_of
+from dockyard.node.image.overlayform import Path
 from dockyard.node.image.tarread import Entry
 from dockyard.node.image.tarwrite import END, tar_entry
-from dockyard.node.image.tree import Path
 
 _MERGED = (b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32")
 _UNUSED = re.compile(

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 
 from dockyard.base.errors import Corrupt
+from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.compression import decompress
-from dockyard.node.image.pipeline import CHUNK
 from dockyard.node.image.tarread import TarReader
 
 _MAGIC = b"!<arch>\n"

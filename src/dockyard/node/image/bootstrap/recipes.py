@@ -8,8 +8,8 @@ from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.base.oci.platform import host_platform
 from dockyard.node.image.bootstrap.apt import closure, fetch
 from dockyard.node.image.bootstrap.compose import compose, find_busybox
+from dockyard.node.image.chunks import gathered
 from dockyard.node.image.image import Image
-from dockyard.node.image.pipeline import gathered
 from dockyard.node.image.store import ImageStore
 
 _CREATED = "1970-01-01T00:00:00Z"  # the same packages make the same image on any day

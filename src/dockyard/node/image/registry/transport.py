@@ -17,8 +17,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from dockyard.base.aio import now
 from dockyard.base.oci.reference import DEFAULT_REGISTRY
+from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch, RegistryUnavailable
-from dockyard.node.image.pipeline import CHUNK
 from dockyard.node.image.registry.challenge import is_loopback
 from dockyard.node.image.registry.hosts import Hosts
 
