@@ -11,11 +11,13 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from dockyard.base.errors import Conflict, Corrupt
 from dockyard.base.oci.instance import instance_id
+
+__all__ = ["HostView", "Layout", "Settings", "choose", "load", "look_at_host", "replace", "save"]
 
 DEFAULT_RELEASE = "1.33"
 POD_BLOCKS = "10.244.0.0/16"

@@ -10,8 +10,7 @@ import os
 import sys
 
 from dockyard.base.errors import DockyardError
-
-VERSION = "0.1.0"
+from dockyard.base.version import VERSION
 
 # verb: (module in dockyard.cli, what it does, needs root)
 VERBS: dict[str, tuple[str, str, bool]] = {

@@ -175,7 +175,7 @@ class Caches:
         """Read everything that is stored."""
         page = await self._store.list(ROOT)
         for entry in page.entries:
-            if cache := self._cache_of(entry.key):
+            if (cache := self._cache_of(entry.key)) is not None:
                 cache.fill(Event(False, entry, None))
         self.revision = page.revision
         for cache in self._caches.values():
@@ -187,7 +187,7 @@ class Caches:
         try:
             async for batch in watch:
                 for event in batch:
-                    if cache := self._cache_of(event.entry.key):
+                    if (cache := self._cache_of(event.entry.key)) is not None:
                         cache.fill(event)
                 self.revision = watch.revision
                 self._wake()
@@ -221,7 +221,7 @@ ROOT = "/registry/"
 
 def prefix_of(kind: Kind) -> str:
     """Where the objects of a kind are stored: below its hub's group."""
-    group = kind.hub[0] if kind.hub else kind.group
+    group = kind.hub[0] if kind.hub is not None else kind.group
     return f"{ROOT}{group or 'core'}/{kind.plural}/"
 
 

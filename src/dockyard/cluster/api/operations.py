@@ -64,8 +64,13 @@ class Operations:
         self.caches, self.registry = caches, registry
         self._store, self._clock, self._steps, self._warn = store, clock, steps, warn
 
+    def stored(self, kind: Kind) -> Kind:
+        """The version that objects of a kind are stored in."""
+        found = self.registry.resource(*kind.hub, kind.plural) if kind.hub else None
+        return found or kind
+
     def cache(self, kind: Kind) -> Cache:
-        return self.caches.add(kind)
+        return self.caches.add(self.stored(kind))
 
     # reading
 
@@ -88,7 +93,8 @@ class Operations:
         if at and at != self.caches.revision:
             return await self._list_past(kind, prefix, options, at)
         matches = matcher(options)
-        rows, token, remaining = [], "", 0
+        rows: list[Row] = []
+        token, remaining = "", 0
         for row in cache.range(prefix, options.after):
             if not matches(row):
                 continue
@@ -110,8 +116,8 @@ class Operations:
             ) from None
         except FutureRevision as error:
             raise errors.future_revision(at, error.current) from None
-        cut, matches = len(head_of(kind)), matcher(options)
-        rows = [row for row in (Row(kind, cut, e) for e in page.entries) if matches(row)]
+        matches = matcher(options)
+        rows = [row for row in (self._row(kind, e) for e in page.entries) if matches(row)]
         more = options.limit and len(rows) > options.limit
         token = make_token(rows[options.limit - 1].key, at) if more else ""
         remaining = len(rows) - options.limit if more else 0
@@ -147,7 +153,7 @@ class Operations:
         kind.default(obj)
         kind.require_valid(obj)
         name = metadata["name"]
-        key, value = key_of(kind, request.namespace, name), encode(kind, obj)
+        key, value = key_of(kind, request.namespace, name), self._encode(kind, obj)
         if options.dry_run:
             if self.cache(kind).row(key):
                 raise errors.already_exists(kind.plural, name, kind.group)
@@ -203,8 +209,8 @@ class Operations:
         for _ in range(TRIES):
             if base is not None and base != row.revision:
                 raise errors.conflict(kind.plural, request.name, kind.group)
-            old = row.object()
-            obj = change(row.copy())
+            old = kind.from_hub(row.object())
+            obj = change(kind.from_hub(row.copy()))
             given = resourceversion.of_object(obj["metadata"])
             if given is not None and given != row.revision:
                 raise errors.conflict(kind.plural, request.name, kind.group)
@@ -243,7 +249,7 @@ class Operations:
         self._admit(wanted, obj)
         kind.default(obj)
         kind.require_valid(obj, old, request.subresource)
-        value = encode(kind, obj)
+        value = self._encode(kind, obj)
         if value == row.entry.value or options.dry_run:
             return self._row(kind, row.entry._replace(value=value))
         if _is_finished(obj):
@@ -267,7 +273,7 @@ class Operations:
             marked = self._marked(kind, row.copy(), request, body)
             try:
                 if marked is not None and not _is_finished(marked):
-                    value = encode(kind, marked)
+                    value = encode(row.kind, marked)
                     if dry_run or value == row.entry.value:
                         return self._row(kind, row.entry._replace(value=value)), False
                     revision = await self._store.update(row.key, value, row.revision)
@@ -310,6 +316,24 @@ class Operations:
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
         return obj
 
+    async def replace(self, kind: Kind, obj: Object) -> None:
+        """Store an object that was read and changed here; Conflict if it has changed meanwhile."""
+        metadata = obj["metadata"]
+        key = key_of(kind, metadata.get("namespace", ""), metadata["name"])
+        expected = int(metadata["resourceVersion"])
+        try:
+            if _is_finished(obj):
+                revision = (await self._store.delete(key, expected)).modified
+            else:
+                revision = await self._store.update(key, self._encode(kind, obj), expected)
+        except KeyConflict:
+            raise errors.conflict(kind.plural, metadata["name"], kind.group) from None
+        await self.caches.reached(revision)
+
+    def stamp(self) -> str:
+        """Now, as metav1.Time."""
+        return now.stamp(self._clock.time())
+
     # parts
 
     def _decoded(self, kind: Kind, request: Request, options: WriteOptions) -> Object:
@@ -345,8 +369,12 @@ class Operations:
         for step in self._steps:
             step.admit(wanted, obj)
 
+    def _encode(self, kind: Kind, obj: Object) -> bytes:
+        return encode(self.stored(kind), kind.to_hub(obj))
+
     def _row(self, kind: Kind, entry: Entry) -> Row:
-        return Row(kind, len(head_of(kind)), entry)
+        stored = self.stored(kind)
+        return Row(stored, len(head_of(stored)), entry)
 
 
 def prefix_for(cache: Cache, kind: Kind, namespace: str) -> str:

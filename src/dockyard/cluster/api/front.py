@@ -1,0 +1,179 @@
+"""Turns HTTP requests into calls of the API, and what comes of them into HTTP answers.
+
+The hot path is a GET of one object: two dictionary look-ups and bytes that are there already.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Awaitable
+from typing import Any
+
+import orjson
+
+from dockyard.base.aio.clock import Clock
+from dockyard.base.wire.http import Connection
+from dockyard.base.wire.http import Request as HttpRequest
+from dockyard.cluster.api import authz, bodies, routes, subresources, tables, warnings
+from dockyard.cluster.api.authn import Authenticator
+from dockyard.cluster.api.documents import Documents
+from dockyard.cluster.api.nodeproxy import NodeProxy
+from dockyard.cluster.api.operations import Found
+from dockyard.cluster.api.rows import Row
+from dockyard.cluster.api.service import Service
+from dockyard.cluster.api.watching import stream
+from dockyard.cluster.client.transport import Request, User
+from dockyard.cluster.meta import errors
+
+log = logging.getLogger("dockyard.api")
+JSON = b"Content-Type: application/json\r\n"
+STREAMED = ("exec", "attach", "portforward")
+SLICE = 500
+"""Rows that are rendered in one go: the loop serves others in between."""
+
+
+class Front:
+    """The handler of every connection."""
+
+    def __init__(
+        self,
+        service: Service,
+        authenticator: Authenticator,
+        documents: Documents,
+        node_proxy: NodeProxy,
+        clock: Clock,
+    ) -> None:
+        self._service, self._authenticator = service, authenticator
+        self._documents, self._proxy, self._clock = documents, node_proxy, clock
+
+    def __call__(self, request: HttpRequest, connection: Connection) -> Awaitable[None] | None:
+        try:
+            user = self._user(request, connection)
+            path, query = routes.split_target(request.target)
+            route = routes.route(path)
+            if route is None:
+                self._document(request, connection, path, user)
+                return None
+            verb = routes.verb_of(request.method, route, query)
+            wanted = Request(
+                verb, route.resource, route.namespace, route.name, route.subresource,
+                options=query,
+            )  # fmt: skip
+            accept = request.header(b"accept")
+            if verb == "get" and not route.subresource and "as=" not in accept:
+                self._fast_get(wanted, user, connection)
+                return None
+            return self._slow(request, wanted, user, connection, accept)
+        except errors.ApiError as error:
+            self._fail(connection, error)
+        except Exception:
+            log.exception("%s %r", request.method, request.target)
+            self._fail(connection, errors.InternalError("see the server's log"))
+        return None
+
+    def _user(self, request: HttpRequest, connection: Connection) -> User:
+        if connection.user is None:
+            socket = connection.transport.get_extra_info("ssl_object")
+            found = socket.getpeercert() if isinstance(socket, ssl.SSLObject) else None
+            connection.user = (self._authenticator.of_certificate(found),)
+        known = connection.user
+        assert isinstance(known, tuple)
+        return self._authenticator.of_request(request, known[0])
+
+    def _document(
+        self, request: HttpRequest, connection: Connection, path: str, user: User
+    ) -> None:
+        authz.authorize_path(path, request.method.lower(), user)
+        if request.method not in ("GET", "HEAD"):
+            raise errors.MethodNotAllowed("the server does not allow this method on the requested "
+                                          "resource")  # fmt: skip
+        media, body = self._documents.get(path, request.header(b"accept"))
+        connection.respond(200, b"Content-Type: %s\r\n" % media, body)
+
+    def _fast_get(self, wanted: Request, user: User, connection: Connection) -> None:
+        authz.authorize(wanted, user)
+        kind = self._service.kind(wanted)
+        row = self._service.operations.get(kind, wanted.namespace, wanted.name)
+        connection.respond(200, JSON, self._service.render(kind, row))
+
+    async def _slow(
+        self,
+        request: HttpRequest,
+        wanted: Request,
+        user: User,
+        connection: Connection,
+        accept: str,
+    ) -> None:
+        warnings.begin()
+        try:
+            if wanted.subresource in subresources.PROXIED:
+                await self._proxied(request, wanted, user, connection)
+            elif wanted.verb == "watch":
+                kind, watcher, options = self._service.watch(wanted, user)
+                try:
+                    await stream(self._service, kind, watcher, options, connection, accept,
+                                 wanted.options, self._clock)  # fmt: skip
+                finally:
+                    self._service.operations.cache(kind).unwatch(watcher)
+            else:
+                wanted = bodies.with_body(wanted, request)
+                found = await self._service.call(wanted, user)
+                await self._answer(found, wanted, accept, connection)
+        except errors.ApiError as error:
+            self._fail(connection, error)
+        except ConnectionError:
+            connection.transport.close()
+        except Exception:
+            log.exception("%s %r", request.method, request.target)
+            self._fail(connection, errors.InternalError("see the server's log"))
+
+    async def _proxied(
+        self, request: HttpRequest, wanted: Request, user: User, connection: Connection
+    ) -> None:
+        """Logs and streams are the kubelet's; an upgrade by GET needs the right to create."""
+        verb = "create" if wanted.subresource in STREAMED else "get"
+        subject = Request(verb, wanted.resource, wanted.namespace, wanted.name, wanted.subresource)
+        authz.authorize(subject, user)
+        pods = self._service.kind(Request("get", wanted.resource, wanted.namespace, wanted.name))
+        pod = self._service.operations.get(pods, wanted.namespace, wanted.name).object()
+        await self._proxy.forward(request, wanted, pod, connection)
+
+    async def _answer(
+        self, found: Row | Found | dict[str, Any], wanted: Request, accept: str,
+        connection: Connection,
+    ) -> None:  # fmt: skip
+        status = 201 if wanted.verb == "create" else 200
+        headers = JSON + warnings.headers()
+        if isinstance(found, dict):
+            if found.get("kind") == "Status":
+                status = int(found.get("code", 200))
+            connection.respond(status, headers, orjson.dumps(found))
+            return
+        kind = self._service.kind(wanted)
+        form = tables.form_of(accept)
+        if form:
+            rows = found.rows if isinstance(found, Found) else [found]
+            head = self._service.list_head(kind, found) if isinstance(found, Found) else None
+            body = tables.render(form, kind, rows, head, wanted.options, self._clock.time())
+            connection.respond(status, headers, body)
+        elif isinstance(found, Row):
+            connection.respond(status, headers, self._service.render(kind, found))
+        else:
+            connection.respond(status, headers, await self._render_list(kind, found))
+
+    async def _render_list(self, kind: Any, found: Found) -> bytes:
+        """Encoded objects joined; the loop serves others after each slice."""
+        parts = []
+        for index, row in enumerate(found.rows):
+            parts.append(self._service.render(kind, row))
+            if index % SLICE == SLICE - 1:
+                await self._clock.sleep(0)
+        head = orjson.dumps(self._service.list_head(kind, found))
+        return head[:-1] + b',"items":[' + b",".join(parts) + b"]}"
+
+    def _fail(self, connection: Connection, error: errors.ApiError) -> None:
+        headers = JSON
+        if error.retry_after is not None:
+            headers += b"Retry-After: %d\r\n" % error.retry_after
+        connection.respond(error.http_code, headers, orjson.dumps(error.status()))
