@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.base.oci.instance import run_dir
+
 pytestmark = pytest.mark.root
 
 PROGRAM = Path(sys.executable).parent / "dockyard"
@@ -50,6 +52,7 @@ def test_python_and_redis_in_one_image(tmp_path: Path, packages: Path) -> None:
     assert "OpenSSL 3" in built.stdout
     assert "Redis server v=" in built.stdout
     assert "Debian" in built.stdout
+    run_dir(one).rmdir()
 
 
 @pytest.mark.parametrize(

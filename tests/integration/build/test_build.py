@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dockyard.base.oci.instance import run_dir
 from dockyard.node.image.bootstrap.recipes import bootstrap
 from dockyard.node.image.image import Image
 from dockyard.node.image.store import ImageStore
@@ -67,8 +68,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    found = Bench(tmp_path)
+    yield found
+    run_dir(found.base / "data").rmdir()  # it is empty: every container is gone
 
 
 def test_configuration(bench: Bench) -> None:

@@ -22,8 +22,7 @@ class ContainerRunner:
 
     def __init__(self, runtime: Runtime, data_root: str, report: Report) -> None:
         self._runtime = runtime
-        self._instance = instance_id(data_root)
-        self._run_root = str(run_dir(data_root))
+        self._data_root = data_root
         self._report = report
 
     def run(self, request: RunRequest) -> int:
@@ -36,7 +35,7 @@ class ContainerRunner:
         root = open_overlay(request.lower, request.upper, work, merged)
         try:
             user = find_user(root, request.user)
-            cgroup = f"dockyard/{self._instance}/{identifier}"
+            cgroup = f"dockyard/{instance_id(self._data_root)}/{identifier}"
             spec = _spec(request, user, merged, cgroup)
             absent = [path for path in _targets(spec) if not _exists(root, path)]
         finally:
@@ -45,7 +44,7 @@ class ContainerRunner:
             identifier,
             spec,
             state,
-            os.path.join(self._run_root, identifier),
+            os.path.join(run_dir(self._data_root), identifier),
             Overlay(request.lower, request.upper, work),
         )
         code = self._wait(launch, cgroup, request.network)
