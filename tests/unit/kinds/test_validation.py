@@ -221,3 +221,34 @@ def test_f05_status_and_spec_are_written_apart() -> None:
     same["metadata"]["labels"] = {"a": "b"}
     kind.prepare_for_update(same, old)
     assert same["metadata"]["generation"] == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0"])
+def test_f20_nobody_sends_a_service_to_the_node_itself(address: str) -> None:
+    family = "IPv6" if ":" in address else "IPv4"
+    slices = obj(
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        addressType=family,
+        endpoints=[{"addresses": [address]}],
+    )
+    assert "may not be" in words(faults_of(slices))[0]
+    subset = {"addresses": [{"ip": address}], "ports": [{"port": 80}]}
+    assert "may not be" in words(faults_of(obj("v1", "Endpoints", subsets=[subset])))[0]
+    assert "may not be" in words(faults_of(service(externalIPs=[address])))[0]
+
+
+@pytest.mark.parametrize(
+    "address", ["010.0.0.1", "10.0.0.1.", "1.2.3", "10.0.0.1/8", "::g", " 1.1.1.1"]
+)
+def test_f20_addresses_are_read_strictly(address: str) -> None:
+    assert "must be a valid IP address" in words(faults_of(service(externalIPs=[address])))[0]
+
+
+def test_an_ip_address_is_named_after_itself() -> None:
+    def faults(name: str) -> list[str]:
+        return words(faults_of(obj("networking.k8s.io/v1", "IPAddress", name)))
+
+    assert faults("2001:db8::1") == faults("10.0.0.1") == []
+    assert faults("2001:DB8::1")
+    assert faults("web")

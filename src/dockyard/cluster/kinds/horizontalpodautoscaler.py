@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from dockyard.cluster.kinds import checks
 from dockyard.cluster.kinds.columns import AGE, NAME, UNSET, age, name, text
 from dockyard.cluster.kinds.kind import STATUS, Kind
+from dockyard.cluster.meta import errors
 from dockyard.cluster.meta import fielderrors as field
 from dockyard.cluster.meta.fielderrors import FieldError
 
@@ -107,44 +109,93 @@ _COLUMNS = (
 )
 
 
+_PREFIX = "autoscaling.alpha.kubernetes.io/"
+_CARRIED = {"spec": ("metrics", "behavior"), "status": ("currentMetrics", "conditions")}
+"""What v1 has no field for; a v1 object has it, as JSON, in annotations named after it."""
+
+
 def to_v2(obj: dict[str, Any]) -> dict[str, Any]:
     """A v1 object as v2 stores it."""
-    spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
-    share = spec.pop("targetCPUUtilizationPercentage", None)
+    found = _converted(obj, "autoscaling/v2")
+    metadata = found["metadata"]
+    annotations = dict(metadata.get("annotations") or {})
+    for half, names in _CARRIED.items():
+        for part in names:
+            carried = annotations.pop(_annotation(part), None)
+            if carried is not None:
+                found.setdefault(half, {})[part] = _parsed(carried, part)
+    share = found["spec"].pop("targetCPUUtilizationPercentage", None)
     if share is not None:
-        spec["metrics"] = [_cpu(share)]
-    now = status.pop("currentCPUUtilizationPercentage", None)
+        found["spec"]["metrics"] = [_cpu(share), *(found["spec"].get("metrics") or ())]
+    now = found.get("status", {}).pop("currentCPUUtilizationPercentage", None)
     if now is not None:
-        status["currentMetrics"] = [
-            {
-                "type": "Resource",
-                "resource": {"name": "cpu", "current": {"averageUtilization": now}},
-            }
+        seen = {"name": "cpu", "current": {"averageUtilization": now}}
+        found["status"]["currentMetrics"] = [
+            {"type": "Resource", "resource": seen},
+            *(found["status"].get("currentMetrics") or ()),
         ]
-    return _converted(obj, "autoscaling/v2", spec, status)
+    _annotate(metadata, annotations)
+    return found
 
 
 def to_v1(obj: dict[str, Any]) -> dict[str, Any]:
-    """A stored object as v1 shows it: the CPU target; other metrics only v2 shows."""
-    spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
-    for metric in filter(_is_cpu, spec.pop("metrics", None) or ()):
-        target = metric["resource"]["target"]
-        spec["targetCPUUtilizationPercentage"] = target["averageUtilization"]
-    spec.pop("behavior", None)
+    """A stored object as v1 shows it."""
+    found = _converted(obj, "autoscaling/v1")
+    metadata, spec, status = found["metadata"], found["spec"], found.get("status", {})
+    annotations = dict(metadata.get("annotations") or {})
+    rest = []
+    for metric in spec.pop("metrics", None) or ():
+        if _is_cpu(metric) and "targetCPUUtilizationPercentage" not in spec:
+            target = metric["resource"]["target"]
+            spec["targetCPUUtilizationPercentage"] = target["averageUtilization"]
+        else:
+            rest.append(metric)
+    seen = []
     for metric in status.pop("currentMetrics", None) or ():
         current = (metric.get("resource") or {}).get("current") or {}
-        if "averageUtilization" in current:
+        if "averageUtilization" in current and "currentCPUUtilizationPercentage" not in status:
             status["currentCPUUtilizationPercentage"] = current["averageUtilization"]
-    status.pop("conditions", None)
-    return _converted(obj, "autoscaling/v1", spec, status)
+        else:
+            seen.append(metric)
+    carried = {
+        "metrics": rest,
+        "behavior": spec.pop("behavior", None),
+        "currentMetrics": seen,
+        "conditions": status.pop("conditions", None),
+    }
+    for part, value in carried.items():
+        if value:
+            annotations[_annotation(part)] = json.dumps(value, separators=(",", ":"))
+    _annotate(metadata, annotations)
+    return found
 
 
-def _converted(
-    obj: dict[str, Any], version: str, spec: dict[str, Any], status: dict[str, Any]
-) -> dict[str, Any]:
-    found = {**obj, "apiVersion": version, "spec": spec}
+def _annotation(part: str) -> str:
+    words = "".join(f"-{each.lower()}" if each.isupper() else each for each in part)
+    return _PREFIX + words
+
+
+def _parsed(carried: str, part: str) -> Any:
+    try:
+        return json.loads(carried)
+    except ValueError as error:
+        raise errors.BadRequest(f"annotation {_annotation(part)}: not JSON: {error}") from error
+
+
+def _annotate(metadata: dict[str, Any], annotations: dict[str, Any]) -> None:
+    if annotations:
+        metadata["annotations"] = annotations
+    else:
+        metadata.pop("annotations", None)
+
+
+def _converted(obj: dict[str, Any], version: str) -> dict[str, Any]:
+    """The object under another version, with halves of its own."""
+    found = {**obj, "apiVersion": version}
+    found["metadata"] = dict(obj.get("metadata") or {})
+    found["spec"] = dict(obj.get("spec") or {})
     if "status" in obj:
-        found["status"] = status
+        found["status"] = dict(obj["status"])
     return found
 
 

@@ -22,7 +22,6 @@ from dockyard.cluster.kinds.persistentvolumeclaim import default_claim
 from dockyard.cluster.kinds.podtemplate import check_workload, default_template
 from dockyard.cluster.meta import fielderrors as field
 from dockyard.cluster.meta.fielderrors import FieldError
-from dockyard.cluster.meta.names import label_name
 
 _MOVABLE = frozenset({
     "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
@@ -141,7 +140,6 @@ KINDS = (
         categories=("all",),
         subresources=(SCALE, STATUS),
         has_generation=True,
-        name_rule=label_name,
         fill_defaults=_default,
         on_create=_on_create,
         check=_check,
