@@ -92,10 +92,10 @@ def check_spec(spec: Mapping[str, Any], path: str) -> list[FieldError]:
     template = spec.get("template") or {}
     faults += check_template(template, f"{path}.template")
     policy = (template.get("spec") or {}).get("restartPolicy")
-    if policy not in {"OnFailure", "Never"}:
+    if policy == "Always":
         faults.append(
-            field.not_supported(
-                f"{path}.template.spec.restartPolicy", policy, ("OnFailure", "Never")
+            field.required(
+                f"{path}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"'
             )
         )
     return faults

@@ -55,23 +55,18 @@ def check_selector(spec: Mapping[str, Any], kind: str) -> list[FieldError]:
     """The selector is there, is no catch-all, and matches the template's labels."""
     selector = spec.get("selector")
     if selector is None:
-        return [field.required("spec.selector")]
-    faults = checks.label_selector(selector, "spec.selector")
-    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        faults.append(
-            field.invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
-        )
-    if faults:
-        return faults
+        faults = [field.required("spec.selector")]
+    else:
+        faults = checks.label_selector(selector, "spec.selector")
+        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+            why = f"empty selector is invalid for {kind}"
+            return [*faults, field.invalid("spec.selector", selector, why)]
+        if faults:
+            return faults
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     if not selectors.from_object(selector).matches(labels):
-        faults.append(
-            field.invalid(
-                f"{TEMPLATE}.metadata.labels",
-                labels,
-                "`selector` does not match template `labels`",
-            )
-        )
+        why = "`selector` does not match template `labels`"
+        faults.append(field.invalid(f"{TEMPLATE}.metadata.labels", labels, why))
     return faults
 
 
