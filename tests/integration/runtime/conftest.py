@@ -13,7 +13,7 @@ import pytest
 from dockyard.base.oci.defaultspec import default_spec
 from dockyard.interfaces.ociruntime import Exit, Launch, Log, Overlay, StartFailed
 from dockyard.node.runtime.launcher import LaunchpadLauncher
-from dockyard.node.runtime.local import LocalRuntime
+from dockyard.node.runtime.local import LocalRuntime, wait_for_monitor
 from helpers import rootfs
 
 ENV = ["PATH=/usr/bin:/bin", "HOME=/root"]
@@ -71,7 +71,8 @@ class Box:
         self.runtime.delete(self.run_dir, self.cgroup)
 
     def groups(self) -> list[str]:
-        """Control groups of this container that are there."""
+        """Control groups of this container that its monitor leaves."""
+        wait_for_monitor(self.run_dir)
         base = Path("/sys/fs/cgroup")
         return [str(found) for found in base.glob(f"*/{self.cgroup}")]
 

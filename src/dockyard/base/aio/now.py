@@ -5,7 +5,6 @@ import it. Stamps follow RFC 3339: Kubernetes' ``metav1.Time`` has whole seconds
 six digits, Docker nine.
 """
 
-import calendar
 import time
 
 wall = time.time
@@ -42,6 +41,8 @@ def _fraction(seconds: float, digits: int) -> str:
 
 def parse_stamp(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 stamp; ``ValueError`` where it is none."""
+    import calendar  # it loads datetime and locale, which the smallest processes do without
+
     head, zone = text[:19], text[19:]
     fraction = 0.0
     if zone.startswith("."):

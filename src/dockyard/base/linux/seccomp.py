@@ -7,10 +7,9 @@ compiling costs more than the rest of a container's start.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
-import hashlib
 import json
 import os
+from _blake2 import blake2b  # hashlib loads OpenSSL, which every monitor would carry
 from typing import Any
 
 from dockyard.base.errors import Invalid, Unsupported
@@ -55,8 +54,8 @@ class _Program(ctypes.Structure):
 
 def filter_for(profile: dict[str, Any], cache: str) -> bytes:
     """The BPF program of a profile, from the cache folder if it is there."""
-    text = json.dumps(profile, sort_keys=True).encode()
-    digest = hashlib.sha256(CACHE_VERSION + os.uname().machine.encode() + text).hexdigest()
+    text = json.dumps(profile).encode()
+    digest = blake2b(CACHE_VERSION + os.uname().machine.encode() + text, digest_size=32).hexdigest()
     path = f"{cache}/{digest}.bpf"
     try:
         with open(path, "rb") as file:

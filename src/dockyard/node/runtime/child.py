@@ -12,9 +12,7 @@ from typing import NamedTuple, NoReturn
 
 from dockyard.base.linux import firststep
 from dockyard.interfaces.ociruntime import StartFailed
-from dockyard.node.runtime import execution
-
-LONGEST_MESSAGE = 65536
+from dockyard.node.runtime import execution, init
 
 
 class Streams(NamedTuple):
@@ -60,24 +58,24 @@ class Child:
         self._given = []
 
     def go(self) -> None:
-        """It is in its control group: let it build."""
-        self.sync.send(b"go")
+        """Its control group is there: let it build."""
+        self.sync.send(init.GO)
 
     def built(self) -> None:
         """Wait until it has built, and may be started. Raises what it said instead."""
-        message, descriptors, _, _ = socket.recv_fds(self.sync, LONGEST_MESSAGE, 1)
-        if message != b"ready":
+        message, descriptors, _, _ = socket.recv_fds(self.sync, init.LONGEST_MESSAGE, 1)
+        if message != init.READY:
             raise failure(message, self._program)
         if self.terminal:
             self.streams = Streams(descriptors[0], descriptors[0], -1)
 
-    def start(self) -> None:
-        """Let it execute its program."""
-        self.sync.send(b"start")
+    def start(self, filter_program: bytes | None) -> None:
+        """Let it execute its program, under a seccomp filter."""
+        self.sync.send(init.START + (filter_program or b""))
 
     def started(self) -> None:
         """Wait until it executes its program. Raises what it said instead."""
-        message = self.sync.recv(LONGEST_MESSAGE)
+        message = self.sync.recv(init.LONGEST_MESSAGE)
         if message:
             raise failure(message, self._program)
 

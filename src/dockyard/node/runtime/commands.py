@@ -46,10 +46,11 @@ class Commands:
         process = runtimespec.parse_process(message.get("process"))
         container = os.pidfd_open(monitor.child.pid)
         child = Child(process.terminal, bool(message.get("stdin")), process.args[0])
-        errand = init.Errand(monitor.launch.id, process, monitor.filter, container, child.stdio)
+        errand = init.Errand(
+            monitor.launch.id, process, monitor.spec.cgroup, container, child.stdio
+        )
         try:
             child.fork(lambda sync: init.become_command(errand, sync))
-            group.enter(monitor.spec.cgroup, child.pid)
         except BaseException:
             child.abandon()
             raise
@@ -57,7 +58,11 @@ class Commands:
             os.close(container)
         command = self._by_pid[child.pid] = Command(child, client, bool(message.get("detach")))
         command.handshake = Handshake(
-            child, monitor.loop, lambda error: self._started(command, error)
+            child,
+            monitor.loop,
+            lambda error: self._started(command, error),
+            built=False,
+            filter_program=monitor.filter,
         )
 
     def _started(self, command: Command, error: StartFailed | None) -> None:

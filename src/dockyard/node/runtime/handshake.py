@@ -19,13 +19,15 @@ Done = Callable[[StartFailed | None], None]
 class Handshake:
     """The way of one child from the fork (or from being built) to its program."""
 
-    def __init__(self, child: Child, loop: Loop, done: Done, *, built: bool = False) -> None:
+    def __init__(
+        self, child: Child, loop: Loop, done: Done, *, built: bool, filter_program: bytes | None
+    ) -> None:
         self._child, self._loop, self._done = child, loop, done
-        self._built = built
+        self._built, self._filter = built, filter_program
         loop.watch(child.sync.fileno(), read=self.advance, write=None)
         with contextlib.suppress(BrokenPipeError):  # it has ended: the end of the socket tells
             if built:
-                child.start()
+                child.start(filter_program)
             else:
                 child.go()
 
@@ -38,7 +40,7 @@ class Handshake:
             else:
                 self._child.built()
                 self._built = True
-                self._child.start()
+                self._child.start(self._filter)
                 return
         except StartFailed as error:
             self._finish(error)

@@ -1,8 +1,9 @@
 """Turns a forked process into a container's first process, or into a command in one.
 
-Messages on a seqpacket socket: monitor ``go`` (this process is in its control group), child
-``ready`` (namespaces and tree are there; with a terminal, its master comes along), monitor
-``start``; then the socket closes by the exec, or brings the error.
+Messages on a seqpacket socket: monitor ``go`` (the control group is there), child ``ready``
+(namespaces and tree are there; with a terminal, its master comes along), monitor ``start`` and the
+seccomp filter; then the socket closes by the exec, or brings the error. What one can do before the
+other is needed it does while the other is busy.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
 from dockyard.interfaces.ociruntime import Overlay, StartFailed
 from dockyard.node.runtime import confine, execution, rootfs, rootpath, terminal
+from dockyard.node.runtime.cgroups import group
 
 FLAGS = {
     "mount": syscalls.CLONE_NEWNS,
@@ -30,6 +32,8 @@ FLAGS = {
     "cgroup": syscalls.CLONE_NEWCGROUP,
     "pid": syscalls.CLONE_NEWPID,
 }
+GO, READY, START = b"go", b"ready", b"start"
+LONGEST_MESSAGE = 65536
 Stdio = tuple[int, int, int]
 Gate = Callable[[], socket.socket]
 """Waits for whoever will say ``start``."""
@@ -47,7 +51,6 @@ class Birth(NamedTuple):
     container: str
     spec: Spec
     overlay: Overlay | None
-    filter: bytes | None
     stdio: Stdio
     gate: Gate | None = None
     """None: the monitor that forked this process starts it too, and it dies with its monitor."""
@@ -60,12 +63,11 @@ def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
         if birth.gate is not None:
             sync.close()
             sync = birth.gate()
-        if sync.recv(16) != b"start":
-            os._exit(1)
+        filter_program = _hear(sync, START)
         pause = birth.spec.pause
         process = PAUSE if pause else birth.spec.process
         sync, step = execution.prepare(firststep.PAUSE if pause else firststep.RELAY, sync)
-        confine.confine(process, None if pause else birth.filter, birth.container)
+        confine.confine(process, None if pause else filter_program, birth.container)
         if birth.gate is None:
             _die_with_monitor(sync)
         if pause:
@@ -93,17 +95,28 @@ def _die_with_monitor(sync: socket.socket) -> None:
             os._exit(1)  # it died before
 
 
+def _hear(sync: socket.socket, word: bytes) -> bytes | None:
+    """Wait for a word of the monitor; what comes with it. Its death, or another word, is the end."""
+    message = sync.recv(LONGEST_MESSAGE)
+    if not message.startswith(word):
+        os._exit(1)
+    return message[len(word) :] or None
+
+
 def _build(birth: Birth, sync: socket.socket) -> None:
     spec = birth.spec
-    if sync.recv(16) != b"go":
-        os._exit(1)
     os.setsid()
     os.umask(0)
     _enter_namespaces(spec)
+    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
     if spec.process.oom_score_adj is not None:
         confine.set_oom_score(spec.process.oom_score_adj)
-    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
-    root = rootfs.build(spec, birth.overlay, null)
+    root = rootfs.open_root(spec, birth.overlay)
+    _hear(sync, GO)
+    group.join(spec.cgroup)
+    if "cgroup" in spec.namespaces and spec.namespaces["cgroup"] is None:
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)  # its root is the group that one is in now
+    rootfs.build(root, spec, null)
     master = slave = -1
     if spec.process.terminal:
         master, slave = terminal.open_pair(root)
@@ -123,14 +136,14 @@ def _hand_over_terminal(sync: socket.socket, master: int, slave: int, process: P
     os.fchown(slave, process.uid, process.gid)
     terminal.take(slave)
     os.close(slave)
-    socket.send_fds(sync, [b"ready"], [master])
+    socket.send_fds(sync, [READY], [master])
     os.close(master)
 
 
 def _take_stdio(sync: socket.socket, stdio: Stdio) -> None:
     for target, descriptor in enumerate(stdio):
         os.dup2(descriptor, target)
-    sync.send(b"ready")
+    sync.send(READY)
 
 
 def _enter_namespaces(spec: Spec) -> None:
@@ -141,7 +154,7 @@ def _enter_namespaces(spec: Spec) -> None:
         os.close(descriptor)
     fresh = 0
     for kind, path in spec.namespaces.items():
-        if not path and kind != "pid":  # the pid namespace was made by the fork
+        if not path and kind not in ("pid", "cgroup"):  # the one was made by the fork
             fresh |= FLAGS[kind]
     syscalls.unshare(fresh)
     if "uts" in spec.namespaces and spec.namespaces["uts"] is None:
@@ -165,7 +178,7 @@ class Errand(NamedTuple):
 
     container: str
     process: Process
-    filter: bytes | None
+    cgroup: str
     init: int
     stdio: Stdio
 
@@ -178,9 +191,9 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
     """
     process = errand.process
     try:
-        if sync.recv(16) != b"go":
-            os._exit(1)
+        _hear(sync, GO)
         os.setsid()
+        group.join(errand.cgroup)
         if process.oom_score_adj is not None:
             confine.set_oom_score(process.oom_score_adj)
         syscalls.setns(errand.init, sum(flag for kind, flag in FLAGS.items() if kind != "pid"))
@@ -195,10 +208,9 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
             _hand_over_terminal(sync, master, slave, process)
         else:
             _take_stdio(sync, errand.stdio)
-        if sync.recv(16) != b"start":
-            os._exit(1)
+        filter_program = _hear(sync, START)
         sync, step = execution.prepare(firststep.RELAY, sync)
-        confine.confine(process, errand.filter, errand.container)
+        confine.confine(process, filter_program, errand.container)
         execution.relay(process, step)
     except BaseException as error:  # whatever it is: the monitor must hear of it
         report(sync, error)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -14,6 +13,12 @@ from typing import Protocol
 from dockyard.base.errors import Unavailable
 from dockyard.interfaces.ociruntime import Launch
 from dockyard.node.runtime import launchpad, monitor
+
+_SOURCES = os.path.abspath(f"{os.path.dirname(launchpad.__file__)}/../../..")
+_BOOT = (
+    f"import sys; sys.path.insert(0, sys.argv[1]); from {launchpad.__name__} import main; main()"
+)
+"""Without ``site``, which imports what installed packages ask for: every monitor would carry it."""
 
 
 class Launcher(Protocol):
@@ -36,7 +41,8 @@ class ForkLauncher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         if os.fork() == 0:
             try:
-                monitor.main(launch, self._cache, theirs.detach(), attach)
+                monitor.become_monitor(theirs.fileno())
+                monitor.look_after(launch, self._cache, theirs, attach)
             finally:
                 os._exit(1)
         theirs.close()
@@ -72,9 +78,7 @@ class LaunchpadLauncher:
             try:
                 with self._lock:
                     connection = self._connection()
-                    head = struct.pack(">I", len(payload))
-                    socket.send_fds(connection, [head], [theirs.fileno()])
-                    connection.sendall(payload)
+                    launchpad.send(connection, payload, theirs)
             except OSError as error:
                 ours.close()
                 self.close()
@@ -91,7 +95,7 @@ class LaunchpadLauncher:
             self._forget()
         if self._socket is None:
             self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-            command = [sys.executable, "-I", "-m", launchpad.__name__, str(theirs.fileno()),
+            command = [sys.executable, "-I", "-S", "-c", _BOOT, _SOURCES, str(theirs.fileno()),
                        self._cache]  # fmt: skip
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]

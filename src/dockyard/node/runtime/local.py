@@ -30,6 +30,7 @@ class LocalRuntime:
     def create(self, launch: Launch, *, attach: bool = False) -> tuple[int, MonitorStream | None]:
         if self.state(launch.run_dir).status != "stopped":
             raise Conflict(f"container: {launch.id}: it exists already")
+        wait_for_monitor(launch.run_dir)
         os.makedirs(launch.run_dir, 0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(monitor.socket_path(launch.run_dir))
@@ -135,19 +136,20 @@ class LocalRuntime:
                     os.kill(state.pid, signal.SIGKILL)
                 if state.status == "paused":
                     group.freeze(cgroup, False)
-                _wait_for_monitor(run_dir)
+                wait_for_monitor(run_dir)
         group.remove(cgroup)
         _remove_run_dir(run_dir)
 
 
-def _wait_for_monitor(run_dir: str) -> None:
-    try:
-        peer = stream.connect(run_dir)
-    except Unavailable:
-        return
-    with contextlib.closing(peer), contextlib.suppress(Unavailable, OSError):
-        peer.settimeout(ANSWER_SECONDS)
-        stream.ask(peer, op="wait")
+def wait_for_monitor(run_dir: str) -> None:
+    """Until the container has ended and its monitor cleaned up: then its socket is gone."""
+    with contextlib.suppress(Unavailable, OSError):
+        while True:
+            with contextlib.closing(stream.connect(run_dir)) as peer:
+                peer.settimeout(ANSWER_SECONDS)
+                stream.ask(peer, op="wait")
+                if not peer.recv(1):
+                    return
 
 
 def _remove_run_dir(run_dir: str) -> None:

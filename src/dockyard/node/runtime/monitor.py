@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from dockyard.base.aio.now import wall
 from dockyard.base.errors import DockyardError
@@ -59,6 +59,7 @@ class Monitor:
         self.session: Session | None = None
         self.exit: dict[str, Any] | None = None
         self.log: LogWriter | None = None
+        self.filter: bytes | None = None
         self.creator = self._accept(creator)
         self.loop.on_signal([signal.SIGCHLD], self._reap)
         self.commands = Commands(self)
@@ -70,7 +71,7 @@ class Monitor:
             "state": self._state,
             "attach": self._attach,
             "exec": self.commands.execute,
-            "wait": lambda client, _: self.waiters.append(client),
+            "wait": self._wait,
             "signal": self._signal,
             "interrupt": self._interrupt,
             "resize": self._resize,
@@ -83,9 +84,6 @@ class Monitor:
     def create(self, attach: bool) -> None:
         """Make the container, its init waiting. What fails is undone and raised."""
         self.spec = runtimespec.parse(self.launch.spec)
-        self.filter = (
-            seccomp.filter_for(self.spec.seccomp, self.cache) if self.spec.seccomp else None
-        )
         self.listener = connection.listen(
             socket_path(self.launch.run_dir), self.loop, self._accept, os.geteuid()
         )
@@ -101,21 +99,20 @@ class Monitor:
         self.creator.say(pid=self.child.pid)
 
     def _make(self) -> None:
-        group.create(self.spec.cgroup, self.spec.resources)
-        if self.launch.log is not None:
-            self.log = LogWriter(self.launch.log, wall)
         if "pid" in self.spec.namespaces:
             enter_pid_namespace(self.spec.namespaces["pid"])
         process = self.spec.process
         self.child = Child(
             process.terminal, self.launch.open_stdin, process.args[0] if process.args else "pause"
         )
-        birth = init.Birth(
-            self.launch.id, self.spec, self.launch.rootfs, self.filter, self.child.stdio
-        )
+        birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio)
         self.child.fork(lambda sync: init.become_init(birth, sync))
-        group.enter(self.spec.cgroup, self.child.pid)
+        group.create(self.spec.cgroup, self.spec.resources)
         self.child.go()
+        if self.spec.seccomp:
+            self.filter = seccomp.filter_for(self.spec.seccomp, self.cache)
+        if self.launch.log is not None:
+            self.log = LogWriter(self.launch.log, wall)
         self.child.built()
         log = self.log.write if self.log else None
         self.session = Session(self.child.streams, process.terminal, self.loop, log)
@@ -142,10 +139,13 @@ class Monitor:
         """Look after the container until it has ended and its clients know."""
         while self.exit is None:
             self.loop.turn(None)
-        attached = [client for client in self.clients if client.session is self.session]
+        for client in list(self.clients):
+            if client in self.waiters or client.session is self.session:
+                client.say(**self.exit)
+        # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
+        with contextlib.suppress(DockyardError, OSError):
+            group.remove(self.spec.cgroup)
         self._close_listener()
-        for client in {*self.waiters, *attached}:
-            client.say(**self.exit)
         self._let_clients_read()
         if self.launch.on_exit:
             program = self.launch.on_exit
@@ -200,7 +200,11 @@ class Monitor:
             raise StartFailed(f"start: the container is {self.status}, not created", 125)
         self.status = "starting"
         self._handshake = Handshake(
-            self.child, self.loop, lambda error: self._started(client, error), built=True
+            self.child,
+            self.loop,
+            lambda error: self._started(client, error),
+            built=True,
+            filter_program=self.filter,
         )
 
     def _started(self, client: Connection, error: StartFailed | None) -> None:
@@ -231,6 +235,12 @@ class Monitor:
             raise StartFailed("attach: the container has no streams", 125)
         client.session = self.session
         self.session.clients.append(client)
+
+    def _wait(self, client: Connection, _: dict[str, Any]) -> None:
+        if self.exit is not None:
+            client.say(**self.exit)
+        else:
+            self.waiters.append(client)
 
     def _signal(self, client: Connection, message: dict[str, Any]) -> None:
         if self.child is None or self.exit is not None:
@@ -302,9 +312,6 @@ class Monitor:
         with open(f"{path}.new", "w") as file:
             json.dump(self.exit, file)
         os.replace(f"{path}.new", path)
-        # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
-        with contextlib.suppress(DockyardError, OSError):
-            group.remove(self.spec.cgroup)
 
 
 def enter_pid_namespace(path: str | None) -> None:
@@ -317,8 +324,8 @@ def enter_pid_namespace(path: str | None) -> None:
     os.close(descriptor)
 
 
-def main(launch: Launch, cache: str, creator: int, attach: bool) -> NoReturn:
-    """Be the monitor of a container. Called in a fresh fork; never returns."""
+def become_monitor(*kept: int) -> None:
+    """Let a fresh fork go its own way: away from its parent's terminal, signals and files."""
     gc.disable()
     os.setsid()
     os.chdir("/")
@@ -326,18 +333,23 @@ def main(launch: Launch, cache: str, creator: int, attach: bool) -> NoReturn:
     null = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    syscalls.close_range(3, creator - 1) if creator > 3 else None
-    syscalls.close_range(creator + 1)
+    first = 3
+    for descriptor in sorted(kept):
+        if descriptor > first:
+            syscalls.close_range(first, descriptor - 1)
+        first = descriptor + 1
+    syscalls.close_range(first)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def look_after(launch: Launch, cache: str, creator: socket.socket, attach: bool) -> None:
+    """Be the monitor of a container, from its making to its end."""
+    monitor = Monitor(launch, cache, creator)
     try:
-        monitor = Monitor(launch, cache, socket.socket(fileno=creator))
-        try:
-            monitor.create(attach)
-        except BaseException as error:  # whatever it is: the creator must hear of it
-            monitor.refuse(error)
-            os._exit(1)
-        monitor.run()
-    finally:
-        os._exit(0)
+        monitor.create(attach)
+    except BaseException as error:  # whatever it is: the creator must hear of it
+        monitor.refuse(error)
+        return
+    monitor.run()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import itertools
 import os
 import signal
@@ -30,11 +31,12 @@ TRACKED = ("freezer", "cpuacct", "blkio", "systemd")
 REMOVE_SECONDS = 5.0
 
 
-def _controllers() -> list[str]:
+@functools.cache
+def _controllers() -> tuple[str, ...]:
     if os.path.exists(f"{BASE}/cgroup.controllers"):
         raise Unsupported("cgroup: only version 2 is mounted; not implemented")
     names = [controller.name for controller in CONTROLLERS] + list(TRACKED)
-    return [name for name in names if os.path.isdir(f"{BASE}/{name}")]
+    return tuple(name for name in names if os.path.isdir(f"{BASE}/{name}"))
 
 
 def checked(path: str) -> str:
@@ -76,11 +78,15 @@ def update(path: str, resources: Mapping[str, Any]) -> None:
             _write_all(folder, pairs[::-1])
 
 
-def enter(path: str, pid: int) -> None:
-    """Put a process into the group."""
+def join(path: str) -> None:
+    """Put this process, which has one thread, into the group.
+
+    ``0`` into ``tasks``: a process that moves itself alone takes no lock of the whole machine,
+    whose writers wait for an RCU grace period (milliseconds), as a write to ``cgroup.procs`` does.
+    """
     path = checked(path)
     for name in _controllers():
-        _write(f"{BASE}/{name}/{path}/cgroup.procs", str(pid))
+        _write(f"{BASE}/{name}/{path}/tasks", "0")
 
 
 def settle(path: str) -> str:
@@ -93,7 +99,7 @@ def settle(path: str) -> str:
             return path
     for name in _controllers():
         _make(name, path)
-        _write(f"{BASE}/{name}/{path}/cgroup.procs", str(os.getpid()))
+    join(path)
     return path
 
 
@@ -102,7 +108,7 @@ def leave(path: str) -> None:
     if not path:
         return
     for name in _controllers():
-        _write(f"{BASE}/{name}/cgroup.procs", str(os.getpid()))
+        _write(f"{BASE}/{name}/tasks", "0")
         with contextlib.suppress(OSError):  # others live there
             os.rmdir(f"{BASE}/{name}/{checked(path)}")
 
@@ -193,21 +199,21 @@ def _subfolders(folder: str) -> list[str]:
 
 
 def _make(name: str, path: str) -> None:
-    for _ in range(3):  # the parent may be removed meanwhile: its last container has gone
-        with contextlib.suppress(FileNotFoundError):
-            return _make_folders(name, path)
-    return _make_folders(name, path)
-
-
-def _make_folders(name: str, path: str) -> None:
-    folder = f"{BASE}/{name}"
-    for part in path.split("/"):
-        folder = f"{folder}/{part}"
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder)
-            if name == "cpuset":  # a new group has none, and takes no process without
-                for file in ("cpuset.cpus", "cpuset.mems"):
-                    _write(f"{folder}/{file}", _read(f"{os.path.dirname(folder)}/{file}"))
+    """The folder and what is missing above it, which may be removed meanwhile: its last container
+    has gone."""
+    for _ in range(10):
+        try:
+            os.mkdir(f"{BASE}/{name}/{path}")
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            _make(name, os.path.dirname(path))
+        else:
+            break
+    if name == "cpuset":  # a new group has none, and takes no process without
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            above = f"{BASE}/{name}/{os.path.dirname(path)}".rstrip("/")
+            _write(f"{BASE}/{name}/{path}/{file}", _read(f"{above}/{file}"))
 
 
 def _write_all(folder: str, pairs: Iterable[Write]) -> None:
