@@ -57,10 +57,6 @@ class Child:
             os.close(descriptor)
         self._given = []
 
-    def go(self) -> None:
-        """Its control group is there: let it build."""
-        self.sync.send(init.GO)
-
     def built(self) -> None:
         """Wait until it has built, and may be started. Raises what it said instead."""
         message, descriptors, _, _ = socket.recv_fds(self.sync, init.LONGEST_MESSAGE, 1)

@@ -60,9 +60,9 @@ class Commands:
         command.handshake = Handshake(
             child,
             monitor.loop,
+            monitor.filter,
             lambda error: self._started(command, error),
             built=False,
-            filter_program=monitor.filter,
         )
 
     def _started(self, command: Command, error: StartFailed | None) -> None:

@@ -20,16 +20,14 @@ class Handshake:
     """The way of one child from the fork (or from being built) to its program."""
 
     def __init__(
-        self, child: Child, loop: Loop, done: Done, *, built: bool, filter_program: bytes | None
+        self, child: Child, loop: Loop, filter_program: bytes | None, done: Done, *, built: bool
     ) -> None:
         self._child, self._loop, self._done = child, loop, done
         self._built, self._filter = built, filter_program
         loop.watch(child.sync.fileno(), read=self.advance, write=None)
-        with contextlib.suppress(BrokenPipeError):  # it has ended: the end of the socket tells
-            if built:
+        if built:
+            with contextlib.suppress(BrokenPipeError):  # it has ended: the end of the socket tells
                 child.start(filter_program)
-            else:
-                child.go()
 
     def advance(self) -> None:
         """Take the next message. Also called when the child has ended: then there is one, or the

@@ -1,9 +1,8 @@
 """Turns a forked process into a container's first process, or into a command in one.
 
-Messages on a seqpacket socket: monitor ``go`` (the control group is there), child ``ready``
-(namespaces and tree are there; with a terminal, its master comes along), monitor ``start`` and the
-seccomp filter; then the socket closes by the exec, or brings the error. What one can do before the
-other is needed it does while the other is busy.
+Messages on a seqpacket socket: child ``ready`` (namespaces and tree are there; with a terminal, its
+master comes along), monitor ``start`` and the seccomp filter; then the socket closes by the exec,
+or brings the error.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ FLAGS = {
     "cgroup": syscalls.CLONE_NEWCGROUP,
     "pid": syscalls.CLONE_NEWPID,
 }
-GO, READY, START = b"go", b"ready", b"start"
+READY, START = b"ready", b"start"
 LONGEST_MESSAGE = 65536
 Stdio = tuple[int, int, int]
 Gate = Callable[[], socket.socket]
@@ -63,7 +62,7 @@ def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
         if birth.gate is not None:
             sync.close()
             sync = birth.gate()
-        filter_program = _hear(sync, START)
+        filter_program = _wait_for_start(sync)
         pause = birth.spec.pause
         process = PAUSE if pause else birth.spec.process
         sync, step = execution.prepare(firststep.PAUSE if pause else firststep.RELAY, sync)
@@ -95,28 +94,24 @@ def _die_with_monitor(sync: socket.socket) -> None:
             os._exit(1)  # it died before
 
 
-def _hear(sync: socket.socket, word: bytes) -> bytes | None:
-    """Wait for a word of the monitor; what comes with it. Its death, or another word, is the end."""
+def _wait_for_start(sync: socket.socket) -> bytes | None:
+    """The seccomp filter that comes with it. The monitor's death is the end."""
     message = sync.recv(LONGEST_MESSAGE)
-    if not message.startswith(word):
+    if not message.startswith(START):
         os._exit(1)
-    return message[len(word) :] or None
+    return message[len(START) :] or None
 
 
 def _build(birth: Birth, sync: socket.socket) -> None:
     spec = birth.spec
     os.setsid()
     os.umask(0)
+    group.join(spec.cgroup)  # a new cgroup namespace has the group that one is in as its root
     _enter_namespaces(spec)
     null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
     if spec.process.oom_score_adj is not None:
         confine.set_oom_score(spec.process.oom_score_adj)
-    root = rootfs.open_root(spec, birth.overlay)
-    _hear(sync, GO)
-    group.join(spec.cgroup)
-    if "cgroup" in spec.namespaces and spec.namespaces["cgroup"] is None:
-        syscalls.unshare(syscalls.CLONE_NEWCGROUP)  # its root is the group that one is in now
-    rootfs.build(root, spec, null)
+    root = rootfs.build(spec, birth.overlay, null)
     master = slave = -1
     if spec.process.terminal:
         master, slave = terminal.open_pair(root)
@@ -154,7 +149,7 @@ def _enter_namespaces(spec: Spec) -> None:
         os.close(descriptor)
     fresh = 0
     for kind, path in spec.namespaces.items():
-        if not path and kind not in ("pid", "cgroup"):  # the one was made by the fork
+        if not path and kind != "pid":  # the pid namespace was made by the fork
             fresh |= FLAGS[kind]
     syscalls.unshare(fresh)
     if "uts" in spec.namespaces and spec.namespaces["uts"] is None:
@@ -191,7 +186,6 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
     """
     process = errand.process
     try:
-        _hear(sync, GO)
         os.setsid()
         group.join(errand.cgroup)
         if process.oom_score_adj is not None:
@@ -208,7 +202,7 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
             _hand_over_terminal(sync, master, slave, process)
         else:
             _take_stdio(sync, errand.stdio)
-        filter_program = _hear(sync, START)
+        filter_program = _wait_for_start(sync)
         sync, step = execution.prepare(firststep.RELAY, sync)
         confine.confine(process, filter_program, errand.container)
         execution.relay(process, step)

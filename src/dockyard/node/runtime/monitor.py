@@ -106,9 +106,8 @@ class Monitor:
             process.terminal, self.launch.open_stdin, process.args[0] if process.args else "pause"
         )
         birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio)
-        self.child.fork(lambda sync: init.become_init(birth, sync))
         group.create(self.spec.cgroup, self.spec.resources)
-        self.child.go()
+        self.child.fork(lambda sync: init.become_init(birth, sync))
         if self.spec.seccomp:
             self.filter = seccomp.filter_for(self.spec.seccomp, self.cache)
         if self.launch.log is not None:
@@ -202,9 +201,9 @@ class Monitor:
         self._handshake = Handshake(
             self.child,
             self.loop,
+            self.filter,
             lambda error: self._started(client, error),
             built=True,
-            filter_program=self.filter,
         )
 
     def _started(self, client: Connection, error: StartFailed | None) -> None:

@@ -51,8 +51,11 @@ def fd_path(descriptor: int) -> str:
     return f"/proc/self/fd/{descriptor}"
 
 
-def open_root(spec: Spec, overlay: Overlay | None) -> int:
-    """Mount the root, private to this mount namespace. Returns a descriptor of it."""
+def build(spec: Spec, overlay: Overlay | None, null: int) -> int:
+    """Mount everything. Returns a descriptor of the root, not yet pivoted into.
+
+    ``null`` is the host's /dev/null, for masking.
+    """
     syscalls.mount(None, "/", None, MS_REC | MS_SLAVE)  # nothing that happens here is seen there
     root_path = os.path.realpath(spec.root)
     if overlay is not None:
@@ -61,11 +64,6 @@ def open_root(spec: Spec, overlay: Overlay | None) -> int:
         syscalls.mount(root_path, root_path, None, MS_BIND | MS_REC)
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     syscalls.set_mount(root, propagation=MS_PRIVATE, recursive=True)
-    return root
-
-
-def build(root: int, spec: Spec, null: int) -> None:
-    """Mount everything in it. ``null`` is the host's /dev/null, for masking."""
     for mount in spec.mounts:
         try:
             _mount(root, mount)
@@ -81,6 +79,7 @@ def build(root: int, spec: Spec, null: int) -> None:
         _mask(root, path, null)
     if spec.readonly_root:
         syscalls.set_mount(root, add=syscalls.MOUNT_ATTR_RDONLY)
+    return root
 
 
 def pivot(root: int) -> None:
