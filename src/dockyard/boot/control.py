@@ -8,6 +8,7 @@ import gc
 import logging
 import random
 import signal
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,16 @@ class ControlPlane:
     def __init__(
         self,
         store: Store,
+        place: Layout,
         settings: Settings,
         clock: Clock,
         authenticator: Authenticator,
-        kubelet_tls: Any = None,
+        kubelet_tls: ssl.SSLContext | None = None,
+        authority: str = "",
     ) -> None:
-        self._store, self._clock, self._settings = store, clock, settings
+        """``authority``: the PEM of the cluster's certificate authority, for pods."""
+        self._store, self._clock = store, clock
+        self._place, self._settings, self._authority = place, settings, authority
         kinds = registry(settings.release)
         self.caches = Caches(store)
         for kind in kinds.kinds:
@@ -92,7 +97,15 @@ class ControlPlane:
         tasks.start(self.caches.run(), name="caches", essential=True)
         tasks.start(self._compact(), name="compaction")
         await self._bootstrap()
-        await workers.start(self.client, self._settings, self._clock, tasks, random.Random())  # noqa: S311 - ties between nodes, no secret
+        workers.start(
+            self.client,
+            self.service.operations.registry,
+            self._clock,
+            tasks,
+            local_path=str(self._place.local_volumes),
+            authority=self._authority,
+            chance=random.Random(),  # noqa: S311 - ties between nodes, no secret
+        )
 
     async def _bootstrap(self) -> None:
         for name in sorted(admission.ALWAYS_THERE):
@@ -155,7 +168,10 @@ async def serve(
     store = open_store(str(place.store), clock)
     try:
         kubelet_tls = credentials.client_context(place, "apiserver-client")
-        plane = ControlPlane(store, settings, clock, Authenticator(tokens), kubelet_tls)
+        authority = (place.pki / "ca.crt").read_text()
+        plane = ControlPlane(
+            store, place, settings, clock, Authenticator(tokens), kubelet_tls, authority
+        )
         async with Tasks() as tasks:
             await plane.start(tasks)
             tls = credentials.server_context(place, "apiserver", require_client=False)

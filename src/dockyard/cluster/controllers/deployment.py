@@ -267,8 +267,10 @@ class Deployments:
             if left > 0:
                 self._queue.add_after(key_of(found), left + 1)
             elif before.get("reason") != "ProgressDeadlineExceeded":
-                with_condition(status, "Progressing", "False", "ProgressDeadlineExceeded",
-                               f'ReplicaSet "{name}" has timed out progressing.', stamp)  # fmt: skip
+                message = f'ReplicaSet "{name}" has timed out progressing.'
+                with_condition(
+                    status, "Progressing", "False", "ProgressDeadlineExceeded", message, stamp
+                )
 
 
 def _template(obj: Object) -> Any:

@@ -51,8 +51,11 @@ class EndpointsController:
     async def _sync(self, key: str) -> None:
         namespace, _, name = key.partition("/")
         service = self._services.get(key)
-        ours = [each for each in self._slices.in_namespace(namespace)
-                if _label(each, SERVICE_NAME) == name and _label(each, MANAGED_BY) == MANAGER]  # fmt: skip
+        ours = [
+            each
+            for each in self._slices.in_namespace(namespace)
+            if _label(each, SERVICE_NAME) == name and _label(each, MANAGED_BY) == MANAGER
+        ]
         if service is None:
             for each in ours:
                 await self._remove(ENDPOINT_SLICES, each["metadata"]["name"], namespace)
