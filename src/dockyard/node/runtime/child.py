@@ -26,21 +26,27 @@ class Streams(NamedTuple):
 class Child:
     """A forked process on its way to its program. Messages: see :mod:`..init`."""
 
-    def __init__(self, terminal: bool, open_stdin: bool, program: str) -> None:
+    def __init__(
+        self, terminal: bool, open_stdin: bool, program: str, stdio: init.Stdio | None = None
+    ) -> None:
+        """``stdio``: descriptors of this process that it shall have; else it gets pipes."""
         self.terminal, self._program = terminal, program
         self.pid = 0
         self.streams = Streams(-1, -1, -1)
         self.sync, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._given: list[int] = []
+        self.stdio = stdio or self._open_streams(open_stdin)
+
+    def _open_streams(self, open_stdin: bool) -> init.Stdio:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._given.append(null)
-        self.stdio = (null, null, null)
-        if not terminal:
-            out, err = os.pipe(), os.pipe()
-            in_ = os.pipe() if open_stdin else (null, -1)
-            self.stdio = (in_[0], out[1], err[1])
-            self.streams = Streams(in_[1], out[0], err[0])
-            self._given += [out[1], err[1], *([in_[0]] if open_stdin else [])]
+        if self.terminal:
+            return null, null, null
+        out, err = os.pipe(), os.pipe()
+        in_ = os.pipe() if open_stdin else (null, -1)
+        self.streams = Streams(in_[1], out[0], err[0])
+        self._given += [out[1], err[1], *([in_[0]] if open_stdin else [])]
+        return in_[0], out[1], err[1]
 
     def fork(self, body: Callable[[socket.socket], NoReturn]) -> None:
         """Start the process; ``body`` runs in it and gets its end of the socket."""

@@ -65,6 +65,7 @@ class Monitor:
         self.commands = Commands(self)
         self._handshake: Handshake | None = None
         self._start_failure: StartFailed | None = None
+        self._grouped = False
         self._home = ""
         self._operations: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
             "start": self._start,
@@ -107,6 +108,7 @@ class Monitor:
         )
         birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio)
         group.create(self.spec.cgroup, self.spec.resources)
+        self._grouped = True
         self.child.fork(lambda sync: init.become_init(birth, sync))
         if self.spec.seccomp:
             self.filter = seccomp.filter_for(self.spec.seccomp, self.cache)
@@ -123,7 +125,8 @@ class Monitor:
             self.child.abandon()
         if self.child is not None and self.child.pid:
             os.waitpid(self.child.pid, 0)
-        group.remove(self.spec.cgroup)
+        if self._grouped:
+            group.remove(self.spec.cgroup)
         self._close_listener()
 
     def _close_listener(self) -> None:

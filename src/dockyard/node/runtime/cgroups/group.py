@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dockyard.base.aio.now import monotonic, pause
-from dockyard.base.errors import Invalid, Unavailable, Unsupported
+from dockyard.base.errors import Conflict, Invalid, Unavailable, Unsupported
 from dockyard.node.runtime.cgroups.controller import Controller, Write
 from dockyard.node.runtime.cgroups.cpu import Cpu, Cpuset
 from dockyard.node.runtime.cgroups.devices import Devices
@@ -54,6 +54,8 @@ def create(path: str, resources: Mapping[str, Any]) -> None:
     wanted = {"devices": [], **resources}
     writes = [(c.name, list(c.v1(wanted))) for c in CONTROLLERS]
     present = _controllers()
+    if found := pids(path):
+        raise Conflict(f"cgroup: {path}: it is in use by processes {found[:10]}")
     try:
         for name in present:
             _make(name, path)

@@ -1,0 +1,121 @@
+"""Turns what `create` has made into a file, and that and the kernel into a container's state."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from typing import Any, NamedTuple
+
+from dockyard.base.errors import Conflict, Invalid, NotFound
+from dockyard.node.runtime.cgroups import group
+
+_ID = re.compile(r"[A-Za-z0-9_+.-]{1,1024}")
+
+
+class Container(NamedTuple):
+    """A container that `create` has made."""
+
+    id: str
+    bundle: str
+    pid: int
+    pid_start: int
+    """When the process started, in clock ticks since boot: a pid alone is used again."""
+    created: str
+    spec: dict[str, Any]
+
+    @property
+    def cgroup(self) -> str:
+        return str(self.spec["linux"]["cgroupsPath"])
+
+
+def folder(root: str, container_id: str) -> str:
+    """Where a container's state lies."""
+    if not _ID.fullmatch(container_id) or container_id in (".", ".."):
+        raise Invalid(f"container id: {container_id[:80]!r}: letters, digits and _+.- only")
+    return os.path.join(root, container_id)
+
+
+def gate_path(root: str, container_id: str) -> str:
+    """The socket on which a created container waits for `start`."""
+    return f"{folder(root, container_id)}/start.sock"
+
+
+def reserve(root: str, container_id: str) -> None:
+    """Take the id."""
+    os.makedirs(root, 0o700, exist_ok=True)
+    try:
+        os.mkdir(folder(root, container_id), 0o700)
+    except FileExistsError:
+        raise Conflict(f"container {container_id}: it exists already") from None
+
+
+def save(root: str, container: Container) -> None:
+    """Write the state."""
+    path = f"{folder(root, container.id)}/state.json"
+    with open(f"{path}.new", "w") as file:
+        json.dump(container._asdict(), file)
+    os.replace(f"{path}.new", path)
+
+
+def load(root: str, container_id: str) -> Container:
+    """Read it back."""
+    try:
+        with open(f"{folder(root, container_id)}/state.json") as file:
+            return Container(**json.load(file))
+    except FileNotFoundError:
+        raise NotFound(f"container {container_id}: does not exist") from None
+
+
+def every(root: str) -> list[Container]:
+    """All containers below a root."""
+    found = []
+    for name in sorted(os.listdir(root)) if os.path.isdir(root) else []:
+        with contextlib.suppress(NotFound, Invalid):
+            found.append(load(root, name))
+    return found
+
+
+def forget(root: str, container_id: str) -> None:
+    """Remove the state."""
+    place = folder(root, container_id)
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(place):
+            os.unlink(f"{place}/{name}")
+        os.rmdir(place)
+
+
+def start_time(pid: int) -> int:
+    """Field 22 of /proc/PID/stat (proc(5)); 0 where there is no such process, or only its shell."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if fields[0] in ("Z", "X") else int(fields[19])
+
+
+def status(root: str, container: Container) -> str:
+    """``created``, ``running``, ``paused`` or ``stopped``."""
+    if start_time(container.pid) != container.pid_start:
+        return "stopped"
+    if os.path.exists(gate_path(root, container.id)):
+        return "created"
+    return "paused" if group.is_frozen(container.cgroup) else "running"
+
+
+def describe(root: str, container: Container) -> dict[str, Any]:
+    """What `state` prints (runtime.md of the runtime specification, and runc's additions)."""
+    now = status(root, container)
+    return {
+        "ociVersion": container.spec.get("ociVersion", "1.0.0"),
+        "id": container.id,
+        "pid": 0 if now == "stopped" else container.pid,
+        "status": now,
+        "bundle": container.bundle,
+        "rootfs": container.spec["root"]["path"],
+        "created": container.created,
+        "annotations": container.spec.get("annotations") or {},
+        "owner": "",
+    }
