@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from dockyard.base.aio.clock import Clock, Handle
 from dockyard.base.aio.tasks import Tasks
+from dockyard.base.errors import DockyardError
 from dockyard.cluster.meta import errors
 
 log = logging.getLogger("dockyard.workqueue")
@@ -105,6 +106,9 @@ async def work(name: str, queue: WorkQueue, sync: Sync, workers: int = 4) -> Non
                 queue.forget(key)
             except (errors.Conflict, errors.AlreadyExists, errors.NotFound):
                 queue.retry(key)  # somebody else was quicker: look again
+            except DockyardError as error:
+                log.warning("%s: %s: %s", name, key, error)
+                queue.retry(key)
             except Exception:
                 log.exception("%s: %s", name, key)
                 queue.retry(key)
