@@ -1,0 +1,71 @@
+"""Frames of the monitor's socket, and what a child says when it cannot start."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockyard.interfaces.ociruntime import Launch, Log, Overlay
+from dockyard.node.runtime import launchpad, wire
+from dockyard.node.runtime.child import failure
+
+FRAMES = st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=300)), max_size=8)
+
+
+@given(FRAMES, st.integers(1, 50))
+def test_frames_survive_any_cut(frames: list[tuple[int, bytes]], size: int) -> None:
+    stream = b"".join(wire.frame(kind, data) for kind, data in frames)
+    decoder = wire.Decoder()
+    found = []
+    for start in range(0, len(stream), size):
+        found += decoder.feed(stream[start : start + size])
+    assert found == frames
+
+
+@pytest.mark.parametrize("head", [struct.pack(">BI", 9, 1), struct.pack(">BI", 0, 2**31)])
+def test_a19_frames_that_are_none(head: bytes) -> None:
+    with pytest.raises(wire.Broken):
+        wire.Decoder().feed(head)
+
+
+def test_a_peer_that_leaves_in_the_middle() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(wire.frame(1, b"whole") + wire.frame(1, b"part")[:-2])
+    theirs.close()
+    assert wire.receive(ours) == (1, b"whole")
+    assert wire.receive(ours) in (None, (1, b""))
+    ours.close()
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "text"),
+    [
+        (struct.pack("=i", errno.ENOENT), 127, 'exec: "x": no such file or directory'),
+        (struct.pack("=i", errno.EACCES), 126, 'exec: "x": permission denied'),
+        (struct.pack("=i", errno.ENOEXEC), 126, 'exec: "x": exec format error'),
+        (b'{"error": "mount: no", "code": 125}', 125, "mount: no"),
+        (b"", 125, "container init: ended before it could say why"),
+        (b"\xff\x00 garbage", 125, r"container init: said b'\xff\x00 garbage'"),
+        (b"[1, 2, 3]", 125, "container init: said b'[1, 2, 3]'"),
+    ],
+)
+def test_what_a_child_says_is_not_trusted(message: bytes, code: int, text: str) -> None:
+    error = failure(message, "x")
+    assert (error.exit_code, str(error)) == (code, text)
+
+
+@pytest.mark.parametrize("attach", [True, False])
+def test_a_launch_reaches_the_launchpad_unchanged(attach: bool) -> None:
+    launch = Launch(
+        id="c", spec={"linux": {"a": [1, None, "\u00e9"]}}, state_dir="/s", run_dir="/r",
+        rootfs=Overlay(("/l1", "/l2"), "/u", "/w"), log=Log("/log", "cri", 10, 2),
+        open_stdin=True, on_exit=("/bin/x", "y"),
+    )  # fmt: skip
+    assert launchpad.unpack(launchpad.pack(launch, attach)) == (launch, attach)
+    bare = launch._replace(rootfs=None, log=None)
+    assert launchpad.unpack(launchpad.pack(bare, attach)) == (bare, attach)
