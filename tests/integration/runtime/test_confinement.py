@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from dockyard.base.linux.capabilities import mask
 from dockyard.base.oci.defaultspec import CAPABILITIES, MASKED, READONLY
 from dockyard.interfaces.ociruntime import StartFailed
 from helpers import rootfs
+from helpers.leaks import tree_hash
 
 from .conftest import Yard, refused
 
@@ -308,3 +310,47 @@ def test_a18_the_monitors_socket(yard: Yard) -> None:
 
 def test_the_default_list_is_dockers() -> None:
     assert f"{mask(list(CAPABILITIES)):016x}" == DEFAULT_MASK
+
+
+def test_a04_a_volume_that_changes_while_it_is_mounted(yard: Yard, tmp_path: Path) -> None:
+    """Somebody else swaps a folder of a shared volume for a link, all the time."""
+    shared, data, outside = (tmp_path / name for name in ("shared", "data", "outside"))
+    for folder in (shared / "real", data, outside):
+        folder.mkdir(parents=True)
+    before = tree_hash(outside)
+    stop = threading.Event()
+
+    def swap() -> None:
+        place = shared / "target"
+        while not stop.is_set():
+            place.symlink_to(f"../../../../../../../../../..{outside}")
+            place.unlink()
+            place.mkdir()
+            with contextlib.suppress(OSError):  # what the container's mount point lies in
+                place.rmdir()
+            shutil.rmtree(place, ignore_errors=True)
+
+    def change(spec: dict[str, Any]) -> None:
+        for source, destination in ((shared, "/vol"), (data, "/vol/target/deep/er")):
+            spec["mounts"].append(
+                {
+                    "destination": destination,
+                    "type": "bind",
+                    "source": str(source),
+                    "options": ["rbind"],
+                }
+            )
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        for _ in range(40):
+            box = yard.sh("true", change=change)
+            with contextlib.suppress(StartFailed):  # refused is fine, outside is not
+                box.start()
+            box.delete()
+    finally:
+        stop.set()
+        swapper.join()
+    assert tree_hash(outside) == before
+    assert str(outside) not in Path("/proc/self/mountinfo").read_text()

@@ -48,16 +48,17 @@ def relay(path: str, *args: str) -> tuple[int, bytes, bytes]:
     """Exit status, what the program printed, and what came out of descriptor 3."""
     output, theirs = os.pipe()
     report, report_theirs = os.pipe()
+    step = firststep.sealed(firststep.RELAY)
     pid = os.posix_spawn(
-        f"/proc/self/fd/{os.dup(firststep.sealed(firststep.RELAY))}", [path, *args],
+        f"/proc/self/fd/{step}", [path, *args],
         {"NAME": "value"},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, theirs, 1),
             (os.POSIX_SPAWN_DUP2, report_theirs, firststep.REPORT_DESCRIPTOR),
         ],
     )  # fmt: skip
-    os.close(theirs)
-    os.close(report_theirs)
+    for descriptor in (step, theirs, report_theirs):
+        os.close(descriptor)
     with os.fdopen(output, "rb") as printed, os.fdopen(report, "rb") as said:
         result = printed.read(), said.read()
     _, status = os.waitpid(pid, 0)

@@ -38,7 +38,7 @@ def test_a_peer_that_leaves_in_the_middle() -> None:
     theirs.sendall(wire.frame(1, b"whole") + wire.frame(1, b"part")[:-2])
     theirs.close()
     assert wire.receive(ours) == (1, b"whole")
-    assert wire.receive(ours) in (None, (1, b""))
+    assert wire.receive(ours) is None
     ours.close()
 
 

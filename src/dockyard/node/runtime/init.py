@@ -163,7 +163,7 @@ def _bind_console(root: int, slave: int) -> None:
     """/dev/console is the container's terminal: crun, runc and systemd expect it."""
     target = rootpath.open_target(root, "/dev/console", folder=False)
     try:
-        syscalls.mount(rootfs.fd_path(slave), rootfs.fd_path(target), None, MS_BIND)
+        syscalls.mount(rootpath.fd_path(slave), rootpath.fd_path(target), None, MS_BIND)
     finally:
         os.close(target)
 

@@ -354,4 +354,11 @@ def look_after(launch: Launch, cache: str, creator: socket.socket, attach: bool)
     except BaseException as error:  # whatever it is: the creator must hear of it
         monitor.refuse(error)
         return
-    monitor.run()
+    try:
+        monitor.run()
+    except BaseException:  # nobody listens any more: whoever looks for the reason finds it here
+        import traceback
+
+        with open(f"{launch.state_dir}/monitor.error", "w") as file:
+            traceback.print_exc(file=file)
+        raise

@@ -22,6 +22,11 @@ SYSFS_MAGIC = 0x62656572
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def fd_path(descriptor: int) -> str:
+    """A path that is this descriptor's file, whatever is renamed meanwhile."""
+    return f"/proc/self/fd/{descriptor}"
+
+
 def open_target(root: int, path: str, *, folder: bool) -> int:
     """An O_PATH descriptor of a mount's target; what is missing of it is made."""
     try:

@@ -82,7 +82,8 @@ def receive(connection: socket.socket) -> tuple[int, bytes] | None:
     kind, length = HEADER.unpack(head)
     if kind > CONTROL or length > LONGEST:
         raise Broken(f"monitor protocol: a frame of kind {kind} and length {length}")
-    return kind, _exactly(connection, length) if length else b""
+    data = _exactly(connection, length)
+    return (kind, data) if len(data) == length else None
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

@@ -1,0 +1,46 @@
+"""Turns the devices of a specification, and those that every container has, into nodes in /dev."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+from dockyard.base.oci.runtimespec import Device, Spec
+from dockyard.node.runtime import rootpath
+
+DEFAULT_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8),
+                   ("urandom", 1, 9), ("tty", 5, 0))  # fmt: skip
+LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+         ("stderr", "/proc/self/fd/2"))  # fmt: skip
+
+
+def make(root: int, spec: Spec) -> None:
+    """The default devices and links where /dev is the container's own tmpfs; those asked for."""
+    dev = rootpath.open_target(root, "/dev", folder=True)
+    try:
+        ours = any(m.destination.rstrip("/") == "/dev" and m.kind == "tmpfs" for m in spec.mounts)
+        if ours:
+            for name, major, minor in DEFAULT_DEVICES:
+                _make_device(dev, Device(name, "c", major, minor, 0o666, 0, 0))
+            for name, target in LINKS:
+                os.symlink(target, name, dir_fd=dev)
+            if any(m.kind == "devpts" for m in spec.mounts):
+                os.symlink("pts/ptmx", "ptmx", dir_fd=dev)
+    finally:
+        os.close(dev)
+    for device in spec.devices:
+        folder, _, name = device.path.rpartition("/")
+        parent = rootpath.open_target(root, folder or "/", folder=True)
+        try:
+            _make_device(parent, device._replace(path=name))
+        finally:
+            os.close(parent)
+
+
+def _make_device(parent: int, device: Device) -> None:
+    kind = {"b": stat.S_IFBLK, "p": stat.S_IFIFO}.get(device.kind, stat.S_IFCHR)
+    number = os.makedev(device.major, device.minor)
+    with contextlib.suppress(FileExistsError):
+        os.mknod(device.path, kind | device.mode, number, dir_fd=parent)
+        os.chown(device.path, device.uid, device.gid, dir_fd=parent, follow_symlinks=False)
