@@ -323,11 +323,10 @@ def test_a04_a_volume_that_changes_while_it_is_mounted(yard: Yard, tmp_path: Pat
     def swap() -> None:
         place = shared / "target"
         while not stop.is_set():
-            place.symlink_to(f"../../../../../../../../../..{outside}")
-            place.unlink()
-            place.mkdir()
-            with contextlib.suppress(OSError):  # what the container's mount point lies in
-                place.rmdir()
+            with contextlib.suppress(OSError):  # a container has made its mount point meanwhile
+                place.symlink_to(f"../../../../../../../../../..{outside}")
+                place.unlink()
+                place.mkdir()
             shutil.rmtree(place, ignore_errors=True)
 
     def change(spec: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,13 @@ def test_a_sandbox_pauses_reaps_and_ends_on_sigterm(yard: Yard) -> None:
     assert counting.run().out == "0\n"
     sandbox.runtime.signal(sandbox.run_dir, signal.SIGTERM)
     assert sandbox.wait().code == 0
+
+
+def test_many_at_once(yard: Yard) -> None:
+    """Several threads of a daemon share one launchpad."""
+    boxes = [yard.sh(f"echo {number}; exit {number}") for number in range(30)]
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda box: box.run(), boxes))
+    assert [(result.code, result.out) for result in results] == [
+        (number, f"{number}\n") for number in range(30)
+    ]
