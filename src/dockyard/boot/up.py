@@ -1,0 +1,126 @@
+"""Turns a data root into a running cluster: settings, a detached supervisor, and a Ready node."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from dockyard.base.aio.now import monotonic, pause
+from dockyard.base.errors import Conflict, Invalid, Unavailable
+from dockyard.boot import credentials, layout, supervisor
+from dockyard.boot.layout import Layout, Settings
+
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+
+def up(place: Layout, overrides: dict[str, Any]) -> Settings:
+    """Start the cluster and wait until its node is Ready. Raises Conflict if it runs already."""
+    if pid := supervisor.holder(str(place.lock)):
+        raise Conflict(
+            f"up: {place.data_root}: pid {pid} runs this cluster already; "
+            "stop it with `dockyard down`"
+        )
+    settings = layout.load(place)
+    if settings is None:
+        settings = _override(layout.choose(layout.look_at_host()), overrides)
+        layout.save(place, settings)
+    elif overrides:
+        raise Conflict(
+            f"up: {place.config}: the cluster is there already and keeps its settings; "
+            "`dockyard down --purge` forgets them"
+        )
+    place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command = [sys.executable, "-m", supervisor.__name__, str(place.data_root),
+               str(place.logs), str(place.lock)]  # fmt: skip
+    with (place.logs / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            cwd="/",
+        )  # fmt: skip
+    _wait(place, settings, process)
+    return settings
+
+
+def _override(settings: Settings, overrides: dict[str, Any]) -> Settings:
+    try:
+        return layout.replace(settings, **overrides)
+    except TypeError as error:
+        raise Invalid(f"up: settings: {error}") from error
+
+
+def _wait(place: Layout, settings: Settings, process: subprocess.Popen[bytes]) -> None:
+    deadline = monotonic() + READY_SECONDS
+    why = "the API does not answer"
+    while monotonic() < deadline:
+        if process.poll() is not None:
+            raise Unavailable(f"up: the supervisor ended: {last_words(place)}")
+        node = node_state(place, settings)
+        if node == "Ready":
+            return
+        why = f"node {settings.node_name}: {node or 'the API does not answer'}"
+        pause(POLL_SECONDS)
+    raise Unavailable(
+        f"up: not ready after {READY_SECONDS:.0f} s: {why}; logs are in {place.logs}: "
+        f"{last_words(place)}"
+    )
+
+
+def last_words(place: Layout) -> str:
+    """The last line of each log."""
+    found = []
+    for path in sorted(place.logs.glob("*.log")):
+        lines = path.read_text(errors="replace").strip().splitlines()
+        if lines:
+            found.append(f"{path.stem}: {lines[-1]}")
+    return "; ".join(found) or "no log is there"
+
+
+def ask(place: Layout, settings: Settings, path: str) -> Any:
+    """GET from the API as the administrator; None where it does not answer (yet)."""
+    if not place.kubeconfig.exists():
+        return None
+    try:
+        context = credentials.client_context(place, "admin")
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", settings.api_port, timeout=5, context=context
+        )
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+        finally:
+            connection.close()
+    except (OSError, ssl.SSLError, http.client.HTTPException):
+        return None
+    return json.loads(body) if response.status == 200 else None
+
+
+def node_state(place: Layout, settings: Settings) -> str:
+    """``Ready``, ``NotReady``, or nothing."""
+    node = ask(place, settings, f"/api/v1/nodes/{settings.node_name}")
+    if node is None:
+        return ""
+    for condition in node.get("status", {}).get("conditions") or ():
+        if condition["type"] == "Ready":
+            return "Ready" if condition["status"] == "True" else "NotReady"
+    return "NotReady"
+
+
+def programs(pid: int) -> dict[str, int]:
+    """The supervisor's programs by name: (``control`` and ``agent``) -> pid."""
+    found = {}
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    for child in children.read_text().split() if children.exists() else ():
+        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        for word in words:
+            name = os.fsdecode(word)
+            if name.startswith("dockyard.boot."):
+                found[name.rpartition(".")[2]] = int(child)
+    return found
