@@ -152,7 +152,8 @@ class Monitor:
         if self.launch.on_exit:
             program = self.launch.on_exit
             os.posix_spawn(program[0], program, os.environ, setsigmask=[])
-        group.leave(self._home)
+        with contextlib.suppress(OSError):
+            group.leave(self._home)
 
     def _let_clients_read(self) -> None:
         while any(client.pending() for client in self.clients):
@@ -217,8 +218,10 @@ class Monitor:
             return
         self.status, self.started = "running", wall()
         client.say(ok=True)
-        # Nobody waits for this: whoever ends the group of the monitor's creator spares it.
-        self._home = group.settle(os.path.dirname(self.spec.cgroup))
+        # Whoever ends the group of the monitor's creator spares it. Nobody waits for this, and a
+        # monitor that stays where it is does its work as well.
+        with contextlib.suppress(OSError):
+            self._home = group.settle(os.path.dirname(self.spec.cgroup))
 
     def _state(self, client: Connection, _: dict[str, Any]) -> None:
         status = {"creating": "created", "starting": "created"}.get(self.status, self.status)

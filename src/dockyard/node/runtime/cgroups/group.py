@@ -207,15 +207,25 @@ def _make(name: str, path: str) -> None:
         try:
             os.mkdir(f"{BASE}/{name}/{path}")
         except FileExistsError:
-            return
+            break
         except FileNotFoundError:
             _make(name, os.path.dirname(path))
         else:
             break
-    if name == "cpuset":  # a new group has none, and takes no process without
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            above = f"{BASE}/{name}/{os.path.dirname(path)}".rstrip("/")
-            _write(f"{BASE}/{name}/{path}/{file}", _read(f"{above}/{file}"))
+    if name == "cpuset":
+        _inherit_cpuset(path)
+
+
+def _inherit_cpuset(path: str) -> None:
+    """A new group has no processors, and takes no process without. The one above may be as new:
+    whoever made it has not come to this yet."""
+    above = os.path.dirname(path)
+    folder = f"{BASE}/cpuset/{path}"
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        if not _read(f"{folder}/{file}").strip():
+            if above:
+                _inherit_cpuset(above)
+            _write(f"{folder}/{file}", _read(f"{os.path.dirname(folder)}/{file}"))
 
 
 def _write_all(folder: str, pairs: Iterable[Write]) -> None:
