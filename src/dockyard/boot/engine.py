@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from dockyard.node.engine.config import PortSpec
 from dockyard.node.engine.engine import Engine
 from dockyard.node.engine.network import Attachment
-from dockyard.node.image.store import ImageStore
 from dockyard.node.runtime.launcher import ForkLauncher, Launcher
 from dockyard.node.runtime.local import LocalRuntime
 from dockyard.node.volume.local import LocalVolumes
+
+if TYPE_CHECKING:
+    from dockyard.node.image.image import Image
+    from dockyard.node.image.store import ImageStore
+    from dockyard.node.network.bridges import BridgeNetworks
 
 
 def build_engine(data_root: str | os.PathLike[str], launcher: Launcher | None = None) -> Engine:
     """An engine. Without a launcher each container's monitor is a fork of this process."""
     root = os.fspath(data_root)
     runtime = LocalRuntime(launcher or ForkLauncher(os.path.join(root, "cache")))
-    return Engine(root, runtime, EngineNetwork(root), ImageStore(root), LocalVolumes(root))
+    return Engine(root, runtime, EngineNetwork(root), EngineImages(root), LocalVolumes(root))
 
 
 class EngineNetwork:
@@ -26,18 +31,47 @@ class EngineNetwork:
     def __init__(self, data_root: str) -> None:
         self._data_root = data_root
 
+    def _networks(self) -> BridgeNetworks:
+        from dockyard.node.network.bridges import BridgeNetworks
+
+        return BridgeNetworks(self._data_root)
+
     def attach(
         self, container_id: str, pid: int, network: str, ports: tuple[PortSpec, ...]
     ) -> Attachment:
-        from dockyard.node.network.bridges import BridgeNetworks
         from dockyard.node.network.leases import Port
 
         wanted = [Port(*port) for port in ports]
-        found = BridgeNetworks(self._data_root).attach(container_id, pid, network, wanted)
+        found = self._networks().attach(container_id, pid, network, wanted)
         published = tuple(PortSpec(*port) for port in found.ports)
         return Attachment(found.address, found.gateway, published)
 
     def detach(self, container_id: str) -> None:
-        from dockyard.node.network.bridges import BridgeNetworks
+        self._networks().detach(container_id)
 
-        BridgeNetworks(self._data_root).detach(container_id)
+
+class EngineImages:
+    """The image store as the engine asks for it; loaded when a container first has an image."""
+
+    def __init__(self, data_root: str) -> None:
+        self._data_root = data_root
+        self._store: ImageStore | None = None
+
+    def _images(self) -> ImageStore:
+        if self._store is None:
+            from dockyard.node.image.store import ImageStore
+
+            self._store = ImageStore(self._data_root)
+        return self._store
+
+    def resolve(self, reference: str) -> Image:
+        return self._images().resolve(reference)
+
+    def mount_layers(self, image: Image) -> list[str]:
+        return self._images().mount_layers(image)
+
+    def lease(self, image: Image, holder: str) -> None:
+        self._images().lease(image, holder)
+
+    def release(self, holder: str) -> None:
+        self._images().release(holder)

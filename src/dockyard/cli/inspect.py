@@ -9,7 +9,6 @@ from typing import Any
 from dockyard.base.errors import NotFound
 from dockyard.cli import common
 from dockyard.cli.template import expand
-from dockyard.node.engine.inspect import describe
 
 
 def run(argv: list[str]) -> int:
@@ -29,7 +28,7 @@ def run(argv: list[str]) -> int:
         try:
             if options.type == "image":
                 raise NotFound(name)
-            found.append(describe(engine.find(name), engine.places))
+            found.append(engine.inspect(name))
         except NotFound:
             if options.type == "container" or not _image(name, options.format):
                 print(f"Error: No such object: {name}", file=sys.stderr)

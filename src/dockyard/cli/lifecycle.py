@@ -27,7 +27,7 @@ def _stop(engine: Engine, name: str, options: argparse.Namespace) -> str:
 
 
 def _kill(engine: Engine, name: str, options: argparse.Namespace) -> str:
-    from dockyard.node.engine.engine import signal_number
+    from dockyard.node.engine.end import signal_number
 
     engine.kill(name, signal_number(options.signal))
     return name

@@ -5,7 +5,7 @@ NamedTuples rather than dataclasses: hot verbs import this, and dataclasses brin
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class MountSpec(NamedTuple):
@@ -14,7 +14,7 @@ class MountSpec(NamedTuple):
     kind: str
     """``bind``, ``volume`` or ``tmpfs``."""
     source: str
-    """A path of the host, or a volume's name."""
+    """A path of the host, or a volume's name; an empty name is a volume of the container's own."""
     target: str
     read_only: bool = False
     options: tuple[str, ...] = ()
@@ -76,9 +76,16 @@ class ContainerConfig(NamedTuple):
     network: str = "bridge"
     """A network's name, ``none``, ``host``, or ``container:ID``."""
     ports: tuple[PortSpec, ...] = ()
+    exposed: tuple[str, ...] = ()
+    """Ports that the program listens on, ``80/tcp``: published only by ``publish_all``."""
+    publish_all: bool = False
     extra_hosts: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     resources: Resources = Resources()
+    shm_bytes: int = 0
+    """Size of /dev/shm; 0 is Docker's 64 MiB."""
     read_only: bool = False
     privileged: bool = False
     cap_add: tuple[str, ...] = ()
@@ -91,39 +98,19 @@ class ContainerConfig(NamedTuple):
     sysctls: tuple[tuple[str, str], ...] = ()
     log: LogSpec = LogSpec()
     join: tuple[tuple[str, str], ...] = ()
-    """Namespaces of another container: (kind, that container's id)."""
+    """Namespaces of another container: (kind, that container's id, or ``host``)."""
     pause: bool = False
     """A pod's sandbox: the runtime's own pause loop instead of a program."""
     own_etc: bool = True
     """Whether /etc/hosts, /etc/hostname and /etc/resolv.conf are ours; a pod brings its own."""
 
-    def to_json(self) -> list[Any]:
-        """For the database."""
-        return list(self)
 
-
-def config_from_json(fields: list[Any]) -> ContainerConfig:
-    """What :meth:`ContainerConfig.to_json` wrote."""
-    config = ContainerConfig(*fields)
-    return config._replace(
-        entrypoint=None if config.entrypoint is None else tuple(config.entrypoint),
-        command=tuple(config.command),
-        env=tuple(config.env),
-        labels=tuple((key, value) for key, value in config.labels),
-        mounts=tuple(MountSpec(*mount) for mount in config.mounts),
-        ports=tuple(PortSpec(*port) for port in config.ports),
-        resources=Resources(*config.resources),
-        log=LogSpec(*config.log),
-        join=tuple((kind, other) for kind, other in config.join),
-        sysctls=tuple((key, value) for key, value in config.sysctls),
-        extra_hosts=tuple(config.extra_hosts),
-        dns=tuple(config.dns),
-        cap_add=tuple(config.cap_add),
-        cap_drop=tuple(config.cap_drop),
-        security_opt=tuple(config.security_opt),
-        groups=tuple(config.groups),
-        size=None if config.size is None else (config.size[0], config.size[1]),
-    )
+CREATING, CREATED, STARTING = "creating", "created", "starting"
+RUNNING, PAUSED, EXITED, REMOVING = "running", "paused", "exited", "removing"
+ALIVE = (RUNNING, PAUSED)
+UNFINISHED = (CREATING, STARTING, REMOVING)
+"""Written before a change of several steps. Its author holds the container's lock: where nobody
+does, it crashed."""
 
 
 class Container(NamedTuple):
@@ -135,8 +122,9 @@ class Container(NamedTuple):
     """``cli``, ``docker`` or ``cri``: who restarts and collects it."""
     created: float
     status: str
-    """``created``, ``running``, ``paused``, ``exited``."""
+    """One of the words above."""
     config: ContainerConfig
+    """The caller's and the image's, merged."""
     image_id: str = ""
     pid: int = 0
     started: float = 0.0
@@ -145,7 +133,15 @@ class Container(NamedTuple):
     oom_killed: bool = False
     error: str = ""
     address: str = ""
+    gateway: str = ""
     ports: tuple[PortSpec, ...] = ()
     """As published: with the host ports that were chosen."""
     args: tuple[str, ...] = ()
-    """What is executed: entrypoint and command, from the image or the caller."""
+    """What is executed: entrypoint and command."""
+    own_volumes: tuple[str, ...] = ()
+    """Volumes that nobody named: they can be removed with it."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its program runs, or is frozen."""
+        return self.status in ALIVE

@@ -1,19 +1,21 @@
-"""Turns the node's shared state into rows of node.db: one SQLite transaction a change.
+"""Turns the node's containers into rows of node.db: one SQLite transaction a change.
 
-Every process of this data root (a command, the daemon, the agent) opens it for itself; a connection
-never crosses a fork. WAL, so that readers do not wait for a writer.
+Every process of this data root (a command, the daemon, the agent) opens it for itself, once a
+thread. WAL, so that readers do not wait for a writer. A connection must not cross a fork, in which
+its locks would be lost: :meth:`Database.rest` before anything that may fork.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 
-from dockyard.base.errors import Conflict, NotFound
-from dockyard.node.engine.config import Container, PortSpec, config_from_json
+from dockyard.base.errors import Conflict, Corrupt, NotFound, Unavailable
+from dockyard.node.engine.config import CREATING, UNFINISHED, Container
+from dockyard.node.engine.record import decode, encode
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS containers (
@@ -28,45 +30,68 @@ CREATE TABLE IF NOT EXISTS containers (
 BUSY_SECONDS = 20.0
 
 
+class NameTaken(Conflict):
+    """Another container has the name."""
+
+
 class Database:
-    """Containers by id and name."""
+    """Containers by id and name. Safe for threads."""
 
     def __init__(self, data_root: str) -> None:
-        os.makedirs(data_root, 0o711, exist_ok=True)
         self._path = os.path.join(data_root, "node.db")
+        self._thread = threading.local()
+
+    def _connection(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._thread, "connection", None)
+        if found is None:
+            os.makedirs(os.path.dirname(self._path), 0o711, exist_ok=True)
+            found = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
+            found.execute("PRAGMA journal_mode=WAL")
+            found.execute("PRAGMA synchronous=FULL")
+            found.execute(SCHEMA)
+            self._thread.connection = found
+        return found
+
+    def rest(self) -> None:
+        """Let go of this thread's connection; the next call opens another."""
+        found: sqlite3.Connection | None = getattr(self._thread, "connection", None)
+        if found is not None:
+            self._thread.connection = None
+            found.close()
 
     @contextlib.contextmanager
-    def _open(self, write: bool) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(SCHEMA)
-            if write:
-                connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            if write:
+            yield self._connection()
+        except sqlite3.OperationalError as error:  # busy, no space left, an input or output error
+            self.rest()
+            raise Unavailable(f"node.db: {self._path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            self.rest()
+            raise Corrupt(f"node.db: {self._path}: {error}; restore it from a backup") from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
                 connection.execute("COMMIT")
-        finally:
-            connection.close()  # what was not committed is rolled back
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
 
     def insert(self, container: Container) -> None:
-        """A new container. Raises :class:`Conflict` where its name is taken."""
-        with self._open(write=True) as connection:
-            taken = connection.execute(
-                "SELECT id FROM containers WHERE name = ?", (container.name,)
-            ).fetchone()
-            if taken:
-                raise Conflict(
-                    f'Conflict. The container name "/{container.name}" is already in use by '
-                    f'container "{taken[0]}". You have to remove (or rename) that container to '
-                    "be able to reuse that name."
-                )
+        """A new container. Raises :class:`NameTaken`."""
+        with self._writing() as connection:
+            _refuse_taken(connection, container)
             connection.execute("INSERT INTO containers VALUES (?,?,?,?,?,?)", _row(container))
 
     def update(self, container: Container) -> None:
         """Store a container as it is now; one that was removed meanwhile stays removed."""
-        with self._open(write=True) as connection:
+        with self._writing() as connection:
+            _refuse_taken(connection, container)
             connection.execute(
                 "UPDATE containers SET name=?, owner=?, created=?, status=?, record=? WHERE id=?",
                 (*_row(container)[1:], container.id),
@@ -74,46 +99,74 @@ class Database:
 
     def delete(self, container_id: str) -> None:
         """Forget a container; an unknown one is fine."""
-        with self._open(write=True) as connection:
+        with self._writing() as connection:
             connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
 
     def find(self, reference: str) -> Container:
-        """By id, name, or the beginning of an id that only one has."""
+        """By id, name, or the beginning of an id that only one has; none that is being made."""
         name = reference.removeprefix("/")
-        with self._open(write=False) as connection:
+        with self._reading() as connection:
             rows = (
                 connection.execute(
-                    "SELECT record FROM containers WHERE id = ? OR name = ?", (name, name)
+                    "SELECT record FROM containers WHERE (id = ?1 OR name = ?1) AND status != ?2",
+                    (name, CREATING),
                 ).fetchall()
                 or connection.execute(
-                    "SELECT record FROM containers WHERE id >= ? AND id < ?", (name, name + "g")
+                    "SELECT record FROM containers WHERE id >= ? AND id < ? AND status != ?",
+                    (name, name + "g", CREATING),
                 ).fetchall()
             )
         if not rows or not name:
             raise NotFound(f"No such container: {reference}")
         if len(rows) > 1:
             raise Conflict(f"Multiple IDs found with provided prefix: {reference}")
-        return _container(rows[0][0])
+        return decode(rows[0][0])
+
+    def get(self, container_id: str) -> Container | None:
+        """By id, whatever its status."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT record FROM containers WHERE id = ?", (container_id,)
+            ).fetchone()
+        return decode(row[0]) if row else None
 
     def all(self) -> list[Container]:
-        """Every container, the newest first."""
-        with self._open(write=False) as connection:
+        """Every container but those that are being made, the newest first."""
+        with self._reading() as connection:
             rows = connection.execute(
-                "SELECT record FROM containers ORDER BY created DESC"
+                "SELECT record FROM containers WHERE status != ? ORDER BY created DESC",
+                (CREATING,),
             ).fetchall()
-        return [_container(row[0]) for row in rows]
+        return [decode(row[0]) for row in rows]
+
+    def unfinished(self) -> list[str]:
+        """Ids of containers in the middle of a change."""
+        with self._reading() as connection:
+            marks = ",".join("?" * len(UNFINISHED))
+            rows = connection.execute(
+                f"SELECT id FROM containers WHERE status IN ({marks})",  # noqa: S608 - marks
+                UNFINISHED,
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def ids(self) -> set[str]:
+        """Of every container, whatever its status."""
+        with self._reading() as connection:
+            return {row[0] for row in connection.execute("SELECT id FROM containers")}
+
+
+def _refuse_taken(connection: sqlite3.Connection, container: Container) -> None:
+    taken = connection.execute(
+        "SELECT id FROM containers WHERE name = ? AND id != ?", (container.name, container.id)
+    ).fetchone()
+    if taken:
+        raise NameTaken(
+            f'Conflict. The container name "/{container.name}" is already in use by container '
+            f'"{taken[0]}". You have to remove (or rename) that container to be able to reuse '
+            "that name."
+        )
 
 
 def _row(container: Container) -> tuple[str, str, str, float, str, str]:
-    record = json.dumps(list(container._replace(config=container.config.to_json())))  # type: ignore[arg-type]
     return (container.id, container.name, container.owner, container.created, container.status,
-            record)  # fmt: skip
-
-
-def _container(record: str) -> Container:
-    found = Container(*json.loads(record))
-    return found._replace(
-        config=config_from_json(list(found.config)),
-        ports=tuple(PortSpec(*port) for port in found.ports),
-        args=tuple(found.args),
-    )
+            encode(container))  # fmt: skip

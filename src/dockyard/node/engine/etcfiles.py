@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from dockyard.base.errors import Invalid
+from dockyard.node.engine.config import Container, ContainerConfig
+from dockyard.node.engine.places import Places
 
 TARGETS = ("hosts", "hostname", "resolv.conf")
 LOCAL = """127.0.0.1\tlocalhost
@@ -14,33 +16,114 @@ ff00::0\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
+DEFAULT_SERVERS = ("8.8.8.8", "8.8.4.4")
+"""Docker's, for a container that can't reach the host's resolver on its loopback."""
+SHORT = 12
+"""Digits of an id that people see."""
 
 
-def hosts(hostname: str, address: str, extra: tuple[str, ...]) -> str:
+def hostname(container: Container) -> str:
+    """What the container calls itself: on the host's network, what the host does."""
+    config = container.config
+    if config.hostname:
+        return config.hostname
+    if config.network == "host" and not config.pause:
+        return os.uname().nodename
+    return container.id[:SHORT]
+
+
+def hosts(name: str, address: str, extra: tuple[str, ...]) -> str:
     """/etc/hosts; ``extra`` are ``NAME:ADDRESS``."""
-    lines = []
-    for entry in extra:
-        name, colon, ip = entry.partition(":")
-        if not colon or not name or not entry.isprintable():
-            raise Invalid(f"bad format for add-host: {entry!r}: not NAME:ADDRESS")
-        lines.append(f"{ip}\t{name}\n")
+    lines = ["{1}\t{0}\n".format(*_host(entry)) for entry in extra]
     if address:
-        lines.append(f"{address}\t{hostname}\n")
+        lines.append(f"{address}\t{name}\n")
     return LOCAL + "".join(lines)
 
 
-def resolv_conf(of_host: str, servers: tuple[str, ...]) -> str:
-    """/etc/resolv.conf: the host's, but no resolver on its loopback; or the servers given."""
-    lines = [line for line in of_host.splitlines() if line and not line.startswith("#")]
-    if servers:
-        lines = [line for line in lines if not line.startswith("nameserver")]
-        lines += [f"nameserver {server}" for server in servers]
-    kept = [line for line in lines if not line.startswith(("nameserver 127.", "nameserver ::1"))]
-    return "".join(f"{line}\n" for line in kept)
+def _host(entry: str) -> tuple[str, str]:
+    separator = "=" if "=" in entry else ":"
+    name, _, address = entry.partition(separator)
+    if not _is_address(address.strip("[]")):
+        raise Invalid(f"invalid IP address in add-host: {address!r}")
+    if not name or not name.isprintable() or " " in name:
+        raise Invalid(f"bad format for add-host: {entry!r}: not NAME:ADDRESS")
+    return name, address.strip("[]")
 
 
-def write(folder: str, hosts_text: str, hostname: str, resolv: str) -> None:
-    """Write the three files; a container that runs sees the change: its mount is of the file."""
-    for name, text in zip(TARGETS, (hosts_text, f"{hostname}\n", resolv), strict=True):
-        with open(os.path.join(folder, name), "w") as file:
+def _is_address(text: str) -> bool:
+    import ipaddress  # a millisecond that most containers do without
+
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check(config: ContainerConfig) -> None:
+    """Refuse what the files can't say, before anything is made. Raises :class:`Invalid`."""
+    hosts("", "", config.extra_hosts)
+    for server in config.dns:
+        if not _is_address(server):
+            raise Invalid(f"--dns: {server!r}: is no address")
+    for word in (*config.dns_search, *config.dns_options, config.hostname):
+        if not word.isprintable() or " " in word:
+            raise Invalid(f"name: {word!r}: has characters that no host name has")
+
+
+def resolv_conf(of_host: str, config: ContainerConfig) -> str:
+    """/etc/resolv.conf: the host's, but no resolver on its loopback; or what was given."""
+    rows = [line.split() for line in of_host.splitlines()]
+    rows = [row for row in rows if row and not row[0].startswith(("#", ";"))]
+    given = {"nameserver": config.dns, "search": (" ".join(config.dns_search),),
+             "options": (" ".join(config.dns_options),)}  # fmt: skip
+    for word, values in given.items():
+        if any(values):
+            rows = [row for row in rows if row[0] != word]
+            rows += [[word, value] for value in values]
+    if config.network != "host" and not config.dns:
+        rows = [row for row in rows if row[0] != "nameserver" or not _is_loopback(row[1:])]
+        if not any(row[0] == "nameserver" for row in rows):
+            rows += [["nameserver", server] for server in DEFAULT_SERVERS]
+    return "".join(f"{' '.join(row)}\n" for row in rows)
+
+
+def _is_loopback(words: list[str]) -> bool:
+    return not words or words[0].startswith("127.") or words[0].partition("%")[0] == "::1"
+
+
+def sources(places: Places, container: Container) -> list[tuple[str, str]]:
+    """(file, target) of the three; who shares another's network shares its files."""
+    config = container.config
+    if not config.own_etc or config.pause:
+        return []
+    shared = config.network.removeprefix("container:")
+    folder = places.state(container.id if shared == config.network else shared)
+    return [(os.path.join(folder, name), f"/etc/{name}") for name in TARGETS]
+
+
+def write(places: Places, container: Container, address: str) -> None:
+    """Write the files that are the container's own; one that runs sees the change."""
+    config = container.config
+    if not config.own_etc or config.pause or config.network.startswith("container:"):
+        return
+    name = hostname(container)
+    on_host = config.network == "host"
+    host_names = _read("/etc/hosts") if on_host else ""
+    extra = "".join("{1}\t{0}\n".format(*_host(entry)) for entry in config.extra_hosts)
+    texts = (
+        host_names + extra if on_host else hosts(name, address, config.extra_hosts),
+        f"{name}\n",
+        resolv_conf(_read("/etc/resolv.conf"), config),
+    )
+    for file_name, text in zip(TARGETS, texts, strict=True):
+        with open(os.path.join(places.state(container.id), file_name), "w") as file:
             file.write(text)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""

@@ -1,110 +1,207 @@
-"""Turns a container into the JSON that `docker inspect` prints. Pure."""
+"""Turns a container into the JSON that `docker inspect` prints (Engine API, ContainerInspect)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from dockyard.base.aio.now import nano_stamp
-from dockyard.node.engine.config import Container, PortSpec
-from dockyard.node.engine.places import Places
+from dockyard.node.engine.clear import has_own_network
+from dockyard.node.engine.config import Container, MountSpec, PortSpec
+from dockyard.node.engine.etcfiles import hostname
+from dockyard.node.engine.mounts import OURS
+from dockyard.node.engine.parts import Parts
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
+MEGABYTE = 1024 * 1024
 
 
-def describe(container: Container, places: Places) -> dict[str, Any]:
+def describe(container: Container, parts: Parts) -> dict[str, Any]:
     """The members that clients of Docker look at, in its names."""
+    places = parts.places
     config, state = container.config, places.state(container.id)
-    running = container.status in ("running", "paused")
-    args = list(container.args)
+    own_etc = config.own_etc and not config.pause
     return {
         "Id": container.id,
         "Created": nano_stamp(container.created),
-        "Path": args[0] if args else "",
-        "Args": args[1:],
-        "State": {
-            "Status": container.status,
-            "Running": running,
-            "Paused": container.status == "paused",
-            "Restarting": False,
-            "OOMKilled": container.oom_killed,
-            "Dead": False,
-            "Pid": container.pid,
-            "ExitCode": container.exit_code,
-            "Error": container.error,
-            "StartedAt": nano_stamp(container.started) if container.started else ZERO_TIME,
-            "FinishedAt": nano_stamp(container.finished) if container.finished else ZERO_TIME,
-        },
+        "Path": container.args[0] if container.args else "",
+        "Args": list(container.args[1:]),
+        "State": _state(container),
         "Image": container.image_id,
-        "ResolvConfPath": f"{state}/resolv.conf",
-        "HostnamePath": f"{state}/hostname",
-        "HostsPath": f"{state}/hosts",
+        "ResolvConfPath": f"{state}/resolv.conf" if own_etc else "",
+        "HostnamePath": f"{state}/hostname" if own_etc else "",
+        "HostsPath": f"{state}/hosts" if own_etc else "",
         "LogPath": config.log.path or places.log(container.id),
         "Name": f"/{container.name}",
         "RestartCount": 0,
         "Driver": "overlay2",
         "Platform": "linux",
-        "HostConfig": {
-            "Binds": [
-                f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
-                for mount in config.mounts
-                if mount.kind == "bind"
-            ],
-            "NetworkMode": config.network,
-            "PortBindings": _bindings(config.ports),
-            "AutoRemove": config.auto_remove,
-            "CapAdd": list(config.cap_add) or None,
-            "CapDrop": list(config.cap_drop) or None,
-            "Privileged": config.privileged,
-            "ReadonlyRootfs": config.read_only,
-            "SecurityOpt": list(config.security_opt) or None,
-            "Memory": config.resources.memory,
-            "MemorySwap": config.resources.memory_swap,
-            "NanoCpus": config.resources.nano_cpus,
-            "CpuShares": config.resources.cpu_shares,
-            "CpusetCpus": config.resources.cpuset,
-            "PidsLimit": config.resources.pids or None,
-            "LogConfig": {"Type": config.log.kind, "Config": {}},
-            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        },
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": _host_config(container),
         "GraphDriver": {
             "Name": "overlay2",
-            "Data": {"UpperDir": f"{state}/upper", "WorkDir": f"{state}/work"},
+            "Data": {
+                "UpperDir": f"{state}/upper",
+                "WorkDir": f"{state}/work",
+                "MergedDir": f"{state}/rootfs",
+            },
         },
-        "Mounts": [
-            {
-                "Type": mount.kind,
-                "Source": mount.source,
-                "Destination": mount.target,
-                "RW": not mount.read_only,
-            }
-            for mount in config.mounts
-        ],
-        "Config": {
-            "Hostname": config.hostname or container.id[:12],
-            "User": config.user,
-            "Tty": config.terminal,
-            "OpenStdin": config.open_stdin,
-            "StdinOnce": config.stdin_once,
-            "Env": list(config.env),
-            "Cmd": list(config.command) or None,
-            "Image": config.image,
-            "WorkingDir": config.workdir,
-            "Entrypoint": None if config.entrypoint is None else list(config.entrypoint),
-            "Labels": dict(config.labels),
-            "StopSignal": config.stop_signal or "SIGTERM",
-        },
-        "NetworkSettings": {
-            "IPAddress": container.address if running else "",
-            "Ports": _bindings(container.ports) if running else {},
-            "Networks": {config.network: {"IPAddress": container.address if running else ""}},
-        },
+        "Mounts": [_mount(mount, parts) for mount in config.mounts if mount.kind != "tmpfs"],
+        "Config": _config(container),
+        "NetworkSettings": _network(container),
     }
+
+
+def _state(container: Container) -> dict[str, Any]:
+    return {
+        "Status": container.status,
+        "Running": container.alive,
+        "Paused": container.status == "paused",
+        "Restarting": False,
+        "OOMKilled": container.oom_killed,
+        "Dead": False,
+        "Pid": container.pid,
+        "ExitCode": container.exit_code,
+        "Error": container.error,
+        "StartedAt": nano_stamp(container.started) if container.started else ZERO_TIME,
+        "FinishedAt": nano_stamp(container.finished) if container.finished else ZERO_TIME,
+    }
+
+
+def _host_config(container: Container) -> dict[str, Any]:
+    config, limits = container.config, container.config.resources
+    joined = {kind: "host" if other == "host" else f"container:{other}"
+              for kind, other in config.join}  # fmt: skip
+    return {
+        "Binds": [
+            f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
+            for mount in config.mounts
+            if mount.kind != "tmpfs" and mount.source not in container.own_volumes
+        ]
+        or None,
+        "ContainerIDFile": "",
+        "LogConfig": {"Type": config.log.kind, "Config": {}},
+        "NetworkMode": config.network,
+        "PortBindings": _bindings(config.ports),
+        "PublishAllPorts": config.publish_all,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": config.auto_remove,
+        "CapAdd": list(config.cap_add) or None,
+        "CapDrop": list(config.cap_drop) or None,
+        "CgroupnsMode": "private",
+        "Dns": list(config.dns),
+        "DnsOptions": list(config.dns_options),
+        "DnsSearch": list(config.dns_search),
+        "ExtraHosts": list(config.extra_hosts) or None,
+        "GroupAdd": [str(group) for group in config.groups] or None,
+        "IpcMode": joined.get("ipc", "private"),
+        "OomScoreAdj": config.oom_score_adj or 0,
+        "PidMode": joined.get("pid", ""),
+        "Privileged": config.privileged,
+        "ReadonlyRootfs": config.read_only,
+        "SecurityOpt": list(config.security_opt) or None,
+        "ShmSize": config.shm_bytes or 64 * MEGABYTE,
+        "Sysctls": dict(config.sysctls) or None,
+        "Tmpfs": {mount.target: ",".join(mount.options)
+                  for mount in config.mounts if mount.kind == "tmpfs"} or None,
+        "UTSMode": joined.get("uts", ""),
+        "UsernsMode": "",
+        "CpuShares": limits.cpu_shares,
+        "CpuPeriod": limits.cpu_period,
+        "CpuQuota": limits.cpu_quota,
+        "CpusetCpus": limits.cpuset,
+        "Memory": limits.memory,
+        "MemoryReservation": limits.memory_reservation,
+        "MemorySwap": limits.memory_swap or limits.memory * 2,
+        "NanoCpus": limits.nano_cpus,
+        "PidsLimit": limits.pids or None,
+    }  # fmt: skip
+
+
+def _mount(mount: MountSpec, parts: Parts) -> dict[str, Any]:
+    options = [option for option in mount.options if option not in OURS]
+    found: dict[str, Any] = {
+        "Type": mount.kind,
+        "Source": mount.source,
+        "Destination": mount.target,
+        "Mode": "ro" if mount.read_only else "",
+        "RW": not mount.read_only,
+        "Propagation": options[-1] if options else "rprivate",
+    }
+    if mount.kind == "volume":
+        found |= {"Name": mount.source, "Source": parts.volumes.path(mount.source),
+                  "Driver": "local", "Propagation": ""}  # fmt: skip
+    return found
+
+
+def _config(container: Container) -> dict[str, Any]:
+    config = container.config
+    attached = config.stdin_once or not config.open_stdin
+    return {
+        "Hostname": hostname(container),
+        "Domainname": "",
+        "User": config.user,
+        "AttachStdin": config.stdin_once,
+        "AttachStdout": attached,
+        "AttachStderr": attached,
+        **({"ExposedPorts": {port: {} for port in _ports(container)}} if _ports(container) else {}),
+        "Tty": config.terminal,
+        "OpenStdin": config.open_stdin,
+        "StdinOnce": config.stdin_once,
+        "Env": list(config.env),
+        "Cmd": list(config.command) or None,
+        "Image": config.image or config.rootfs,
+        "Volumes": {mount.target: {} for mount in config.mounts
+                    if mount.source in container.own_volumes} or None,
+        "WorkingDir": config.workdir,
+        "Entrypoint": None if config.entrypoint is None else list(config.entrypoint),
+        "OnBuild": None,
+        "Labels": dict(config.labels),
+        "StopSignal": config.stop_signal or "SIGTERM",
+        "StopTimeout": config.stop_timeout,
+    }  # fmt: skip
+
+
+def _ports(container: Container) -> list[str]:
+    named = (f"{port.container_port}/{port.protocol}" for port in container.config.ports)
+    return list(dict.fromkeys((*container.config.exposed, *named)))
+
+
+def _network(container: Container) -> dict[str, Any]:
+    config, alive = container.config, container.alive
+    name = config.network
+    endpoint = {
+        "IPAMConfig": None,
+        "Links": None,
+        "Aliases": None,
+        "NetworkID": "",
+        "EndpointID": "",
+        "Gateway": container.gateway,
+        "IPAddress": container.address,
+    }
+    shown = name if not name.startswith("container:") else ""
+    return {
+        "Bridge": "",
+        "SandboxKey": f"/proc/{container.pid}/ns/net" if alive else "",
+        "Gateway": container.gateway,
+        "IPAddress": container.address,
+        "Ports": _open_ports(container) if alive and has_own_network(config) else {},
+        "Networks": {shown: endpoint} if shown else {},
+    }
+
+
+def _open_ports(container: Container) -> dict[str, Any]:
+    published = _bindings(container.ports)
+    return {port: published.get(port) for port in _ports(container)}
 
 
 def _bindings(ports: tuple[PortSpec, ...]) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
     for port in ports:
+        host_port = str(port.host_port) if port.host_port else ""
         found.setdefault(f"{port.container_port}/{port.protocol}", []).append(
-            {"HostIp": port.host_ip, "HostPort": str(port.host_port)}
+            {"HostIp": port.host_ip, "HostPort": host_port}
         )
     return found

@@ -1,41 +1,82 @@
-"""Turns a path in an image into the bytes that its layers have there, without mounting them."""
+"""Turns a path in a stack of layers into the bytes that overlayfs would show there, unmounted."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Sequence
 
+from dockyard.base.errors import Invalid
 from dockyard.base.linux.openat2 import open_in_root
 
 LARGEST = 1024 * 1024
-"""Only the beginning of a larger file is read."""
+OPAQUE = "trusted.overlay.opaque"
 
 
 def read_file(layers: Sequence[str], path: str) -> bytes:
-    """A file of an image, from the topmost layer that has it; empty where there is none."""
+    """A file of the merged tree; empty where there is none, or it is no regular file.
+
+    ``layers`` topmost first. Raises :class:`Invalid` for a file that is too large to be what it
+    says. A symbolic link is followed inside the layer that has it.
+    """
     for layer in layers:
         root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        except OSError:
-            with contextlib.suppress(OSError):
-                if _is_whiteout(root, path):
+            try:
+                return _read(root, path)
+            except FileNotFoundError:
+                if _hides_lower(root, path):
                     return b""
-            continue
         finally:
             os.close(root)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return b""
-            return os.read(descriptor, LARGEST)
-        finally:
-            os.close(descriptor)
     return b""
 
 
-def _is_whiteout(root: int, path: str) -> bool:
-    """overlayfs marks a removed file by a character device 0:0."""
-    found = os.stat(path.lstrip("/"), dir_fd=root, follow_symlinks=False)
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+def _read(root: int, path: str) -> bytes:
+    """Raises ``FileNotFoundError`` where this layer says nothing about the path."""
+    try:
+        descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except NotADirectoryError:
+        raise FileNotFoundError(path) from None
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        return b""  # a device that nobody drives (a whiteout is one), a loop of links
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        data = b""
+        while chunk := os.read(descriptor, LARGEST):
+            data += chunk
+            if len(data) > LARGEST:
+                raise Invalid(f"image: {path}: more than {LARGEST} bytes")
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _hides_lower(root: int, path: str) -> bool:
+    """Whether a folder above the file is a whiteout, or marked opaque (overlayfs.rst)."""
+    parts = path.strip("/").split("/")
+    for count in range(1, len(parts)):
+        try:
+            folder = open_in_root(root, "/".join(parts[:count]), os.O_PATH | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            found = os.fstat(folder)
+            if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
+                return True
+            if stat.S_ISDIR(found.st_mode) and _is_opaque(folder):
+                return True
+        finally:
+            os.close(folder)
+    return False
+
+
+def _is_opaque(folder: int) -> bool:
+    try:
+        # an O_PATH descriptor has no attributes of its own: by its name in /proc
+        return os.getxattr(f"/proc/self/fd/{folder}", OPAQUE) == b"y"
+    except OSError:
+        return False

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from dockyard.base.aio.now import parse_stamp, pause
+from dockyard.base.aio.now import parse_stamp
 
 POLL_SECONDS = 0.05
+BLOCK = 64 * 1024
+Lines = Iterator[bytes]
 
 
 class Entry(NamedTuple):
@@ -27,35 +29,25 @@ def read(
     tail: int | None = None,
     since: float = 0.0,
     until: float = 0.0,
-    follow: Callable[[], bool] | None = None,
+    ended: Callable[[float], bool] | None = None,
 ) -> Iterator[Entry]:
     """The entries of a log, rotated files first.
 
-    ``follow`` says whether the container still runs; with it, waits for more until it does not.
+    ``ended`` waits up to some seconds for the container's end, and says whether it has come; with
+    it, this waits for more until it has. Nothing that is written meanwhile is missed: the file
+    that was read to its end is the one that is waited on.
     """
-    files = _files(path)
-    wanted = (entry for entry in _entries(files) if _within(entry, since, until))
-    yield from wanted if tail is None else deque(wanted, maxlen=tail)
-    if follow is not None:
-        yield from (entry for entry in _follow(path, follow) if _within(entry, since, until))
+    for line in _lines(path, tail, ended):
+        entry = parse(line)
+        if entry is None:
+            continue
+        if until and parse_stamp(entry.time) > until:
+            return
+        if not since or parse_stamp(entry.time) >= since:
+            yield entry
 
 
-def _files(path: str) -> list[str]:
-    rotated = []
-    index = 1
-    while os.path.exists(f"{path}.{index}"):
-        rotated.append(f"{path}.{index}")
-        index += 1
-    return [*reversed(rotated), *([path] if os.path.exists(path) else [])]
-
-
-def _entries(files: list[str]) -> Iterator[Entry]:
-    for name in files:
-        with open(name, encoding="utf-8", errors="replace") as file:
-            yield from filter(None, map(_parse, file))
-
-
-def _parse(line: str) -> Entry | None:
+def parse(line: bytes) -> Entry | None:
     """An entry; None for a line that a crash cut off."""
     try:
         found = json.loads(line)
@@ -64,40 +56,99 @@ def _parse(line: str) -> Entry | None:
         return None
 
 
-def _within(entry: Entry, since: float, until: float) -> bool:
-    if not since and not until:
-        return True
-    when = parse_stamp(entry.time)
-    return when >= since and (not until or when <= until)
-
-
-def _follow(path: str, running: Callable[[], bool]) -> Iterator[Entry]:
-    """What is appended from now on, over rotations, until the container has ended."""
-    file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 - changes on rotation
+def _lines(path: str, tail: int | None, ended: Callable[[float], bool] | None) -> Lines:
     try:
-        file.seek(0, os.SEEK_END)
-        partial = ""
+        newest = open(path, "rb")  # noqa: SIM115 - another follows it on rotation
+    except FileNotFoundError:  # it has never run
+        return
+    try:
+        older = _rotated(path)
+        if tail is not None:
+            missing = _seek_to_tail(newest, tail)
+            yield from _tail_of(older, missing)
+        else:
+            for name in older:
+                with open(name, "rb") as file:
+                    yield from file
+        partial = b""
         while True:
-            alive = running()
-            while line := file.readline():
+            last = ended is None or ended(POLL_SECONDS)
+            while line := newest.readline():
                 partial += line
-                if partial.endswith("\n"):
-                    if entry := _parse(partial):
-                        yield entry
-                    partial = ""
-            if _moved(path, file.fileno()):
-                file.close()
-                file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
-                continue
-            if not alive:
+                if partial.endswith(b"\n"):
+                    yield partial
+                    partial = b""
+            if newest.tell() > os.fstat(newest.fileno()).st_size:  # it was truncated
+                newest.seek(0)
+                partial = b""
+            elif following := _successors(path, newest):
+                yield from newest  # what came between our reading and its renaming
+                newest.close()
+                newest = following.pop()
+                for file in following:
+                    with file:
+                        yield from file
+                partial = b""
+            elif last:
                 return
-            pause(POLL_SECONDS)
     finally:
-        file.close()
+        newest.close()
 
 
-def _moved(path: str, descriptor: int) -> bool:
-    try:
-        return os.stat(path).st_ino != os.fstat(descriptor).st_ino
-    except FileNotFoundError:
-        return False
+def _rotated(path: str) -> list[str]:
+    """Names of the older files, the oldest first."""
+    found: list[str] = []
+    while os.path.exists(name := f"{path}.{len(found) + 1}"):
+        found.append(name)
+    return found[::-1]
+
+
+def _tail_of(names: list[str], count: int) -> Lines:
+    """The last lines of files, the oldest first."""
+    if count <= 0 or not names:
+        return
+    *older, last = names
+    with open(last, "rb") as file:
+        yield from _tail_of(older, _seek_to_tail(file, count))
+        yield from file
+
+
+def _seek_to_tail(file: io.BufferedReader, count: int) -> int:
+    """Go to where the last ``count`` lines begin; how many of them the file lacks."""
+    position = file.seek(0, os.SEEK_END)
+    if count <= 0:
+        return 0
+    found = 0
+    while position > 0:
+        start = max(0, position - BLOCK)
+        file.seek(start)
+        block = file.read(position - start)
+        at = len(block)
+        # the newline at the very end closes the last line and begins none
+        if position == file.seek(0, os.SEEK_END) and block.endswith(b"\n"):
+            at -= 1
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            found += 1
+            if found == count:
+                file.seek(start + at + 1)
+                return 0
+        position = start
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return count - found - (1 if size else 0)
+
+
+def _successors(path: str, file: io.BufferedReader) -> list[io.BufferedReader]:
+    """The files that came after this one, the oldest first, when the log was rotated away."""
+    own = os.fstat(file.fileno()).st_ino
+    found: list[io.BufferedReader] = []
+    for name in (path, *reversed(_rotated(path))):
+        try:
+            following = open(name, "rb")  # noqa: SIM115 - the caller closes it
+        except FileNotFoundError:
+            continue
+        if os.fstat(following.fileno()).st_ino == own:
+            following.close()
+            break
+        found.append(following)
+    return found[::-1]

@@ -1,15 +1,14 @@
-"""Turns an image, a directory or a tar into the read-only layers of a container's root."""
+"""Turns an image or a directory into the read-only layers of a container's root."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dockyard.base.errors import NotFound
-from dockyard.base.oci.imageconfig import ImageConfig
 
 if TYPE_CHECKING:
+    from dockyard.base.oci.imageconfig import ImageConfig
     from dockyard.node.image.image import Image
 
 
@@ -32,15 +31,27 @@ class Root(NamedTuple):
     """Directories, topmost first."""
     image: ImageConfig | None
     image_id: str
+    """Empty: a directory."""
 
 
-def find_root(images: Images, image: str, rootfs: str, holder: str) -> Root:
-    """The root that a configuration names; an image is leased for ``holder``."""
+def lease_root(images: Images, image: str, rootfs: str, holder: str) -> Root:
+    """The root that a configuration names; an image is kept while ``holder`` is there."""
     if rootfs:
-        path = os.path.realpath(rootfs)
-        if not os.path.isdir(path):
-            raise NotFound(f"rootfs: {rootfs}: no such directory")
-        return Root((path,), None, "sha256:" + hashlib.sha256(path.encode()).hexdigest())
+        return Root(_directory(rootfs), None, "")
     found = images.resolve(image)
     images.lease(found, holder)
     return Root(tuple(images.mount_layers(found)), found.config, str(found.id))
+
+
+def layers_of(images: Images, image_id: str, rootfs: str) -> tuple[str, ...]:
+    """The layers of a container that was made before: its image's name may be another's by now."""
+    if rootfs:
+        return _directory(rootfs)
+    return tuple(images.mount_layers(images.resolve(image_id)))
+
+
+def _directory(rootfs: str) -> tuple[str, ...]:
+    path = os.path.realpath(rootfs)
+    if not os.path.isdir(path):
+        raise NotFound(f"rootfs: {rootfs}: no such directory")
+    return (path,)

@@ -1,4 +1,4 @@
-"""Turns a container's configuration and its image's into an OCI runtime specification. Pure."""
+"""Turns a container's effective configuration into an OCI runtime specification. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from typing import Any, NamedTuple
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci import defaultspec
-from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.base.oci.users import User
 from dockyard.interfaces.ociruntime import PAUSE_ANNOTATION
 from dockyard.node.engine.config import ContainerConfig, Resources
-
-SHORT = 12
-"""Digits of an id that people see."""
+from dockyard.node.engine.effective import program
 
 
 class Place(NamedTuple):
@@ -26,28 +23,16 @@ class Place(NamedTuple):
     """(kind, path) of those that are joined."""
 
 
-def program(config: ContainerConfig, image: ImageConfig | None) -> tuple[str, ...]:
-    """Entrypoint and command, as Docker merges them: a new entrypoint drops the image's command."""
-    if config.entrypoint is not None:
-        args = (*config.entrypoint, *config.command)
-    else:
-        entrypoint = image.entrypoint if image else ()
-        args = (*entrypoint, *(config.command or (image.cmd if image else ())))
-    if not args and not config.pause:
-        raise Invalid("no command specified: neither the image nor the command line names one")
-    return args
-
-
 def environment(
-    config: ContainerConfig, image: ImageConfig | None, hostname: str, home: str
+    config: ContainerConfig, hostname: str, home: str, *, terminal: bool = False
 ) -> list[str]:
-    """The image's variables, under the caller's; PATH, HOSTNAME and HOME where nobody set them.
+    """PATH, HOSTNAME, TERM and HOME where nobody set them, and what was set.
 
-    ``NAME`` without a value removes the image's variable.
+    ``NAME`` without a value removes a variable.
     """
     values: dict[str, str] = {}
-    for entry in (defaultspec.PATH, f"HOSTNAME={hostname}", *(["TERM=xterm"] if config.terminal
-                  else []), *(image.env if image else ()), *config.env):  # fmt: skip
+    for entry in (defaultspec.PATH, f"HOSTNAME={hostname}", *(["TERM=xterm"] if terminal else []),
+                  *config.env):  # fmt: skip
         name, equals, value = entry.partition("=")
         if equals:
             values[name] = value
@@ -57,26 +42,14 @@ def environment(
     return [f"{name}={value}" for name, value in values.items()]
 
 
-def build_spec(
-    config: ContainerConfig,
-    image: ImageConfig | None,
-    user: User,
-    container_id: str,
-    place: Place,
-) -> dict[str, Any]:
-    """The whole configuration of one container."""
-    hostname = config.hostname or container_id[:SHORT]
-    try:
-        capabilities = defaultspec.capability_set(
-            list(config.cap_add), list(config.cap_drop), config.privileged
-        )
-    except ValueError as error:
-        raise Invalid(f"invalid capability: {error}") from error
+def build_spec(config: ContainerConfig, user: User, hostname: str, place: Place) -> dict[str, Any]:
+    """The whole configuration of one container; ``config`` is an effective one."""
     security = _security(config.security_opt)
+    capabilities = capabilities_of(config)
     spec = defaultspec.default_spec(
-        args=list(program(config, image)),
-        env=environment(config, image, hostname, user.home),
-        cwd=config.workdir or (image.working_dir if image else "") or "/",
+        args=list(program(config)),
+        env=environment(config, hostname, user.home, terminal=config.terminal),
+        cwd=config.workdir or "/",
         root=place.root,
         cgroup=place.cgroup,
         capabilities=capabilities,
@@ -84,19 +57,10 @@ def build_spec(
         unconfined=security["seccomp"] == "unconfined",
         namespaces=_namespaces(config, place),
     )
-    process = spec["process"]
-    process["terminal"] = config.terminal
-    if config.size:
-        process["consoleSize"] = {"height": config.size[0], "width": config.size[1]}
-    process["user"] = {
-        "uid": user.uid,
-        "gid": user.gid,
-        "additionalGids": sorted({*user.groups, *config.groups}),
-    }
-    if user.uid:  # a user who is not root starts without rights, and may get none by an exec
-        process["capabilities"] = {"bounding": capabilities, "effective": [], "permitted": []}
-    process["noNewPrivileges"] = security["no-new-privileges"] == "true"
-    process["oomScoreAdj"] = config.oom_score_adj
+    if config.shm_bytes:
+        spec["mounts"] = [_resized(mount, config.shm_bytes) for mount in spec["mounts"]]
+    spec["process"].update(confinement(config, user, capabilities))
+    spec["process"].update(console(config.terminal, config.size))
     spec["root"]["readonly"] = config.read_only
     if "uts" in _namespaces(config, place) and "uts" not in dict(place.namespaces):
         spec["hostname"] = hostname
@@ -113,6 +77,48 @@ def build_spec(
         spec["annotations"] = {PAUSE_ANNOTATION: "true"}
         spec["mounts"] = []
     return spec
+
+
+def check(config: ContainerConfig) -> None:
+    """Refuse what no specification can say. Raises :class:`Invalid`."""
+    _security(config.security_opt)
+    capabilities_of(config)
+    if config.workdir[:1] not in ("", "/"):
+        raise Invalid(
+            f"the working directory '{config.workdir}' is invalid, it needs to be an absolute path"
+        )
+
+
+def capabilities_of(config: ContainerConfig, *, privileged: bool = False) -> list[str]:
+    """The bounding set. Raises :class:`Invalid` for a capability that Linux does not have."""
+    try:
+        return defaultspec.capability_set(
+            list(config.cap_add), list(config.cap_drop), config.privileged or privileged
+        )
+    except ValueError as error:
+        raise Invalid(f"invalid capability: {error}") from error
+
+
+def confinement(config: ContainerConfig, user: User, capabilities: list[str]) -> dict[str, Any]:
+    """The members of a ``process`` that say what it may do: alike for ``run`` and ``exec``."""
+    # a user who is not root starts without rights
+    held = [] if user.uid else capabilities
+    return {
+        "user": {
+            "uid": user.uid,
+            "gid": user.gid,
+            "additionalGids": sorted({*user.groups, *config.groups}),
+        },
+        "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
+        "noNewPrivileges": _security(config.security_opt)["no-new-privileges"] == "true",
+        "oomScoreAdj": config.oom_score_adj,
+    }
+
+
+def console(terminal: bool, size: tuple[int, int] | None) -> dict[str, Any]:
+    """The members of a ``process`` that say whether it has a terminal, and how large."""
+    sized = {"consoleSize": {"height": size[0], "width": size[1]}} if size else {}
+    return {"terminal": terminal, **sized}
 
 
 def _namespaces(config: ContainerConfig, place: Place) -> dict[str, str | None]:
@@ -136,6 +142,13 @@ def _security(options: tuple[str, ...]) -> dict[str, str]:
             raise Invalid(f"invalid --security-opt: {option!r}: profiles are not implemented")
         found[name] = value or "true"
     return found
+
+
+def _resized(mount: dict[str, Any], size: int) -> dict[str, Any]:
+    if mount["destination"] != "/dev/shm":  # noqa: S108 - a path in the container
+        return mount
+    kept = [option for option in mount["options"] if not option.startswith("size=")]
+    return {**mount, "options": [*kept, f"size={size}"]}
 
 
 def _tmpfs(target: str, options: tuple[str, ...]) -> dict[str, Any]:

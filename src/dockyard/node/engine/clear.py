@@ -1,0 +1,26 @@
+"""Turns what the kernel holds of a container into nothing: its processes, groups and links."""
+
+from __future__ import annotations
+
+from dockyard.node.engine.config import Container, ContainerConfig
+from dockyard.node.engine.parts import Parts
+
+
+def clear(parts: Parts, container: Container, *, connected: bool) -> None:
+    """Remove what the runtime and, where it may be connected, the network hold. Idempotent."""
+    places = parts.places
+    parts.runtime.delete(places.run(container.id), places.cgroup(container.id))
+    if connected:
+        disconnect(parts, container)
+
+
+def disconnect(parts: Parts, container: Container) -> None:
+    """Give back its address, links and ports."""
+    if has_own_network(container.config):
+        parts.network.detach(container.id)
+
+
+def has_own_network(config: ContainerConfig) -> bool:
+    """Whether the network room gives it an address."""
+    shared = config.network in ("none", "host") or config.network.startswith("container:")
+    return not shared and "network" not in dict(config.join)

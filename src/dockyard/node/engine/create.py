@@ -1,0 +1,96 @@
+"""Turns a configuration into a container that does not run yet."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from dockyard.base.errors import Conflict, Invalid
+from dockyard.node.engine import etcfiles, mounts, remove, roots, spec
+from dockyard.node.engine.config import CREATED, CREATING, Container, ContainerConfig
+from dockyard.node.engine.database import NameTaken
+from dockyard.node.engine.effective import effective, program
+from dockyard.node.engine.names import random_name
+from dockyard.node.engine.parts import Parts
+
+TRIES = 100
+
+
+def create(parts: Parts, config: ContainerConfig, name: str, owner: str) -> Container:
+    """The row that reserves the name comes first, then what it speaks of, then the row is whole."""
+    if name and not is_name(name):
+        raise Invalid(
+            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        )
+    config = check(parts, config)
+    container_id = secrets.token_hex(32)
+    with parts.locks.hold(container_id):
+        draft = Container(container_id, "", owner, parts.clock(), CREATING, config)
+        draft = reserve(parts, draft, name)
+        try:
+            root = roots.lease_root(parts.images, config.image, config.rootfs, container_id)
+            asked = effective(config, root.image)
+            planned = mounts.plan(asked.mounts)
+            container = draft._replace(
+                config=asked._replace(mounts=planned),
+                image_id=root.image_id,
+                args=program(asked),
+                own_volumes=tuple(mounts.own_volumes(asked.mounts, planned)),
+            )
+            check(parts, container.config)
+            if container.own_volumes:
+                parts.database.update(container)
+            make_folders(parts, container_id)
+            mounts.prepare(planned, root.layers, parts.volumes)
+            container = container._replace(status=CREATED)
+            parts.database.update(container)
+        except BaseException:
+            remove.erase(parts, parts.database.get(container_id) or draft, volumes=True)
+            raise
+    return container
+
+
+def reserve(parts: Parts, draft: Container, name: str) -> Container:
+    """Insert the row; without a name, under the first random one that nobody has."""
+    for _ in range(TRIES):
+        chosen = draft._replace(name=name or random_name(parts.chance))
+        try:
+            parts.database.insert(chosen)
+        except NameTaken:
+            if name:
+                raise
+            continue
+        return chosen
+    named = draft._replace(name=f"{random_name(parts.chance)}_{draft.id[:6]}")
+    parts.database.insert(named)
+    return named
+
+
+def make_folders(parts: Parts, container_id: str) -> None:
+    """Where the container's changes go."""
+    state = parts.places.state(container_id)
+    for folder in ("upper", "work", "rootfs"):
+        os.makedirs(os.path.join(state, folder), 0o700)
+    # the mode of the container's own "/"
+    os.chmod(parts.places.upper(container_id), 0o755)  # noqa: S103
+
+
+def check(parts: Parts, config: ContainerConfig) -> ContainerConfig:
+    """Refuse what can never start. The container whose network is joined is named by its id."""
+    etcfiles.check(config)
+    spec.check(config)
+    if not config.network.startswith("container:"):
+        return config
+    for given, what in ((config.hostname, "hostname"), (config.dns, "dns"),
+                        (config.extra_hosts, "custom host-to-IP mapping"),
+                        (config.ports, "port publishing")):  # fmt: skip
+        if given and not config.join:
+            raise Conflict(f"conflicting options: {what} and the container type network mode")
+    other = parts.database.find(config.network.removeprefix("container:"))
+    return config._replace(network=f"container:{other.id}")
+
+
+def is_name(name: str) -> bool:
+    """``[a-zA-Z0-9][a-zA-Z0-9_.-]+``."""
+    rest = name[1:].replace("_", "").replace(".", "").replace("-", "")
+    return name.isascii() and name[0].isalnum() and (not rest or rest.isalnum()) and len(name) > 1

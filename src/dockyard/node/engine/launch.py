@@ -1,0 +1,71 @@
+"""Turns a container into what the runtime needs to make it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dockyard.base.errors import Conflict
+from dockyard.interfaces.ociruntime import Launch, Log, Overlay
+from dockyard.node.engine import etcfiles, identity, mounts, refresh, roots, spec
+from dockyard.node.engine.config import RUNNING, Container
+from dockyard.node.engine.parts import Parts
+
+NAMESPACE_FILES = {"network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid", "cgroup": "cgroup"}
+
+
+def plan(parts: Parts, container: Container, on_exit: tuple[str, ...]) -> Launch:
+    """Everything but the address, which the container gets when it has a network namespace."""
+    config, places = container.config, parts.places
+    state, upper = places.state(container.id), places.upper(container.id)
+    layers = roots.layers_of(parts.images, container.image_id, config.rootfs)
+    place = spec.Place(
+        root=f"{state}/rootfs",
+        cgroup=places.cgroup(container.id),
+        binds=tuple(_binds(parts, container)),
+        namespaces=tuple(_joined(parts, container)),
+    )
+    user = identity.at_start(config.user, upper, layers)
+    return Launch(
+        id=container.id,
+        spec=spec.build_spec(config, user, etcfiles.hostname(container), place),
+        state_dir=state,
+        run_dir=places.run(container.id),
+        rootfs=None if config.pause else Overlay(layers, upper, f"{state}/work"),
+        log=Log(
+            config.log.path or places.log(container.id),
+            config.log.kind,
+            config.log.max_bytes,
+            config.log.max_files,
+        ),
+        open_stdin=config.open_stdin,
+        stdin_once=config.stdin_once,
+        on_exit=on_exit,
+    )
+
+
+def _binds(parts: Parts, container: Container) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(source, target, options); the caller's come after ours, and so replace them."""
+    for source, target in etcfiles.sources(parts.places, container):
+        yield source, target, ("rbind", "rprivate")
+    for mount in container.config.mounts:
+        if mount.kind == "tmpfs":
+            continue
+        source = parts.volumes.path(mount.source) if mount.kind == "volume" else mount.source
+        options = [option for option in mount.options if option not in mounts.OURS]
+        yield source, mount.target, ("rbind", "rprivate", *(["ro"] if mount.read_only else ()),
+                                     *options)  # fmt: skip
+
+
+def _joined(parts: Parts, container: Container) -> Iterator[tuple[str, str]]:
+    """(kind, path) of the namespaces of others."""
+    wanted = dict(container.config.join)
+    if container.config.network.startswith("container:"):
+        wanted["network"] = container.config.network.removeprefix("container:")
+    for kind, reference in wanted.items():
+        if reference == "host":
+            continue
+        other = refresh.find(parts, reference)
+        if other.status != RUNNING:
+            raise Conflict(f"cannot join the {kind} namespace of a non running container: "
+                           f"{other.name}; start it first")  # fmt: skip
+        yield kind, f"/proc/{other.pid}/ns/{NAMESPACE_FILES[kind]}"

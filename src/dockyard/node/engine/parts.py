@@ -1,0 +1,30 @@
+"""What an engine is made of: handed to each verb."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dockyard.interfaces.ociruntime import Runtime
+from dockyard.node.engine.database import Database
+from dockyard.node.engine.locks import Locks
+from dockyard.node.engine.mounts import Volumes
+from dockyard.node.engine.network import Network
+from dockyard.node.engine.places import Places
+from dockyard.node.engine.roots import Images
+
+
+class Parts(NamedTuple):
+    """The rooms below, and what is the engine's own."""
+
+    places: Places
+    database: Database
+    locks: Locks
+    runtime: Runtime
+    network: Network
+    images: Images
+    volumes: Volumes
+    chance: random.Random
+    clock: Callable[[], float]
+    """Seconds since the epoch."""

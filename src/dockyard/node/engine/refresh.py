@@ -1,0 +1,75 @@
+"""Turns what the database says of a container into what is true now.
+
+A monitor knows how its container is; where none answers, the container has ended, and the monitor
+has written how. A monitor that was killed takes its container with it: nobody saw that end.
+"""
+
+from __future__ import annotations
+
+from dockyard.base.errors import Unavailable
+from dockyard.node.engine.clear import clear, disconnect
+from dockyard.node.engine.config import (
+    ALIVE,
+    CREATED,
+    EXITED,
+    PAUSED,
+    RUNNING,
+    STARTING,
+    Container,
+)
+from dockyard.node.engine.parts import Parts
+
+KILLED = 137
+STATES = {"running": RUNNING, "paused": PAUSED}
+
+
+def find(parts: Parts, reference: str) -> Container:
+    """A container by id, the beginning of one, or name; as it is now."""
+    return refresh(parts, parts.database.find(reference))
+
+
+def refresh(parts: Parts, container: Container) -> Container:
+    """The container as it is now; the database learns of it."""
+    if container.status == STARTING:
+        return container._replace(status=CREATED)
+    if not container.alive:
+        return container
+    try:
+        state = parts.runtime.state(parts.places.run(container.id))
+    except Unavailable:  # its monitor hangs: what was known last stands
+        return container
+    if found := STATES.get(state.status):
+        return container._replace(status=found)
+    with parts.locks.hold(container.id):
+        latest = parts.database.get(container.id)
+        if latest is None:  # it was removed meanwhile
+            return ended(parts, container)
+        if latest.status not in ALIVE or latest.started != container.started:
+            return latest
+        return record_exit(parts, latest)
+
+
+def ended(parts: Parts, container: Container) -> Container:
+    """The container with how it ended."""
+    found = parts.runtime.exit(parts.places.state(container.id))
+    return container._replace(
+        status=EXITED,
+        pid=0,
+        exit_code=found.code if found else KILLED,
+        oom_killed=found.oom_killed if found else False,
+        finished=found.finished if found else parts.clock(),
+        address="",
+        gateway="",
+        ports=(),
+    )
+
+
+def record_exit(parts: Parts, container: Container) -> Container:
+    """Write down an end, and give back the address. Under the container's lock."""
+    last = ended(parts, container)
+    if parts.runtime.exit(parts.places.state(container.id)) is None:
+        clear(parts, container, connected=True)
+    else:
+        disconnect(parts, container)
+    parts.database.update(last)
+    return last

@@ -1,0 +1,51 @@
+"""Turns a container into nothing: what it has in the kernel, on disk and in the database."""
+
+from __future__ import annotations
+
+import contextlib
+
+from dockyard.base.errors import Conflict, NotFound
+from dockyard.node.engine import refresh
+from dockyard.node.engine.clear import clear
+from dockyard.node.engine.config import CREATED, EXITED, PAUSED, REMOVING, Container
+from dockyard.node.engine.parts import Parts
+from dockyard.node.engine.tree import remove_tree
+
+
+def remove(parts: Parts, reference: str, *, force: bool, volumes: bool) -> None:
+    """Raises :class:`Conflict` for one that runs, unless forced."""
+    container = parts.database.find(reference) if force else refresh.find(parts, reference)
+    if container.alive and not force:
+        state = "paused" if container.status == PAUSED else "running"
+        advice = (
+            "unpause and then stop the container before removing or force remove"
+            if state == "paused"
+            else "stop the container before removing or force remove"
+        )
+        raise Conflict(
+            f'cannot remove container "/{container.name}": container is {state}: {advice}'
+        )
+    with parts.locks.hold(container.id):
+        latest = parts.database.get(container.id)
+        if latest is None:  # somebody else was faster
+            return
+        if latest.alive and not force:
+            raise Conflict(f'cannot remove container "/{container.name}": it was just started')
+        erase(parts, latest, volumes=volumes)
+
+
+def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
+    """Under its lock. What a crash leaves half done is done again: the row goes last."""
+    kept = container if volumes else container._replace(own_volumes=())
+    parts.database.update(kept._replace(status=REMOVING))
+    # what is created was never connected, and what has exited is so no more
+    connected = container.status not in (CREATED, EXITED)
+    clear(parts, container, connected=connected)
+    remove_tree(parts.places.state(container.id))
+    if container.config.image:
+        parts.images.release(container.id)
+    for name in kept.own_volumes:
+        with contextlib.suppress(NotFound):
+            parts.volumes.remove(name)
+    parts.database.delete(container.id)
+    parts.locks.forget(container.id)

@@ -1,0 +1,90 @@
+"""Turns a container that does not run into one that does."""
+
+from __future__ import annotations
+
+from dockyard.base.errors import Conflict, DockyardError
+from dockyard.interfaces.ociruntime import StartFailed, Stream
+from dockyard.node.engine import etcfiles, launch, refresh
+from dockyard.node.engine.clear import clear, has_own_network
+from dockyard.node.engine.config import (
+    CREATED,
+    CREATING,
+    REMOVING,
+    RUNNING,
+    STARTING,
+    Container,
+)
+from dockyard.node.engine.network import Attachment
+from dockyard.node.engine.parts import Parts
+
+NOT_STARTED = 125
+NOTHING = Attachment("", "", ())
+
+
+def start(parts: Parts, reference: str, *, attach: bool, on_exit: tuple[str, ...]) -> Stream | None:
+    """The streams, if asked for; None for a container that runs already."""
+    container = refresh.find(parts, reference)
+    with parts.locks.hold(container.id):
+        container = parts.database.find(container.id)
+        if container.alive:
+            return None
+        if container.status in (CREATING, REMOVING):
+            raise Conflict(f"container is marked for removal and cannot be started: {container.id}")
+        if container.status == STARTING:  # whoever began has crashed
+            container = undo(parts, container._replace(status=CREATED), None)
+        parts.database.update(container._replace(status=STARTING))
+        try:
+            return _start(parts, container, attach, on_exit)
+        except BaseException as error:
+            undo(parts, container, error)
+            raise
+
+
+def _start(
+    parts: Parts, container: Container, attach: bool, on_exit: tuple[str, ...]
+) -> Stream | None:
+    planned = launch.plan(parts, container, on_exit)
+    etcfiles.write(parts.places, container, "")
+    parts.database.rest()  # the runtime may fork
+    pid, stream = parts.runtime.create(planned, attach=attach)
+    try:
+        attached = _connect(parts, container, pid)
+        parts.runtime.start(planned.run_dir)
+        running = container._replace(
+            status=RUNNING,
+            pid=pid,
+            started=parts.clock(),
+            finished=0.0,
+            exit_code=0,
+            oom_killed=False,
+            error="",
+            address=attached.address,
+            gateway=attached.gateway,
+            ports=attached.ports,
+        )
+        parts.database.update(running)
+    except BaseException:
+        if stream is not None:
+            stream.close()
+        raise
+    return stream
+
+
+def _connect(parts: Parts, container: Container, pid: int) -> Attachment:
+    config = container.config
+    if not has_own_network(config):
+        return NOTHING
+    attached = parts.network.attach(container.id, pid, config.network, config.ports)
+    if attached.address:
+        etcfiles.write(parts.places, container, attached.address)
+    return attached
+
+
+def undo(parts: Parts, container: Container, error: BaseException | None) -> Container:
+    """Take back a start that failed, or that a crash cut off."""
+    clear(parts, container, connected=True)
+    code = error.exit_code if isinstance(error, StartFailed) else NOT_STARTED
+    text = str(error) if isinstance(error, DockyardError) else "the start was cut off"
+    stopped = container._replace(error=text, exit_code=code, pid=0)
+    parts.database.update(stopped)
+    return stopped

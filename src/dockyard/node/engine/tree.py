@@ -1,0 +1,44 @@
+"""Turns a folder into nothing: by descriptors, following no link and crossing no mount."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from dockyard.base.linux.openat2 import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder and all that is in it; one that is gone is fine.
+
+    Raises ``OSError``, for a mount that somebody has made inside too: nothing beyond it is touched.
+    """
+    above, _, name = path.rstrip("/").rpartition("/")
+    try:
+        parent = os.open(above, FOLDER | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            _remove_folder(parent, name)
+    finally:
+        os.close(parent)
+
+
+def _remove_folder(parent: int, name: str) -> None:
+    folder = openat2(parent, name, FOLDER, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS)
+    try:
+        with os.scandir(folder) as entries:
+            # an entry's type is read with the folder, and openat2 refuses one that has changed
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for entry, is_folder in found:
+            if is_folder:
+                _remove_folder(folder, entry)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry, dir_fd=folder)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=parent)
