@@ -30,11 +30,12 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 class Request:
     """One request, whole."""
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "target", "upgrade")
+    __slots__ = ("body", "headers", "keep_alive", "method", "target", "upgrade", "version")
 
     def __init__(self) -> None:
         self.method = ""
         self.target = b""
+        self.version = "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
         """Names in lower case, in their order."""
         self.body = b""
@@ -89,7 +90,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._paused = self._closing = False
         self._taken: asyncio.Protocol | None = None
-        self._answering = False
+        self._answering = self._chunked = False
         self.transport: asyncio.Transport
         self.closed = False
         self.user: object = None
@@ -185,6 +186,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         request = self._request
         request.method = self._parser.get_method().decode()
+        request.version = self._parser.get_http_version()
         request.keep_alive = self._parser.should_keep_alive()
         request.upgrade = self._parser.should_upgrade()
         lengths = request.all(b"content-length")
@@ -193,7 +195,7 @@ class Connection(asyncio.Protocol):
             raise Refused(400, "more than one length")
         if codings and codings[0].strip().lower() != "chunked":
             raise Refused(400, "an unknown transfer coding")
-        if len(request.all(b"host")) != 1 and self._parser.get_http_version() == "1.1":
+        if len(request.all(b"host")) != 1 and request.version == "1.1":
             raise Refused(400, "not one Host header")
         if lengths and int(lengths[0]) > self._largest_body:
             raise Refused(413, f"Request entity too large: limit is {self._largest_body}")
@@ -267,17 +269,31 @@ class Connection(asyncio.Protocol):
             else:
                 self.transport.close()
 
-    def begin(self, status: int, headers: bytes) -> None:
-        """The head of an answer that comes in chunks."""
-        self.transport.write(
-            b"HTTP/1.1 %d %s\r\n%sTransfer-Encoding: chunked\r\n\r\n"
-            % (status, REASONS.get(status, "").encode(), headers)
-        )
+    def begin(self, status: int, headers: bytes, length: int | None = None) -> None:
+        """The head of an answer that comes in pieces: in chunks, or of a length that is known."""
+        request = self._current
+        bodiless = request.method == "HEAD" or status in (204, 304)
+        self._chunked = length is None and not bodiless and request.version == "1.1"
+        lines = headers
+        if length is not None:
+            lines += b"Content-Length: %d\r\n" % length
+        elif self._chunked:
+            lines += b"Transfer-Encoding: chunked\r\n"
+        elif not bodiless:
+            request.keep_alive = False  # to HTTP/1.0 the end of the connection is the body's end
+        if not request.keep_alive or self._closing:
+            lines += b"Connection: close\r\n"
+        reason = REASONS.get(status, "").encode()
+        self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n" % (status, reason, lines))
 
     def write(self, chunk: bytes) -> None:
         """A piece of an answer."""
-        if chunk and not self.closed:
+        if not chunk or self.closed:
+            return
+        if self._chunked:
             self.transport.writelines([b"%x\r\n" % len(chunk), chunk, b"\r\n"])
+        else:
+            self.transport.write(chunk)
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was written."""
@@ -288,10 +304,11 @@ class Connection(asyncio.Protocol):
             raise ConnectionResetError("the client has gone")
 
     def end(self) -> None:
-        """The end of an answer that came in chunks."""
+        """The end of an answer that came in pieces."""
         self._answering = False
         if not self.closed:
-            self.transport.write(b"0\r\n\r\n")
+            if self._chunked:
+                self.transport.write(b"0\r\n\r\n")
             self._wait(IDLE_SECONDS)
             if not self._current.keep_alive or self._closing:
                 self.transport.close()
