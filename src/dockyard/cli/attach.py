@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from dockyard.cli import common, terminal
+from dockyard.base.errors import Conflict
+from dockyard.cli import attached, common, terminal
+
+EXAMPLES = """  dockyard attach web
+  dockyard attach --no-stdin --sig-proxy=false web
+"""
 
 
 def run(argv: list[str]) -> int:
     """Attach to a container."""
     parser = common.Parser(
         "attach", "[OPTIONS] CONTAINER",
-        "Connect the terminal to a running container; ctrl-p ctrl-q leaves it running.",
+        "Connect the terminal to a running container; ctrl-p ctrl-q leaves it running.", EXAMPLES,
     )  # fmt: skip
-    parser.add_argument("--no-stdin", action="store_true", help="only watch")
-    parser.add_argument("container")
+    parser.flag("--no-stdin", help="only watch")
+    parser.add_argument("--sig-proxy", choices=("true", "false"), default="true",
+                        help="pass signals on")  # fmt: skip
+    parser.add_argument("--detach-keys", metavar="KEYS", help="instead of ctrl-p,ctrl-q")
+    parser.add_argument("container", metavar="CONTAINER")
     options = parser.parse_args(argv)
+    keys = attached.keys_of(options)
     engine = common.engine()
     container = engine.find(options.container)
-    stream = engine.attach(container.id)
+    if not container.alive:
+        raise Conflict("You cannot attach to a stopped container, start it first")
     stdin = container.config.open_stdin and not options.no_stdin
-    try:
-        code = terminal.pump(stream, stdin=stdin, terminal=container.config.terminal)
-    except terminal.Detached:
-        return 0
-    finally:
-        stream.close()
-    return common.USAGE_ERROR if code is None else code
+    terminal.check_terminal(stdin, container.config.terminal)
+    code = attached.attach(
+        engine, container.id, engine.attach(container.id), stdin=stdin,
+        terminal_wanted=container.config.terminal, proxy=options.sig_proxy == "true", keys=keys,
+    )  # fmt: skip
+    return 0 if code is None else code

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from dockyard.base.errors import Invalid
-from dockyard.base.oci.instance import data_root
+from dockyard.base.errors import Invalid, Unsupported
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from dockyard.node.engine.engine import Engine
+
+    Verbs = dict[str, tuple[Callable[[list[str]], int], str]]
+    """What each second word runs, and what the help says of it."""
 
 USAGE_ERROR = 125
 
@@ -35,12 +38,56 @@ class Parser(argparse.ArgumentParser):
         print(f"{self.prog}: {message}\nSee '{self.prog} --help'.", file=sys.stderr)
         raise SystemExit(USAGE_ERROR)
 
+    def many(self, *names: str, metavar: str, help: str) -> None:
+        """An option that may be given several times."""
+        self.add_argument(*names, action="append", default=[], metavar=metavar, help=help)
+
+    def flag(self, *names: str, help: str) -> None:
+        """An option without a value."""
+        self.add_argument(*names, action="store_true", help=help)
+
+    def refuse(self, names: Iterable[str], nargs: int | None = None) -> None:
+        """Options that Docker has and this program does not, so that the answer says so."""
+        for name in names:
+            self.add_argument(name, action=_Refused, nargs=nargs, help=argparse.SUPPRESS)
+
+
+class _Refused(argparse.Action):
+    """An option that is not implemented."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        raise Unsupported(f"{parser.prog.removeprefix('dockyard ')}: {self.option_strings[0]}: "
+                          "not implemented")  # fmt: skip
+
+
+def second_word(noun: str, verbs: Verbs, argv: list[str]) -> int:
+    """Run what the word after a noun names."""
+    if not argv or argv[0] in ("-h", "--help"):
+        lines = "\n".join(f"  {name:<10} {text}" for name, (_, text) in verbs.items())
+        print(f"usage: dockyard {noun} COMMAND ...\n\nCommands:\n{lines}\n\n"
+              f"`dockyard {noun} COMMAND --help` says more about a command.")  # fmt: skip
+        return 0
+    if argv[0] not in verbs:
+        print(f"dockyard: {noun}: '{argv[0]}' is not a command.{suggestion(argv[0], verbs)}",
+              file=sys.stderr)  # fmt: skip
+        return USAGE_ERROR
+    return verbs[argv[0]][0](argv[1:])
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """What somebody may have meant; empty where nothing is near."""
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else f" One of: {', '.join(known)}."
+
 
 def engine() -> Engine:
     """The engine of the data root that the flag or the environment names."""
+    from dockyard.base.oci.instance import root_path
     from dockyard.boot.engine import build_engine
 
-    return build_engine(os.fspath(data_root()))
+    return build_engine(root_path())
 
 
 def size(text: str) -> int:
@@ -50,8 +97,8 @@ def size(text: str) -> int:
     number, unit = (cut[:-1], cut[-1]) if cut[-1:] in units else (cut, "b")
     try:
         return int(float(number) * units[unit])
-    except ValueError:
-        raise Invalid(f"invalid size: '{text}'") from None
+    except (ValueError, OverflowError):
+        raise Invalid(f"invalid size: '{text}': a number with b, k, m, g or t") from None
 
 
 def age(seconds: float) -> str:

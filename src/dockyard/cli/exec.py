@@ -6,56 +6,71 @@ import argparse
 import sys
 
 from dockyard.base.errors import DockyardError
-from dockyard.cli import common, terminal
+from dockyard.cli import attached, common, envflags, terminal
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.engine.processes import Command
+
+EXAMPLES = """  dockyard exec -it web sh
+  dockyard exec -u app -e DEBUG=1 web env
+"""
 
 
 def run(argv: list[str]) -> int:
     """Execute a command."""
-    parser = common.Parser(
-        "exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container.",
-        "  dockyard exec -it web sh\n",
-    )  # fmt: skip
-    add = parser.add_argument
-    add("-d", "--detach", action="store_true", help="in the background")
-    add("-i", "--interactive", action="store_true", help="keep standard input open")
-    add("-t", "--tty", action="store_true", help="give it a terminal")
-    add("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable")
-    add("-w", "--workdir", default="", help="working directory")
-    add("-u", "--user", default="", metavar="USER[:GROUP]", help="who it runs as")
-    add("--privileged", action="store_true", help="with every capability")
-    add("container")
-    add("words", nargs=argparse.REMAINDER, metavar="COMMAND [ARG...]")
-    options = parser.parse_args(argv)
-    if not options.words:
-        parser.error('"exec" requires at least 2 arguments: a container and a command')
+    options = _options(argv)
+    keys = attached.keys_of(options)
     if not options.detach:
         terminal.check_terminal(options.interactive, options.tty)
     command = Command(
         args=tuple(options.words),
-        env=tuple(options.env),
+        env=envflags.variables(options.env, options.env_file),
         workdir=options.workdir,
         user=options.user,
         terminal=options.tty,
         size=terminal.window() if options.tty else None,
-        stdin=options.interactive,
+        stdin=options.interactive and not options.detach,
         privileged=options.privileged,
     )
+    engine = common.engine()
     try:
-        stream = common.engine().exec(options.container, command, detach=options.detach)
+        stream = engine.exec(options.container, command, detach=options.detach)
     except StartFailed as error:
-        print(f"dockyard: exec failed: {error}", file=sys.stderr)
+        print(f"dockyard: exec: {error}", file=sys.stderr)
         return error.exit_code
     except DockyardError as error:
         print(f"dockyard: {error}", file=sys.stderr)
         return 1
+    if options.detach:
+        stream.close()
+        return 0
     try:
-        if options.detach:
-            return 0
-        code = terminal.pump(stream, stdin=options.interactive, terminal=options.tty)
+        code = terminal.pump(stream, stdin=options.interactive, terminal=options.tty, keys=keys)
     except terminal.Detached:
+        print("read escape sequence", file=sys.stderr)
         return 0
     finally:
         stream.close()
-    return common.USAGE_ERROR if code is None else code
+    return attached.KILLED if code is None else code
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = common.Parser(
+        "exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container.",
+        EXAMPLES,
+    )  # fmt: skip
+    add = parser.add_argument
+    parser.flag("-d", "--detach", help="in the background")
+    add("--detach-keys", metavar="KEYS", help="instead of ctrl-p,ctrl-q")
+    parser.flag("-i", "--interactive", help="keep standard input open")
+    parser.flag("-t", "--tty", help="give it a terminal")
+    parser.many("-e", "--env", metavar="NAME=VALUE", help="a variable; NAME alone takes yours")
+    parser.many("--env-file", metavar="FILE", help="variables, one a line")
+    add("-w", "--workdir", default="", help="the working directory")
+    add("-u", "--user", default="", metavar="USER[:GROUP]", help="who it runs as")
+    parser.flag("--privileged", help="with every capability")
+    add("container", metavar="CONTAINER")
+    add("words", nargs=argparse.REMAINDER, metavar="COMMAND [ARG...]")
+    options = parser.parse_args(argv)
+    if not options.words:
+        parser.error('"dockyard exec" requires at least 2 arguments: a container and a command')
+    return options

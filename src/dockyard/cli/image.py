@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import NotFound
 from dockyard.base.oci.instance import data_root
 from dockyard.cli import common, images, imageview, pull, push, rmi
 
-Verb = Callable[[list[str]], int]
+if TYPE_CHECKING:
+    from dockyard.node.image.image import Image
 
 
 def run(argv: list[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help"):
-        names = "\n".join(f"  {name:<10} {text}" for name, (_, text) in VERBS.items())
-        print(f"Usage: dockyard image COMMAND ...\n\n{names}")
-        return 0
-    if argv[0] not in VERBS:
-        print(f"dockyard: image: '{argv[0]}' is not a command: {', '.join(VERBS)}", file=sys.stderr)
-        return common.USAGE_ERROR
-    return VERBS[argv[0]][0](argv[1:])
+    return common.second_word("image", VERBS, argv)
 
 
 def _parser(name: str, usage: str) -> common.Parser:
@@ -79,25 +72,27 @@ def _save(argv: list[str]) -> int:
 
 
 def _inspect(argv: list[str]) -> int:
-    parser = _parser("inspect", "IMAGE...")
+    parser = _parser("inspect", "[OPTIONS] IMAGE...")
+    parser.add_argument("-f", "--format", default="", metavar="TEMPLATE", help="a Go template")
     parser.add_argument("image", nargs="+")
     words = parser.parse_args(argv)
+    from dockyard.cli.inspect import show
+
     store = imageview.open_store()
-    found = []
-    for text in words.image:
-        image = store.resolve(text)
-        document = image.config.to_json()
-        shown: dict[str, Any] = {
-            **imageview.summary(image),
-            "Author": image.config.author,
-            "Config": document["config"],
-            "Architecture": image.config.platform.architecture,
-            "Os": image.config.platform.os,
-            "RootFS": {"Type": "layers", "Layers": list(image.config.diff_ids)},
-        }
-        found.append(shown)
-    imageview.print_json(found)
+    show([describe(store.resolve(text)) for text in words.image], words.format)
     return 0
+
+
+def describe(image: Image) -> dict[str, Any]:
+    """An image as `docker image inspect` shows it."""
+    return {
+        **imageview.summary(image),
+        "Author": image.config.author,
+        "Config": image.config.to_json()["config"],
+        "Architecture": image.config.platform.architecture,
+        "Os": image.config.platform.os,
+        "RootFS": {"Type": "layers", "Layers": list(image.config.diff_ids)},
+    }
 
 
 def _history(argv: list[str]) -> int:
@@ -153,7 +148,7 @@ def _bootstrap(argv: list[str]) -> int:
     return 0
 
 
-VERBS: dict[str, tuple[Verb, str]] = {
+VERBS: common.Verbs = {
     "ls": (images.run, "List images"),
     "pull": (pull.run, "Fetch an image from a registry"),
     "push": (push.run, "Send an image to a registry"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dockyard.node.image.image import Image
 
 _HEADS = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
+_KEYS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 _NONE = "<none>"
 
 
@@ -24,6 +25,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--no-trunc", action="store_true", help="show IDs in full")
     parser.add_argument("-a", "--all", action="store_true", help="accepted; all are shown anyway")
     parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.add_argument("--format", default="", metavar="TEMPLATE", help="a Go template")
     words = parser.parse_args(argv)
     found = [image for image in imageview.open_store().list() if _wanted(image, words.name)]
     if words.output == "json":
@@ -34,6 +36,13 @@ def run(argv: list[str]) -> int:
             print(identifier)
         return 0
     rows = [row for image in found for row in _rows(image, words)]
+    if words.format:
+        from dockyard.cli.template import listed
+
+        keys = [*_KEYS[:2], "Digest", *_KEYS[2:]] if words.digests else _KEYS
+        named = [dict(zip(keys, row, strict=True)) for row in rows]
+        print(listed(words.format, named, dict(zip(_KEYS, _HEADS, strict=True))), end="")
+        return 0
     heads = [*_HEADS[:2], "DIGEST", *_HEADS[2:]] if words.digests else list(_HEADS)
     print(common.table(heads, rows))
     return 0

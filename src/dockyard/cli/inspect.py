@@ -1,4 +1,5 @@
-"""``dockyard inspect``: all that is known of containers (or images), in Docker's shape."""
+"""``dockyard inspect``: all that is known of containers, images, volumes or networks, in Docker's
+shape."""
 
 from __future__ import annotations
 
@@ -6,46 +7,81 @@ import json
 import sys
 from typing import Any
 
-from dockyard.base.errors import NotFound
+from dockyard.base.errors import DockyardError, NotFound
 from dockyard.cli import common
-from dockyard.cli.template import expand
+
+EXAMPLES = """  dockyard inspect web
+  dockyard inspect --format '{{.State.Status}} {{.State.Pid}}' web
+  dockyard inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' web
+  dockyard inspect -f '{{json .Mounts}}' web
+"""
 
 
 def run(argv: list[str]) -> int:
     """Print JSON, or what a template picks from it."""
-    parser = common.Parser(
-        "inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Show all that is known of containers.",
-        "  dockyard inspect --format '{{.State.Pid}}' web\n",
-    )  # fmt: skip
-    parser.add_argument("-f", "--format", default="", metavar="TEMPLATE", help="a Go template")
-    parser.add_argument("--type", choices=("container", "image"), default="", help="only these")
+    parser = common.Parser("inspect", "[OPTIONS] NAME|ID [NAME|ID...]",
+                           "Show all that is known of containers, images, volumes or networks.",
+                           EXAMPLES)  # fmt: skip
+    parser.add_argument("-f", "--format", default="", metavar="TEMPLATE",
+                        help="a Go template, or `json`")  # fmt: skip
+    parser.add_argument("--type", choices=tuple(KINDS), default="", help="only of this kind")
+    parser.refuse(("-s", "--size"), nargs=0)
     parser.add_argument("names", nargs="+", metavar="NAME|ID")
     options = parser.parse_args(argv)
-    engine = common.engine()
     found: list[dict[str, Any]] = []
     failed = 0
     for name in options.names:
         try:
-            if options.type == "image":
-                raise NotFound(name)
-            found.append(engine.inspect(name))
-        except NotFound:
-            if options.type == "container" or not _image(name, options.format):
-                print(f"Error: No such object: {name}", file=sys.stderr)
-                failed = 1
-    if options.format:
-        print("".join(expand(options.format, each) + "\n" for each in found), end="")
-    elif found or failed:
-        print(json.dumps(found, indent=4))
+            found.append(_find(name, options.type))
+        except DockyardError as error:
+            print(f"dockyard: {error}", file=sys.stderr)
+            failed = 1
+    show(found, options.format)
     return failed
 
 
-def _image(name: str, template: str) -> bool:
-    """Show an image of that name; whether there is one."""
-    from dockyard.cli import image
+def show(found: list[dict[str, Any]], form: str) -> None:
+    """Print what was found: a list, or each as the template says."""
+    if form:
+        from dockyard.cli.template import compiled
 
-    words = ["inspect", *(["--format", template] if template else []), name]
-    try:
-        return image.run(words) == 0
-    except NotFound:
-        return False
+        shown = compiled(form)
+        print("".join(f"{shown(each)}\n" for each in found), end="")
+    else:
+        print(json.dumps(found, indent=4))
+
+
+def _find(name: str, kind: str) -> dict[str, Any]:
+    """The first thing of that name, in Docker's order."""
+    for each in (kind,) if kind else KINDS:
+        try:
+            return KINDS[each](name)
+        except NotFound:
+            continue
+    raise NotFound(f"No such {kind or 'object'}: {name}")
+
+
+def _container(name: str) -> dict[str, Any]:
+    return common.engine().inspect(name)
+
+
+def _image(name: str) -> dict[str, Any]:
+    from dockyard.cli.image import describe
+    from dockyard.cli.imageview import open_store
+
+    return describe(open_store().resolve(name))
+
+
+def _volume(name: str) -> dict[str, Any]:
+    from dockyard.cli.volume import describe, volumes
+
+    return describe(volumes().find(name))
+
+
+def _network(name: str) -> dict[str, Any]:
+    from dockyard.cli.network import describe, find
+
+    return describe(find(name))
+
+
+KINDS = {"container": _container, "image": _image, "network": _network, "volume": _volume}

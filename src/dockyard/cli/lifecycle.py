@@ -1,28 +1,27 @@
-"""``dockyard start|stop|kill|wait|rm``: one verb for each of several containers."""
+"""``dockyard stop|kill|wait|rm|pause|unpause``: one verb for each of several containers."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.base.errors import DockyardError
+from dockyard.base.errors import Conflict, DockyardError, NotFound
 from dockyard.cli import common
 
 if TYPE_CHECKING:
     from dockyard.node.engine.engine import Engine
 
-Action = Callable[["Engine", str, argparse.Namespace], str]
-
-
-def _start(engine: Engine, name: str, _: argparse.Namespace) -> str:
-    engine.start(name)
-    return name
-
 
 def _stop(engine: Engine, name: str, options: argparse.Namespace) -> str:
-    engine.stop(name, options.time)
+    if options.signal:
+        from dockyard.node.engine.end import signal_number
+
+        engine.stop(name, options.time, number=signal_number(options.signal))
+    else:
+        engine.stop(name, options.time)
     return name
 
 
@@ -39,49 +38,83 @@ def _wait(engine: Engine, name: str, _: argparse.Namespace) -> str:
 
 
 def _rm(engine: Engine, name: str, options: argparse.Namespace) -> str:
-    engine.remove(name, force=options.force, volumes=options.volumes or options.if_ended)
+    if options.if_ended:  # asked by the monitor of one that vanishes with its end
+        with contextlib.suppress(NotFound, Conflict):
+            engine.remove(name, volumes=True)
+        return ""
+    try:
+        engine.remove(name, force=options.force, volumes=options.volumes)
+    except NotFound:
+        if not options.force:
+            raise
+        print(f"dockyard: No such container: {name}", file=sys.stderr)
+        return ""
     return name
 
 
-VERBS: dict[str, tuple[str, Action]] = {
-    "start": ("Start stopped containers.", _start),
-    "stop": ("Stop running containers: a signal, and after a grace SIGKILL.", _stop),
-    "kill": ("Send a signal to running containers.", _kill),
-    "wait": ("Wait until containers end, then print their exit codes.", _wait),
-    "rm": ("Remove containers.", _rm),
-}
+def _pause(engine: Engine, name: str, _: argparse.Namespace) -> str:
+    engine.pause(name)
+    return name
+
+
+def _unpause(engine: Engine, name: str, _: argparse.Namespace) -> str:
+    engine.unpause(name)
+    return name
+
+
+class Verb(NamedTuple):
+    """What is done to each container, and what the help says."""
+
+    action: Callable[[Engine, str, argparse.Namespace], str]
+    description: str
+    examples: str
+
+
+VERBS = {
+    "stop": Verb(_stop, "Stop running containers: a signal, and after a grace SIGKILL.",
+                 "  dockyard stop web\n  dockyard stop -t 1 web db\n"),
+    "kill": Verb(_kill, "Send a signal to running containers.",
+                 "  dockyard kill web\n  dockyard kill -s HUP web\n"),
+    "wait": Verb(_wait, "Wait until containers end, then print their exit codes.",
+                 "  dockyard wait job\n"),
+    "rm": Verb(_rm, "Remove containers.",
+               "  dockyard rm web\n  dockyard rm -fv $(dockyard ps -aq)\n"),
+    "pause": Verb(_pause, "Freeze all processes of containers.", "  dockyard pause web\n"),
+    "unpause": Verb(_unpause, "Let frozen containers go on.", "  dockyard unpause web\n"),
+}  # fmt: skip
 
 
 def run(argv: list[str]) -> int:
     """``argv[0]`` is the verb."""
     verb, *words = argv
-    description, action = VERBS[verb]
-    parser = common.Parser(verb, "[OPTIONS] CONTAINER [CONTAINER...]", description)
-    add = parser.add_argument
-    if verb == "stop":
-        add(
-            "-t",
-            "--time",
-            "--timeout",
-            type=int,
-            default=None,
-            metavar="SECONDS",
-            help="the grace (default: the container's, 10)",
-        )
-    if verb == "kill":
-        add("-s", "--signal", default="KILL", help="the signal")
-    if verb == "rm":
-        add("-f", "--force", action="store_true", help="also one that runs")
-        add("-v", "--volumes", action="store_true", help="with its anonymous volumes")
-        add("--if-ended", action="store_true", help=argparse.SUPPRESS)  # fmt: skip
-    add("containers", nargs="+", metavar="CONTAINER")
-    options = parser.parse_args(words)
+    found = VERBS[verb]
+    options = _options(verb, found, words)
     engine = common.engine()
     failed = 0
     for name in options.containers:
         try:
-            print(action(engine, name, options), flush=True)
+            if said := found.action(engine, name, options):
+                print(said, flush=True)
         except DockyardError as error:
             print(f"dockyard: {error}", file=sys.stderr)
             failed = 1
     return failed
+
+
+def _options(verb: str, found: Verb, words: list[str]) -> argparse.Namespace:
+    usage = "[OPTIONS] CONTAINER [CONTAINER...]"
+    parser = common.Parser(verb, usage, found.description, found.examples)
+    add = parser.add_argument
+    if verb == "stop":
+        add("-t", "--time", "--timeout", type=int, default=None, metavar="SECONDS", dest="time",
+            help="the grace (the container's, 10); -1: for ever")  # fmt: skip
+        add("-s", "--signal", default="", metavar="SIGNAL", help="instead of its stop signal")
+    elif verb == "kill":
+        add("-s", "--signal", default="KILL", metavar="SIGNAL", help="the signal (KILL)")
+    elif verb == "rm":
+        parser.flag("-f", "--force", help="also one that runs")
+        parser.flag("-v", "--volumes", help="with the volumes that nobody named")
+        parser.refuse(("-l", "--link"), nargs=0)
+        add("--if-ended", action="store_true", help=argparse.SUPPRESS)
+    add("containers", nargs="+", metavar="CONTAINER")
+    return parser.parse_args(words)

@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
-from dockyard.base.aio.now import parse_stamp, wall
-from dockyard.base.errors import Invalid
+from dockyard.base.aio.now import wall
+from dockyard.base.errors import Invalid, Unsupported
 from dockyard.cli import common
+from dockyard.cli.moments import moment
 
-UNITS = {"s": 1, "m": 60, "h": 3600}
+EXAMPLES = """  dockyard logs web
+  dockyard logs -f --tail 20 web
+  dockyard logs -t --since 1h30m web
+"""
 
 
 def run(argv: list[str]) -> int:
     """Print a log."""
-    parser = common.Parser(
-        "logs", "[OPTIONS] CONTAINER", "Show what a container has printed.",
-        "  dockyard logs -f --tail 20 web\n",
-    )  # fmt: skip
+    parser = common.Parser("logs", "[OPTIONS] CONTAINER", "Show what a container has printed.",
+                           EXAMPLES)  # fmt: skip
     add = parser.add_argument
-    add("-f", "--follow", action="store_true", help="go on until it ends")
+    parser.flag("-f", "--follow", help="go on until it ends")
     add("-n", "--tail", default="all", metavar="N", help="the last N lines")
     add("--since", default="", metavar="TIME", help="a stamp, or 10m")
     add("--until", default="", metavar="TIME", help="a stamp, or 10m")
-    add("-t", "--timestamps", action="store_true", help="with the time of each line")
-    add("container")
+    parser.flag("-t", "--timestamps", help="with the time of each line")
+    parser.refuse(("--details",), nargs=0)
+    add("container", metavar="CONTAINER")
     options = parser.parse_args(argv)
-    entries = common.engine().logs(
-        options.container,
-        tail=None if options.tail == "all" else _count(options.tail),
-        since=_when(options.since),
-        until=_when(options.until),
+    engine = common.engine()
+    container = engine.find(options.container)
+    log = container.config.log
+    if log.kind != "json-file":
+        raise Unsupported(f"logs: {container.name}: has a log of the form {log.kind!r}; "
+                          f"read {log.path}, or use `kubectl logs`")  # fmt: skip
+    entries = engine.logs(
+        container.id,
+        tail=_count(options.tail),
+        since=moment(options.since, wall()),
+        until=moment(options.until, wall()),
         follow=options.follow,
     )
+    last = sys.stdout.buffer
     for entry in entries:
-        out = sys.stdout if entry.stream == "stdout" else sys.stderr
-        out.write(f"{entry.time} {entry.text}" if options.timestamps else entry.text)
-        out.flush()
+        out = sys.stdout.buffer if entry.stream == "stdout" else sys.stderr.buffer
+        if out is not last:
+            last.flush()  # in the order in which they were printed
+            last = out
+        stamp = f"{entry.time} " if options.timestamps else ""
+        out.write((stamp + entry.text).encode("utf-8", "replace"))
+        if options.follow:
+            out.flush()
+    last.flush()
     return 0
 
 
-def _count(text: str) -> int:
+def _count(text: str) -> int | None:
+    """None: all. A negative number is all too, as with Docker."""
+    if text == "all" or (text[:1] == "-" and text[1:].isdecimal()):
+        return None
     if not text.isdecimal():
         raise Invalid(f"invalid tail: {text}: a number, or all")
     return int(text)
-
-
-def _when(text: str) -> float:
-    """Seconds since the epoch of a stamp, a number of them, or how long ago."""
-    if not text:
-        return 0.0
-    if match := re.fullmatch(r"(\d+)([smh])", text):
-        return wall() - int(match[1]) * UNITS[match[2]]
-    try:
-        return float(text) if text.replace(".", "", 1).isdecimal() else parse_stamp(text)
-    except ValueError as error:
-        raise Invalid(f"invalid time: {text}: a stamp like 2026-01-02T15:04:05Z, or 10m") from error

@@ -6,6 +6,7 @@ goes out. It raises :class:`DockyardError` for what a person can act on; it is p
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -20,12 +21,17 @@ VERBS: dict[str, tuple[str, str, bool]] = {
     "logs": ("logs", "Show what a container has printed", True),
     "exec": ("exec", "Run a command in a running container", True),
     "attach": ("attach", "Connect the terminal to a running container", True),
-    "start": ("lifecycle", "Start stopped containers", True),
+    "start": ("start", "Start stopped containers", True),
     "stop": ("lifecycle", "Stop running containers", True),
     "kill": ("lifecycle", "Send a signal to running containers", True),
     "wait": ("lifecycle", "Wait until containers end, then print their exit codes", True),
     "rm": ("lifecycle", "Remove containers", True),
-    "inspect": ("inspect", "Show all that is known of containers or images", True),
+    "pause": ("lifecycle", "Freeze all processes of containers", True),
+    "unpause": ("lifecycle", "Let frozen containers go on", True),
+    "rename": ("rename", "Rename a container", True),
+    "inspect": ("inspect", "Show all that is known of containers, images, volumes", True),
+    "volume": ("volume", "List, create, remove volumes", True),
+    "network": ("network", "List, create, remove networks", True),
     "build": ("build", "Build an image from a Dockerfile", True),
     "images": ("images", "List images", True),
     "pull": ("pull", "Fetch an image from a registry", True),
@@ -43,26 +49,37 @@ VERBS: dict[str, tuple[str, str, bool]] = {
 }
 GROUPS = (
     ("Containers", ("run", "create", "ps", "logs", "exec", "attach", "start", "stop", "kill",
-                    "wait", "rm", "inspect")),
+                    "wait", "rm", "pause", "unpause", "rename", "inspect", "volume", "network")),
     ("Images", ("build", "images", "pull", "push", "rmi", "image")),
     ("Cluster", ("up", "down", "status", "kubeconfig", "server", "apply", "get")),
     ("Other", ("completion",)),
 )  # fmt: skip
+SEVERAL = ("lifecycle", "run")
+"""Modules of several verbs: their ``argv[0]`` is the verb."""
 EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
 
 
 def main() -> int:
     """The ``dockyard`` program."""
     words = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the locale lacks ends no listing
+            stream.reconfigure(errors="replace")
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
     except DockyardError as error:
         print(f"dockyard: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has left: head(1)
+    except (BrokenPipeError, ConnectionResetError):  # the reader of our output has left: head(1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except OSError as error:  # no space left, a file that may not be read
+        where = f": {error.filename}" if error.filename else ""
+        print(f"dockyard: {error.strerror or error}{where}", file=sys.stderr)
         return 1
 
 
@@ -70,7 +87,10 @@ def _dispatch(words: list[str]) -> int:
     while words and words[0].startswith("-"):
         option, _, value = words.pop(0).partition("=")
         if option == "--data-dir":
-            os.environ["DOCKYARD_ROOT"] = value or (words.pop(0) if words else "")
+            value = value or (words.pop(0) if words else "")
+            if not value:
+                return _refuse("--data-dir: needs a directory")
+            os.environ["DOCKYARD_ROOT"] = value
         elif option in ("-v", "--version"):
             print(f"Dockyard version {VERSION}")
             return 0
@@ -78,26 +98,33 @@ def _dispatch(words: list[str]) -> int:
             print(usage())
             return 0
         else:
-            print(f"dockyard: unknown option {option}; see `dockyard --help`", file=sys.stderr)
-            return EXIT_USAGE
-    if not words or words[0] == "help":
+            return _refuse(f"unknown option {option}; see `dockyard --help`")
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"] if len(words) > 1 else []
+    if not words:
         print(usage())
         return 0
     verb, rest = words[0], words[1:]
     if verb not in VERBS:
-        print(f"dockyard: '{verb}' is not a command.{_suggestion(verb)}", file=sys.stderr)
-        return EXIT_USAGE
+        return _refuse(f"'{verb}' is not a command.{_suggestion(verb)}")
     name, _, needs_root = VERBS[verb]
-    asks_help = any(word in ("-h", "--help") for word in rest)
+    asks_help = "--help" in rest
     if needs_root and os.geteuid() != 0 and not asks_help:
-        print(
-            f"dockyard: {verb}: needs root to make namespaces and mounts; "
-            f"run `sudo dockyard {verb} ...`",
-            file=sys.stderr,
+        return _refuse(
+            f"{verb}: needs root to make namespaces and mounts; run `sudo dockyard {verb} ...`"
         )
-        return EXIT_USAGE
-    module = __import__(f"dockyard.cli.{name}", fromlist=["run"])
-    return int(module.run(words if name in ("lifecycle", "run") else rest))
+    try:
+        module = __import__(f"dockyard.cli.{name}", fromlist=["run"])
+    except ModuleNotFoundError as error:
+        if error.name != f"dockyard.cli.{name}":
+            raise
+        return _refuse(f"{verb}: not implemented in version {VERSION}")
+    return int(module.run(words if name in SEVERAL else rest))
+
+
+def _refuse(message: str) -> int:
+    print(f"dockyard: {message}", file=sys.stderr)
+    return EXIT_USAGE
 
 
 def _suggestion(verb: str) -> str:
@@ -110,7 +137,7 @@ def _suggestion(verb: str) -> str:
 def usage() -> str:
     """The program's help."""
     lines = [
-        "Usage: dockyard [--data-dir DIR] COMMAND ...",
+        "usage: dockyard [--data-dir DIR] COMMAND ...",
         "",
         "Containers and Kubernetes in one Python package.",
     ]

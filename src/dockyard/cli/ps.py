@@ -5,54 +5,57 @@ from __future__ import annotations
 import json
 
 from dockyard.base.aio.now import stamp, wall
-from dockyard.base.errors import Invalid
 from dockyard.cli import common
-from dockyard.cli.template import expand
 from dockyard.node.engine.config import Container, PortSpec
 
 EXAMPLES = """  dockyard ps -a
   dockyard ps --filter label=app=web --format '{{.Names}}: {{.Status}}'
+  dockyard ps --format 'table {{.Names}}\\t{{.Ports}}'
 """
-HEADINGS = {"ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "CreatedAgo": "CREATED",
-            "Status": "STATUS", "Ports": "PORTS", "Names": "NAMES"}  # fmt: skip
+COLUMNS = {"ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED",
+           "Status": "STATUS", "Ports": "PORTS", "Names": "NAMES"}  # fmt: skip
+HEADINGS = {**COLUMNS, "CreatedAt": "CREATED AT"}
+LONGEST_COMMAND = 20
 
 
 def run(argv: list[str]) -> int:
     """List containers."""
     parser = common.Parser("ps", "[OPTIONS]", "List containers.", EXAMPLES)
     add = parser.add_argument
-    add("-a", "--all", action="store_true", help="also those that do not run")
-    add("-q", "--quiet", action="store_true", help="only IDs")
-    add("-n", "--last", type=int, default=0, metavar="N", help="the N newest")
-    add("-l", "--latest", action="store_true", help="the newest")
-    add(
-        "-f",
-        "--filter",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="id, name, label, status, ancestor, exited",
-    )
-    add("--no-trunc", action="store_true", help="do not cut anything")
-    add("--format", default="", metavar="TEMPLATE", help="a Go template, or `json`")
-    add("--output", choices=("table", "json"), default="table", help="table or json")  # fmt: skip
+    parser.flag("-a", "--all", help="also those that do not run")
+    parser.flag("-q", "--quiet", help="only IDs")
+    add("-n", "--last", type=int, default=-1, metavar="N", help="the N newest")
+    parser.flag("-l", "--latest", help="the newest")
+    parser.many("-f", "--filter", metavar="KEY=VALUE",
+                help="id, name, label, status, exited, ancestor, network, volume, publish, "
+                "before, since, owner")  # fmt: skip
+    parser.flag("--no-trunc", help="do not cut anything")
+    add("--format", default="", metavar="TEMPLATE", help="a Go template, `table ...` or `json`")
+    add("--output", choices=("table", "json"), default="table", help="table or json")
+    parser.refuse(("-s", "--size"), nargs=0)
     options = parser.parse_args(argv)
     last = 1 if options.latest else options.last
-    found = [c for c in common.engine().list() if all(_matches(c, f) for f in options.filter)]
-    asked_status = any(f.startswith(("status=", "exited=")) for f in options.filter)
-    if not (options.all or last or asked_status):
-        found = [c for c in found if c.status in ("running", "paused")]
-    rows = [row(c, wall(), options.no_trunc) for c in (found[:last] if last else found)]
+    found = common.engine().list()
+    if options.filter:
+        from dockyard.cli.psfilters import chosen
+
+        found = chosen(found, options.filter)
+    asked = any(word.startswith(("status=", "exited=")) for word in options.filter)
+    if not (options.all or last >= 0 or asked):
+        found = [container for container in found if container.alive]
+    now = wall()
+    rows = [row(each, now, options.no_trunc) for each in (found[:last] if last >= 0 else found)]
     if options.quiet:
-        print("".join(f"{r['ID']}\n" for r in rows), end="")
+        print("".join(f"{row['ID']}\n" for row in rows), end="")
     elif options.output == "json":
         print(json.dumps(rows, indent=2))
-    elif options.format == "json":
-        print("".join(json.dumps(r) + "\n" for r in rows), end="")
     elif options.format:
-        print("".join(expand(options.format, r) + "\n" for r in rows), end="")
+        from dockyard.cli.template import listed
+
+        print(listed(options.format, rows, HEADINGS), end="")
     else:
-        print(common.table(list(HEADINGS.values()), [[r[k] for k in HEADINGS] for r in rows]))
+        cells = [[row[key] for key in COLUMNS] for row in rows]
+        print(common.table(list(COLUMNS.values()), cells))
     return 0
 
 
@@ -60,57 +63,74 @@ def row(container: Container, now: float, whole: bool) -> dict[str, str]:
     """A container as `docker ps` shows it; the keys are those of its templates."""
     config = container.config
     command = " ".join(container.args)
-    if not whole and len(command) > 20:
-        command = command[:19] + "…"
-    image = config.image or config.rootfs
+    if not whole and len(command) > LONGEST_COMMAND:
+        command = command[: LONGEST_COMMAND - 1] + "…"
     return {
         "ID": container.id if whole else container.id[:12],
-        "Image": image,
-        "Command": f'"{command}"',
-        "CreatedAgo": f"{common.age(now - container.created)} ago",
+        "Image": _image(config.image, whole) or config.rootfs,
+        "Command": f'"{_printable(command)}"',
         "RunningFor": f"{common.age(now - container.created)} ago",
         "CreatedAt": stamp(container.created),
         "Status": status(container, now),
         "State": container.status,
-        "Ports": ", ".join(map(_port, container.ports if container.status == "running" else ())),
+        "Ports": ports(container),
         "Names": container.name,
         "Labels": ",".join(f"{key}={value}" for key, value in config.labels),
         "Networks": config.network,
         "Mounts": ",".join(mount.source or mount.target for mount in config.mounts),
+        "LocalVolumes": str(sum(mount.kind == "volume" for mount in config.mounts)),
+        "Owner": container.owner,
     }
+
+
+def _image(name: str, whole: bool) -> str:
+    """An image without a name is shown by the beginning of its ID."""
+    digits = name.removeprefix("sha256:")
+    return name if whole or digits == name else digits[:12]
+
+
+def _printable(text: str) -> str:
+    """Nothing that a command line brings may steer the terminal."""
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
 
 
 def status(container: Container, now: float) -> str:
     """``Up 5 minutes``, ``Exited (0) 2 hours ago``, ``Created``."""
-    if container.status == "running":
-        return f"Up {common.age(now - container.started)}"
-    if container.status == "paused":
-        return f"Up {common.age(now - container.started)} (Paused)"
-    if container.status == "created":
-        return "Created"
-    return f"Exited ({container.exit_code}) {common.age(now - container.finished)} ago"
+    if container.alive:
+        paused = " (Paused)" if container.status == "paused" else ""
+        return f"Up {common.age(now - container.started)}{paused}"
+    if container.status == "exited":
+        return f"Exited ({container.exit_code}) {common.age(now - container.finished)} ago"
+    return "Removal In Progress" if container.status == "removing" else "Created"
 
 
-def _port(port: PortSpec) -> str:
-    return f"{port.host_ip}:{port.host_port}->{port.container_port}/{port.protocol}"
+def ports(container: Container) -> str:
+    """``80/tcp`` that is only exposed, ``0.0.0.0:8080->80/tcp`` that is published; runs of
+    neighbours together."""
+    if not container.alive:
+        return ""
+    published = sorted(container.ports, key=lambda p: (p.protocol, p.host_ip, p.container_port))
+    runs: list[list[PortSpec]] = []
+    for port in published:
+        if runs and _follows(runs[-1][-1], port):
+            runs[-1].append(port)
+        else:
+            runs.append([port])
+    named = {f"{port.container_port}/{port.protocol}" for port in published}
+    return ", ".join(
+        [*(each for each in container.config.exposed if each not in named), *map(_run, runs)]
+    )
 
 
-def _matches(container: Container, text: str) -> bool:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise Invalid(f"invalid filter '{text}': not KEY=VALUE")
-    labels = dict(container.config.labels)
-    if key == "id":
-        return container.id.startswith(value)
-    if key == "name":
-        return value in container.name
-    if key == "status":
-        return container.status == value
-    if key == "exited":
-        return container.status == "exited" and str(container.exit_code) == value
-    if key == "ancestor":
-        return value in (container.config.image, container.image_id)
-    if key == "label":
-        name, has_value, wanted = value.partition("=")
-        return name in labels and (not has_value or labels[name] == wanted)
-    raise Invalid(f"invalid filter '{key}'; one of id, name, label, status, ancestor, exited")
+def _follows(before: PortSpec, port: PortSpec) -> bool:
+    return port == before._replace(
+        container_port=before.container_port + 1, host_port=before.host_port + 1
+    )
+
+
+def _run(run: list[PortSpec]) -> str:
+    first, last = run[0], run[-1]
+    span = f"-{last.host_port}" if len(run) > 1 else ""
+    inner = f"-{last.container_port}" if len(run) > 1 else ""
+    return (f"{first.host_ip}:{first.host_port}{span}->{first.container_port}{inner}"
+            f"/{first.protocol}")  # fmt: skip

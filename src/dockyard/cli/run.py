@@ -4,111 +4,146 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
-from dockyard.base.errors import DockyardError, NotFound
-from dockyard.cli import common, runflags, terminal
+from dockyard.base.errors import Conflict, DockyardError, NotFound
+from dockyard.cli import attached, common, runconfig, runflags, terminal
 from dockyard.interfaces.ociruntime import StartFailed
 
 if TYPE_CHECKING:
-    from dockyard.interfaces.ociruntime import Stream
+    import argparse
+    from collections.abc import Callable, Iterator
+
     from dockyard.node.engine.config import ContainerConfig
     from dockyard.node.engine.engine import Engine
+
+OWNER = "cli"
 
 
 def run(argv: list[str]) -> int:
     """``argv[0]`` is the verb."""
     verb, *words = argv
-    options = runflags.parser(verb).parse_args(words)
-    config = runflags.config(options, verb)
-    detach = verb == "create" or options.detach
-    if not detach:
-        terminal.check_terminal(config.open_stdin, config.terminal)
-    if config.rootfs:
-        config = config._replace(rootfs=_directory(config.rootfs))
-    if config.terminal and not detach:
-        config = config._replace(size=terminal.window())
+    options = runflags.parse(verb, words)
     try:
-        engine = common.engine()
-        container_id = _create(engine, config, options.name, options.pull)
-        if verb == "create":
-            print(container_id)
-            return 0
-        return _run(engine, container_id, config, detach=options.detach)
+        return _run(verb, options)
     except StartFailed as error:
-        print(f"dockyard: Error response from runtime: {error}", file=sys.stderr)
+        print(f"dockyard: {verb}: {error}", file=sys.stderr)
         return error.exit_code
     except DockyardError as error:
         print(f"dockyard: {error}", file=sys.stderr)
         return common.USAGE_ERROR
 
 
-def _create(engine: Engine, config: ContainerConfig, name: str, pull: str) -> str:
-    if config.image and pull == "always":
-        _pull(config.image)
+def _run(verb: str, options: argparse.Namespace) -> int:
+    config = runconfig.config(options, verb)
+    in_front = verb == "run" and not options.detach
+    keys = attached.keys_of(options) if in_front else ""
+    if in_front:
+        terminal.check_terminal(config.open_stdin, config.terminal)
+        if config.terminal:
+            config = config._replace(size=terminal.window())
+    if os.path.isfile(config.rootfs):
+        config = config._replace(rootfs="", image=_imported(config.rootfs))
+    engine = common.engine()
+    engine.tidy(OWNER)
+    with _cidfile(options.cidfile) as tell:
+        container_id = _create(engine, config, options)
+        tell(container_id)
+    if verb == "create":
+        print(container_id)
+        return 0
     try:
-        return engine.create(config, name=name).id
-    except NotFound:
-        if not config.image or pull == "never":
-            raise
-        print(f"Unable to find image '{config.image}' locally", file=sys.stderr)
-        _pull(config.image)
-        return engine.create(config, name=name).id
-
-
-def _pull(image: str) -> None:
-    from dockyard.cli import pull
-
-    if pull.run(["--quiet", image]):
-        raise NotFound(f"image {image}: not pulled")
-
-
-def _run(engine: Engine, container_id: str, config: ContainerConfig, *, detach: bool) -> int:
-    collect = ("rm", "--if-ended", container_id) if config.auto_remove and detach else ()
-    on_exit = (sys.executable, "-m", "dockyard.cli.main", *collect) if collect else ()
-    try:
-        stream = engine.start(container_id, attach=not detach, on_exit=on_exit)
-    except DockyardError:
+        on_exit = () if in_front or not config.auto_remove else _collector(container_id)
+        stream = engine.start(container_id, attach=in_front, on_exit=on_exit)
+    except BaseException:
         if config.auto_remove:
-            engine.remove(container_id, force=True, volumes=True)
+            _remove(engine, container_id)
         raise
     if stream is None:
         print(container_id)
         return 0
-    return _attached(engine, container_id, config, stream)
-
-
-def _attached(engine: Engine, container_id: str, config: ContainerConfig, stream: Stream) -> int:
-    def forward(number: int, _: object) -> None:
-        with contextlib.suppress(DockyardError):
-            engine.kill(container_id, number)
-
-    if not config.terminal:
-        for number in (*terminal.FORWARDED, signal.SIGINT):
-            signal.signal(number, forward)
-    try:
-        code = terminal.pump(stream, stdin=config.open_stdin, terminal=config.terminal)
-    except terminal.Detached:
+    code = attached.attach(
+        engine, container_id, stream, stdin=config.open_stdin, terminal_wanted=config.terminal,
+        proxy=options.sig_proxy == "true", keys=keys,
+    )  # fmt: skip
+    if code is None:
         return 0
-    finally:
-        stream.close()
     if config.auto_remove:
-        engine.remove(container_id, force=True, volumes=True)
-    elif code is not None:
-        engine.find(container_id)  # writes down that it has ended
-    return common.USAGE_ERROR if code is None else code
+        _remove(engine, container_id)
+    else:
+        with contextlib.suppress(NotFound):
+            engine.find(container_id)  # writes down that it has ended
+    return code
 
 
-def _directory(path: str) -> str:
-    """A tar is unpacked beside the containers, once for each content; a directory is itself."""
-    if not os.path.isfile(path):
-        return path
-    from dockyard.base.oci.instance import data_root
+def _create(engine: Engine, config: ContainerConfig, options: argparse.Namespace) -> str:
+    if config.image and options.pull == "always":
+        _pull(config.image, options.quiet)
+    try:
+        return engine.create(config, name=options.name, owner=OWNER).id
+    except NotFound:
+        if not config.image or options.pull == "never" or _is_here(config.image):
+            raise
+    print(f"Unable to find image '{config.image}' locally", file=sys.stderr)
+    _pull(config.image, options.quiet)
+    return engine.create(config, name=options.name, owner=OWNER).id
+
+
+def _is_here(image: str) -> bool:
+    """Whether something else than the image was not found."""
+    from dockyard.base.oci.instance import root_path
     from dockyard.node.image.store import ImageStore
 
-    store = ImageStore(data_root())
-    with open(path, "rb") as tar:
-        image = store.import_tar(tar, None)
-    return store.mount_layers(image)[0]
+    try:
+        ImageStore(root_path()).resolve(image)
+    except NotFound:
+        return False
+    return True
+
+
+def _pull(image: str, quiet: bool) -> None:
+    """Fetch an image; what is said of it goes to standard error, which is not the program's."""
+    from dockyard.cli import pull
+
+    with contextlib.redirect_stdout(sys.stderr):
+        if pull.run([*(["--quiet"] if quiet else []), image]):
+            raise NotFound(f"image {image}: not pulled")
+
+
+def _imported(tar: str) -> str:
+    """A tar is unpacked as an image without a name, once for each content: its ID."""
+    from dockyard.base.oci.instance import root_path
+    from dockyard.node.image.store import ImageStore
+
+    with open(tar, "rb") as file:
+        return str(ImageStore(root_path()).import_tar(file, None).id)
+
+
+def _collector(container_id: str) -> tuple[str, ...]:
+    """What the monitor of a container in the background executes after its end."""
+    return (sys.executable, "-m", "dockyard.cli.main", "rm", "--if-ended", container_id)
+
+
+def _remove(engine: Engine, container_id: str) -> None:
+    with contextlib.suppress(NotFound):
+        engine.remove(container_id, force=True, volumes=True)
+
+
+@contextlib.contextmanager
+def _cidfile(path: str) -> Iterator[Callable[[str], object]]:
+    """Makes the file before the container, and removes it where there is none in the end."""
+    if not path:
+        yield lambda _: None
+        return
+    try:
+        file = open(path, "x")  # noqa: SIM115 - closed below
+    except FileExistsError:
+        raise Conflict("container ID file found, make sure the other container isn't running or "
+                       f"delete {path}") from None  # fmt: skip
+    with file:
+        try:
+            yield file.write
+        except BaseException:
+            os.unlink(path)
+            raise

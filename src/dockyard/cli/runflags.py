@@ -1,222 +1,135 @@
-"""Turns the flags of ``run`` and ``create`` into a container's configuration."""
+"""Turns the words after ``run`` and ``create`` into checked flags, with Docker's names."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import re
 
-from dockyard.base.errors import Invalid
-from dockyard.cli.common import Parser, size
-from dockyard.node.engine.config import ContainerConfig, MountSpec, PortSpec, Resources
+from dockyard.cli.common import Parser
 
-EXAMPLES = """  dockyard run --rm -it alpine sh
-  dockyard run -d --name web -p 8080:80 nginx
+EXAMPLES = {
+    "run": """  dockyard run --rm -it alpine sh
+  dockyard run -d --name web -p 8080:80 -v data:/usr/share/nginx/html nginx
   dockyard run --rm --rootfs ./tree -m 64m sh -c 'free -m'
-"""
-PORT = re.compile(
-    r"(?:(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d*(?:-\d+)?):)?"
-    r"(?P<guest>\d+(?:-\d+)?)(?:/(?P<protocol>tcp|udp))?"
-)
+  dockyard run --rm --rootfs ./root.tar --network none true
+""",
+    "create": """  dockyard create --name db -v data:/data redis
+  dockyard start db
+""",
+}
+NOT_IMPLEMENTED = (
+    "--annotation", "--attach", "--blkio-weight", "--blkio-weight-device", "--cgroup-parent",
+    "--cgroupns", "--cpu-rt-period", "--cpu-rt-runtime", "--cpuset-mems", "--device",
+    "--device-cgroup-rule", "--device-read-bps", "--device-read-iops", "--device-write-bps",
+    "--device-write-iops", "--domainname", "--gpus", "--health-cmd", "--health-interval",
+    "--health-retries", "--health-start-period", "--health-timeout", "--ip", "--ip6",
+    "--kernel-memory", "--link", "--log-driver", "--log-opt", "--mac-address",
+    "--memory-swappiness", "--network-alias", "--platform", "--runtime", "--storage-opt",
+    "--ulimit", "--userns", "--volume-driver", "--volumes-from", "-a",
+)  # fmt: skip
+NOT_IMPLEMENTED_SWITCHES = ("--init", "--no-healthcheck", "--oom-kill-disable")
 
 
-def parser(verb: str) -> Parser:
-    """The flags, with Docker's names."""
-    found = Parser(
-        verb,
-        "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-        "Create and start a container." if verb == "run" else "Create a container.",
-        EXAMPLES,
-    )
-    add = found.add_argument
-    if verb == "run":
-        add("-d", "--detach", action="store_true", help="run in the background, print the ID")
-        add("--rm", action="store_true", help="remove the container when it ends")
-    add("-i", "--interactive", action="store_true", help="keep standard input open")
-    add("-t", "--tty", action="store_true", help="give it a terminal")
-    add("--name", default="", help="its name")
-    add("--rootfs", default="", metavar="DIR|TAR", help="root from a directory or tar, no image")
-    add("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable")
-    add("--env-file", action="append", default=[], metavar="FILE", help="variables from a file")
-    add("-w", "--workdir", default="", help="working directory")
-    add("-u", "--user", default="", metavar="USER[:GROUP]", help="who it runs as")
-    add("-h", "--hostname", default="", help="its host name")
-    add("--entrypoint", default=None, help="instead of the image's entrypoint")
-    add(
-        "-v",
-        "--volume",
-        action="append",
-        default=[],
-        metavar="SOURCE:TARGET[:ro]",
-        help="mount a directory or a named volume",
-    )
-    add("--tmpfs", action="append", default=[], metavar="PATH[:OPTIONS]", help="mount a tmpfs")
-    add("--read-only", action="store_true", help="make the root read-only")
-    add(
-        "-p",
-        "--publish",
-        action="append",
-        default=[],
-        metavar="[[IP:]HOST:]PORT[/udp]",
-        help="publish a port",
-    )
-    add(
-        "--network",
-        "--net",
-        default="bridge",
-        metavar="NAME|none|host|container:ID",
-        help="the network (default bridge)",
-    )
-    add("--add-host", action="append", default=[], metavar="NAME:IP", help="a line of /etc/hosts")
-    add("--dns", action="append", default=[], metavar="IP", help="a name server")
-    add("-l", "--label", action="append", default=[], metavar="KEY=VALUE", help="a label")
-    add("-m", "--memory", default="", metavar="BYTES", help="memory limit: 64m, 1g")
-    add("--memory-swap", default="", metavar="BYTES", help="memory and swap together")
-    add("--cpus", type=float, default=0.0, metavar="N", help="how many processors, at most")
-    add("-c", "--cpu-shares", type=int, default=0, help="weight among containers")
-    add("--cpuset-cpus", default="", metavar="0-1", help="which processors")
-    add("--pids-limit", type=int, default=0, help="how many processes, at most")
-    add("--privileged", action="store_true", help="every right; no confinement")
-    add("--cap-add", action="append", default=[], metavar="CAP", help="add a capability")
-    add("--cap-drop", action="append", default=[], metavar="CAP", help="drop a capability")
-    add(
-        "--security-opt",
-        action="append",
-        default=[],
-        metavar="OPTION",
-        help="seccomp=unconfined, no-new-privileges",
-    )
-    add("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="a kernel setting")
-    add("--oom-score-adj", type=int, default=None, help="who is killed first (-1000 to 1000)")
-    add("--stop-signal", default="", metavar="SIGNAL", help="the signal of `stop`")
-    add("--stop-timeout", type=int, default=10, metavar="SECONDS", help="its grace")
-    add("--pull", choices=("always", "missing", "never"), default="missing", help="the image")
-    add("words", nargs=argparse.REMAINDER, metavar="IMAGE [COMMAND] [ARG...]")
-    return found  # fmt: skip
-
-
-def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
-    """The configuration that the flags describe."""
-    words = options.words
-    if not options.rootfs:
-        if not words:
-            raise Invalid(f'"{verb}" requires at least 1 argument: an image, or --rootfs')
-        image, words = words[0], words[1:]
-    else:
-        image = ""
-    detach = getattr(options, "detach", True)
-    return ContainerConfig(
-        image=image,
-        rootfs=options.rootfs,
-        entrypoint=None if options.entrypoint is None else _entrypoint(options.entrypoint),
-        command=tuple(words),
-        env=(*_env_files(options.env_file), *map(_variable, options.env)),
-        workdir=_absolute(options.workdir),
-        user=options.user,
-        hostname=options.hostname,
-        terminal=options.tty,
-        open_stdin=options.interactive,
-        stdin_once=options.interactive and not detach,
-        auto_remove=getattr(options, "rm", False),
-        labels=tuple(_pair(label) for label in options.label),
-        mounts=(*map(_volume, options.volume), *map(_tmpfs, options.tmpfs)),
-        network=options.network,
-        ports=tuple(port for text in options.publish for port in _ports(text)),
-        extra_hosts=tuple(options.add_host),
-        dns=tuple(options.dns),
-        resources=Resources(
-            memory=size(options.memory) if options.memory else 0,
-            memory_swap=size(options.memory_swap) if options.memory_swap else 0,
-            nano_cpus=int(options.cpus * 1_000_000_000),
-            cpu_shares=options.cpu_shares,
-            cpuset=options.cpuset_cpus,
-            pids=options.pids_limit,
-        ),
-        read_only=options.read_only,
-        privileged=options.privileged,
-        cap_add=tuple(options.cap_add),
-        cap_drop=tuple(options.cap_drop),
-        security_opt=tuple(options.security_opt),
-        sysctls=tuple(_pair(text) for text in options.sysctl),
-        oom_score_adj=options.oom_score_adj,
-        stop_signal=options.stop_signal,
-        stop_timeout=options.stop_timeout,
-    )
-
-
-def _entrypoint(text: str) -> tuple[str, ...]:
-    return (text,) if text else ()
-
-
-def _absolute(path: str) -> str:
-    if path and not path.startswith("/"):
-        raise Invalid(f"the working directory '{path}' is invalid, it needs to be an absolute path")
-    return path
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name, value
-
-
-def _variable(text: str) -> str:
-    """``NAME`` alone takes the value of this process; without one it is left out."""
-    if "=" in text:
-        return text
-    return f"{text}={os.environ[text]}" if text in os.environ else text
-
-
-def _env_files(paths: list[str]) -> list[str]:
-    found = []
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8") as file:
-                lines = [line.strip("\r\n") for line in file]
-        except OSError as error:
-            raise Invalid(f"open {path}: {error.strerror}") from error
-        found += [_variable(line) for line in lines if line.strip() and line[0] != "#"]
+def parse(verb: str, words: list[str]) -> argparse.Namespace:
+    """The flags; ``words`` of the result are IMAGE COMMAND ARG..."""
+    found = _parser(verb).parse_args(words)
+    if found.words[:1] == ["--"]:
+        del found.words[0]
     return found
 
 
-def _volume(text: str) -> MountSpec:
-    parts = text.split(":")
-    if len(parts) > 3 or not all(parts):
-        raise Invalid(f"invalid volume specification: '{text}'")
-    if len(parts) == 1:
-        return MountSpec("volume", "", parts[0])
-    source, target = parts[:2]
-    modes = parts[2].split(",") if len(parts) == 3 else []
-    if unknown := set(modes) - {"ro", "rw", "z", "Z"}:
-        raise Invalid(f"invalid mode: {','.join(sorted(unknown))}")
-    is_path = source.startswith(("/", ".", "~"))
-    path = os.path.abspath(os.path.expanduser(source)) if is_path else source
-    return MountSpec("bind" if is_path else "volume", path, target, "ro" in modes)
+def _parser(verb: str) -> Parser:
+    parser = Parser(
+        verb,
+        "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        "Create and run a new container from an image, a directory or a tar."
+        if verb == "run"
+        else "Create a new container, and do not start it.",
+        EXAMPLES[verb],
+    )
+    add, flag = parser.add_argument, parser.flag
+    if verb == "run":
+        flag("-d", "--detach", help="run in the background and print the ID")
+        flag("--rm", help="remove the container when it ends")
+        add("--sig-proxy", choices=("true", "false"), default="true", help="pass signals on")
+        add("--detach-keys", default=None, metavar="KEYS", help="instead of ctrl-p,ctrl-q")
+    flag("-i", "--interactive", help="keep standard input open")
+    flag("-t", "--tty", help="give it a terminal")
+    add("--name", default="", help="its name")
+    add("--rootfs", default="", metavar="DIR|TAR", help="root from a directory or tar, no image")
+    add("--cidfile", default="", metavar="FILE", help="write the ID to a new file")
+    add("--pull", choices=("always", "missing", "never"), default="missing",
+        help="fetch the image: always, or where it is missing")  # fmt: skip
+    flag("-q", "--quiet", help="do not show how the image is fetched")
+    _process(parser)
+    _files(parser)
+    _network(parser)
+    _limits(parser)
+    _confinement(parser)
+    parser.refuse(NOT_IMPLEMENTED)
+    parser.refuse(NOT_IMPLEMENTED_SWITCHES, nargs=0)
+    add("words", nargs=argparse.REMAINDER, metavar="IMAGE [COMMAND] [ARG...]")
+    return parser
 
 
-def _tmpfs(text: str) -> MountSpec:
-    path, _, options = text.partition(":")
-    return MountSpec("tmpfs", "", path, options=tuple(filter(None, options.split(","))))
+def _process(parser: Parser) -> None:
+    add, many = parser.add_argument, parser.many
+    many("-e", "--env", metavar="NAME=VALUE", help="a variable; NAME alone takes yours")
+    many("--env-file", metavar="FILE", help="variables, one a line")
+    add("-w", "--workdir", default="", help="the working directory")
+    add("-u", "--user", default="", metavar="USER[:GROUP]", help="who it runs as")
+    many("--group-add", metavar="ID", help="one more group, by number")
+    add("--entrypoint", default=None, help="instead of the image's entrypoint")
+    many("-l", "--label", metavar="KEY=VALUE", help="a label")
+    many("--label-file", metavar="FILE", help="labels, one a line")
+    add("--stop-signal", default="", metavar="SIGNAL", help="what `stop` sends (SIGTERM)")
+    add("--stop-timeout", type=int, default=10, metavar="SECONDS", help="its grace (10)")
+    add("--restart", default="no", metavar="POLICY", help="only `no`")
 
 
-def _ports(text: str) -> list[PortSpec]:
-    match = PORT.fullmatch(text)
-    if not match:
-        raise Invalid(f"invalid containerPort: {text}")
-    guest, host = _range(match["guest"], text), _range(match["host"] or "", text)
-    if host and len(host) != len(guest):
-        raise Invalid(f"invalid ranges specified for container and host ports: {text}")
-    address, protocol = match["ip"] or "0.0.0.0", match["protocol"] or "tcp"  # noqa: S104
-    return [
-        PortSpec(port, protocol, address, host[index] if host else 0)
-        for index, port in enumerate(guest)
-    ]
+def _files(parser: Parser) -> None:
+    add, many, flag = parser.add_argument, parser.many, parser.flag
+    many("-v", "--volume", metavar="SOURCE:TARGET[:ro]", help="mount a folder or a named volume")
+    many("--mount", metavar="type=...,src=...,dst=...", help="the same, in words")
+    many("--tmpfs", metavar="PATH[:OPTIONS]", help="mount a tmpfs")
+    add("--shm-size", default="", metavar="BYTES", help="size of /dev/shm (64m)")
+    flag("--read-only", help="make the root read-only")
 
 
-def _range(text: str, whole: str) -> list[int]:
-    if not text:
-        return []
-    first, _, last = text.partition("-")
-    numbers = range(int(first), int(last or first) + 1)
-    if not numbers or numbers[0] < 1 or numbers[-1] > 65535:
-        raise Invalid(f"invalid port: {whole}: ports are between 1 and 65535")
-    return list(numbers)
+def _network(parser: Parser) -> None:
+    add, many, flag = parser.add_argument, parser.many, parser.flag
+    many("-p", "--publish", metavar="[[IP:]HOST:]PORT[/udp]", help="publish a port")
+    flag("-P", "--publish-all", help="publish every exposed port on a free one")
+    many("--expose", metavar="PORT[/udp]", help="say that it listens on a port")
+    add("--network", "--net", default="bridge", metavar="NAME", dest="network",
+        help="a network, none, host, or container:ID")  # fmt: skip
+    add("-h", "--hostname", default="", help="its host name")
+    many("--add-host", metavar="NAME:IP", help="a line of /etc/hosts")
+    many("--dns", metavar="IP", help="a name server")
+    many("--dns-search", metavar="DOMAIN", help="a search domain")
+    many("--dns-option", metavar="OPTION", help="an option of the resolver")
+
+
+def _limits(parser: Parser) -> None:
+    add = parser.add_argument
+    add("-m", "--memory", default="", metavar="BYTES", help="memory, at most: 64m, 1g")
+    add("--memory-swap", default="", metavar="BYTES", help="memory and swap together; -1: any")
+    add("--memory-reservation", default="", metavar="BYTES", help="memory under pressure")
+    add("--cpus", default="", metavar="N", help="processors, at most: 1.5")
+    add("-c", "--cpu-shares", type=int, default=0, metavar="N", help="weight among containers")
+    add("--cpu-period", type=int, default=0, metavar="US", help="of the scheduler's quota")
+    add("--cpu-quota", type=int, default=0, metavar="US", help="in each period")
+    add("--cpuset-cpus", default="", metavar="0-1", help="which processors")
+    add("--pids-limit", type=int, default=0, metavar="N", help="processes, at most; -1: any")
+    add("--oom-score-adj", type=int, default=None, metavar="N", help="-1000 to 1000")
+
+
+def _confinement(parser: Parser) -> None:
+    add, many, flag = parser.add_argument, parser.many, parser.flag
+    flag("--privileged", help="every right; no confinement")
+    many("--cap-add", metavar="CAP", help="add a capability, or ALL")
+    many("--cap-drop", metavar="CAP", help="drop a capability, or ALL")
+    many("--security-opt", metavar="OPTION", help="seccomp=unconfined, no-new-privileges")
+    many("--sysctl", metavar="NAME=VALUE", help="a kernel setting of its namespaces")
+    add("--ipc", default="", metavar="MODE", help="private, host, or container:ID")
+    add("--pid", default="", metavar="MODE", help="host, or container:ID")
+    add("--uts", default="", metavar="MODE", help="host")

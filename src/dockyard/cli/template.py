@@ -1,50 +1,45 @@
-"""Turns a Go template of the simple sort (``{{.State.Pid}}``, ``{{json .Config}}``) into text."""
+"""Turns ``--format`` and rows into what is printed: lines, JSON, or a table of Go templates."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from dockyard.base.errors import Invalid
+from dockyard.cli.common import table
+from dockyard.cli.gotemplate.evaluate import evaluate
+from dockyard.cli.gotemplate.parse import parse
 
-ACTION = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-FIELD = re.compile(r"(json\s+)?((?:\.[A-Za-z0-9_]+)+|\.)")
-INDEX = re.compile(r'index\s+((?:\.[A-Za-z0-9_]+)+)\s+"([^"]*)"')
+FIELD = re.compile(r"\{\{\s*\.?(?:\w+\s+)?\.?(\w+)[^}]*\}\}")
 
 
 def expand(template: str, value: Any) -> str:
-    """The text. Raises :class:`Invalid` for what is not implemented, or not there."""
-    text = template.replace("\\t", "\t").replace("\\n", "\n")
-    return ACTION.sub(lambda match: _action(match[1], value), text)
+    """One value as a template shows it. Raises :class:`Invalid` for what is no template."""
+    return compiled(template)(value)
 
 
-def _action(action: str, value: Any) -> str:
-    if match := FIELD.fullmatch(action):
-        found = _field(match[2], value)
-        return json.dumps(found) if match[1] else _print(found)
-    if match := INDEX.fullmatch(action):
-        found = _field(match[1], value)
-        return _print(found.get(match[2], "") if isinstance(found, dict) else "")
-    raise Invalid(f"template: {{{{{action}}}}}: not implemented; fields, json and index are")
+def compiled(template: str) -> Callable[[Any], str]:
+    """A function of a value; ``json`` alone is the value as JSON."""
+    if template == "json":
+        return lambda value: json.dumps(value, separators=(",", ":"))
+    nodes = parse(template.replace("\\t", "\t").replace("\\n", "\n"))
+    return lambda value: evaluate(nodes, value)
 
 
-def _field(path: str, value: Any) -> Any:
-    for name in path.strip(".").split(".") if path != "." else ():
-        if not isinstance(value, dict) or name not in value:
-            raise Invalid(f"template: {path}: no such field")
-        value = value[name]
-    return value
+def listed(form: str, rows: Iterable[dict[str, Any]], headings: dict[str, str]) -> str:
+    """Rows as ``--format`` wants them; ``table`` and a template is a table with a heading."""
+    if form == "table" or form.startswith("table "):
+        template = form.removeprefix("table").strip()
+        show = compiled(template)
+        cells = [show(row).split("\t") for row in rows]
+        heads = [_heading(column, headings) for column in template.replace("\\t", "\t").split("\t")]
+        width = max(map(len, [heads, *cells]))
+        whole = [row + [""] * (width - len(row)) for row in [heads, *cells]]
+        return table(whole[0], whole[1:]) + "\n"
+    show = compiled(form)
+    return "".join(f"{show(row)}\n" for row in rows)
 
 
-def _print(value: Any) -> str:
-    """As Go's text/template prints it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "<nil>"
-    if isinstance(value, list):
-        return "[" + " ".join(map(_print, value)) + "]"
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{k}:{_print(v)}" for k, v in sorted(value.items())) + "]"
-    return str(value)
+def _heading(column: str, headings: dict[str, str]) -> str:
+    return FIELD.sub(lambda match: headings.get(match[1], match[1].upper()), column)

@@ -1,4 +1,9 @@
-"""Turns this terminal (or these pipes) into a container's standard streams, until it ends."""
+"""Turns this terminal (or these pipes) into a container's standard streams, until it ends.
+
+One loop over three descriptors: the stream, standard input, and the pipe in which signals arrive.
+Nothing is ever written from inside a signal handler, and standard input is read only while the
+stream takes more, so that a program that does not read its input can still be heard.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,15 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from dockyard.cli.detachkeys import DEFAULT, Scanner, parse_keys
+
 if TYPE_CHECKING:
     from dockyard.interfaces.ociruntime import Stream
 
-DETACH_KEYS = b"\x10\x11"
-"""ctrl-p ctrl-q: leave, and let the container run."""
-PIECE = 65536
-FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
+PIECE = 16384
+"""Bytes that a stream takes at once when it says that it is writable."""
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
+             signal.SIGUSR2)  # fmt: skip
 
 
 class Detached(Exception):
@@ -26,48 +33,127 @@ class Detached(Exception):
 
 def window() -> tuple[int, int] | None:
     """Rows and columns of the terminal on standard output; None where it is none."""
+    if not os.isatty(1):
+        return None
     import fcntl
     import termios
 
-    if not os.isatty(1):
-        return None
     packed = fcntl.ioctl(1, termios.TIOCGWINSZ, b"\0" * 8)
     rows, columns, _, _ = struct.unpack("HHHH", packed)
     return rows, columns
 
 
-def pump(stream: Stream, *, stdin: bool, terminal: bool) -> int | None:
-    """Carry bytes until the program ends: its exit code. Raises :class:`Detached`."""
-    with _raw(terminal and stdin), _resizing(stream, terminal):
-        poll = select.poll()
-        poll.register(stream.fileno(), select.POLLIN)
+def pump(
+    stream: Stream, *, stdin: bool, terminal: bool, proxy: bool = False, keys: str = DEFAULT
+) -> int | None:
+    """Carry bytes until the program ends: its exit code; None where the stream was cut off.
+
+    ``proxy``: signals of this process go to the program. Raises :class:`Detached`.
+    """
+    scanner = Scanner(parse_keys(keys) if terminal else b"")
+    wanted = ((signal.SIGWINCH,) if terminal else ()) + (FORWARDED if proxy else ())
+    with _raw(terminal and stdin), _signals(wanted) as arrived:
+        return _Pump(stream, arrived, scanner, stdin).run()
+
+
+class _Pump:
+    """The loop and what it waits for."""
+
+    def __init__(self, stream: Stream, arrived: int, scanner: Scanner, stdin: bool) -> None:
+        self._stream, self._arrived, self._scanner = stream, arrived, scanner
+        self._poll = select.poll()
+        self._poll.register(stream.fileno(), select.POLLIN)
+        self._poll.register(arrived, select.POLLIN)
         if stdin:
-            poll.register(0, select.POLLIN)
-        typed = b""
+            self._poll.register(0, select.POLLIN)
+        self._waiting = b""
+        """Input that the stream has not taken yet."""
+        self._leaving = False
+
+    def run(self) -> int | None:
+        self._resize()
         while True:
-            for descriptor, _ in poll.poll():
-                if descriptor == 0:
-                    data = os.read(0, PIECE)
-                    if not data:
-                        poll.unregister(0)
-                        stream.close_stdin()
-                        continue
-                    if terminal:
-                        typed = (typed + data)[-2:]
-                        if typed == DETACH_KEYS:
-                            raise Detached
-                    stream.write(data)
-                    continue
-                frame = stream.read()
-                if frame is None:
-                    return stream.exit_code()
-                _write(1 if frame.stream == 1 else 2, frame.data)
+            for descriptor, events in self._poll.poll():
+                if descriptor == self._arrived:
+                    self._take_signals()
+                elif descriptor == 0:
+                    self._read_input()
+                else:
+                    if events & select.POLLOUT:
+                        self._write_input()
+                    if events & ~select.POLLOUT and self._show():
+                        return self._stream.exit_code()
+
+    def _show(self) -> bool:
+        """Print a piece of output; whether it was the end."""
+        frame = self._stream.read()
+        if frame is None:
+            return True
+        write_all(1 if frame.stream == 1 else 2, frame.data)
+        return False
+
+    def _read_input(self) -> None:
+        data = os.read(0, PIECE)
+        if not data:
+            self._poll.unregister(0)
+            self._stream.close_stdin()
+            return
+        self._waiting, self._leaving = self._scanner.feed(data)
+        if self._waiting:  # nothing more is read until the stream has taken this
+            self._poll.unregister(0)
+            self._poll.modify(self._stream.fileno(), select.POLLIN | select.POLLOUT)
+        elif self._leaving:
+            raise Detached
+
+    def _write_input(self) -> None:
+        self._stream.write(self._waiting)
+        self._waiting = b""
+        if self._leaving:
+            raise Detached
+        self._poll.modify(self._stream.fileno(), select.POLLIN)
+        self._poll.register(0, select.POLLIN)
+
+    def _take_signals(self) -> None:
+        for number in os.read(self._arrived, 512):
+            if number == signal.SIGWINCH:
+                self._resize()
+            elif number in FORWARDED:
+                self._stream.signal(number)
+
+    def _resize(self) -> None:
+        if found := window():
+            self._stream.resize(*found)
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """To a file, terminal or pipe, whether it blocks or not."""
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:  # somebody has made our output non-blocking: a shell, ssh
+            select.select((), (descriptor,), ())
+
+
+@contextlib.contextmanager
+def _signals(numbers: tuple[signal.Signals, ...]) -> Iterator[int]:
+    """The reading end of a pipe in which the numbers of signals arrive."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, _noticed) for number in numbers}
+    try:
+        yield reading
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        os.close(reading)
+        os.close(writing)
+
+
+def _noticed(number: int, frame: object) -> None:
+    """The number is in the pipe already."""
 
 
 @contextlib.contextmanager
@@ -87,27 +173,8 @@ def _raw(wanted: bool) -> Iterator[None]:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-@contextlib.contextmanager
-def _resizing(stream: Stream, wanted: bool) -> Iterator[None]:
-    """Tell the container when the window changes."""
-    if not wanted:
-        yield
-        return
-
-    def tell(*_: object) -> None:
-        if found := window():
-            stream.resize(*found)
-
-    before = signal.signal(signal.SIGWINCH, tell)
-    tell()
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
-
-
 def check_terminal(stdin: bool, terminal: bool) -> None:
     """Docker's refusal of ``-it`` where standard input is no terminal."""
     if stdin and terminal and not os.isatty(0):
-        print("the input device is not a TTY", file=sys.stderr)
+        print("dockyard: the input device is not a TTY", file=sys.stderr)
         raise SystemExit(1)

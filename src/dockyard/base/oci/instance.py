@@ -1,29 +1,45 @@
 """Turns a data root into the names that keep its kernel objects apart from other instances'."""
 
-import hashlib
+from __future__ import annotations
+
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Denied
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_ROOT = "/var/lib/dockyard"
 RUN_ROOT = "/run/dockyard"
 
 
-def data_root(flag: str | None = None) -> Path:
+def root_path(flag: str | None = None) -> str:
     """The data root: the flag, else ``DOCKYARD_ROOT``, else the default; absolute, not yet made."""
-    return Path(os.path.realpath(flag or os.environ.get("DOCKYARD_ROOT") or DEFAULT_ROOT))
+    return os.path.realpath(flag or os.environ.get("DOCKYARD_ROOT") or DEFAULT_ROOT)
+
+
+def data_root(flag: str | None = None) -> Path:
+    """As :func:`root_path`, for whoever can afford pathlib."""
+    from pathlib import Path
+
+    return Path(root_path(flag))
 
 
 def instance_id(root: str | os.PathLike[str]) -> str:
     """Eight hex digits that every kernel-global name of this data root carries."""
-    return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:8]
+    try:  # CPython's own, without the 3 ms that OpenSSL's take to load
+        from _sha256 import sha256  # type: ignore[import-not-found]
+    except ImportError:
+        from hashlib import sha256
+    digest: str = sha256(os.fsencode(os.path.realpath(root))).hexdigest()
+    return digest[:8]
 
 
-def run_dir(root: str | os.PathLike[str]) -> Path:
+def run_path(root: str | os.PathLike[str]) -> str:
     """``/run/dockyard/<id>``: sockets and state that a reboot may lose. Made here, 0700, ours."""
-    path = Path(RUN_ROOT) / instance_id(root)
+    path = os.path.join(RUN_ROOT, instance_id(root))
     os.makedirs(RUN_ROOT, 0o711, exist_ok=True)
     os.makedirs(path, 0o700, exist_ok=True)
     found = os.lstat(path)
@@ -31,3 +47,10 @@ def run_dir(root: str | os.PathLike[str]) -> Path:
         raise Denied(f"run directory: {path}: belongs to uid {found.st_uid}; remove it")
     os.chmod(path, 0o700)
     return path
+
+
+def run_dir(root: str | os.PathLike[str]) -> Path:
+    """As :func:`run_path`, for whoever can afford pathlib."""
+    from pathlib import Path
+
+    return Path(run_path(root))

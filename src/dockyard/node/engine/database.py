@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 
 from dockyard.base.errors import Conflict, Corrupt, NotFound, Unavailable
-from dockyard.node.engine.config import CREATING, UNFINISHED, Container
+from dockyard.node.engine.config import CREATED, CREATING, UNFINISHED, Container
 from dockyard.node.engine.record import decode, encode
 
 SCHEMA = """
@@ -138,6 +138,16 @@ class Database:
                 (CREATING,),
             ).fetchall()
         return [decode(row[0]) for row in rows]
+
+    def vanishing(self, owner: str) -> list[Container]:
+        """An owner's containers that are removed with their end, once they have been started."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT record FROM containers WHERE owner = ? AND status NOT IN (?, ?)"
+                " AND record LIKE '%\"auto_remove\":true%'",
+                (owner, CREATING, CREATED),
+            ).fetchall()
+        return [found for row in rows if (found := decode(row[0])).config.auto_remove]
 
     def unfinished(self) -> list[str]:
         """Ids of containers in the middle of a change."""

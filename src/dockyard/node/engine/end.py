@@ -32,14 +32,14 @@ def kill(parts: Parts, reference: str, number: int) -> None:
         parts.runtime.resume(parts.places.cgroup(container.id))  # a frozen process does not die
 
 
-def stop(parts: Parts, reference: str, seconds: float | None) -> None:
+def stop(parts: Parts, reference: str, seconds: float | None, number: int) -> None:
     """Ask a container to end; end it when it takes longer than its grace."""
     container = refresh.find(parts, reference)
     if not container.alive:
         return
     config, run = container.config, parts.places.run(container.id)
     grace = float(config.stop_timeout) if seconds is None else seconds
-    number = signal_number(config.stop_signal or "SIGTERM")
+    number = number or signal_number(config.stop_signal or "SIGTERM")
     with contextlib.suppress(StartFailed, Unavailable, NotFound):  # it ended meanwhile
         parts.runtime.signal(run, number)
         if container.status == PAUSED:

@@ -177,12 +177,13 @@ class Engine:
         """Send a signal to a container's first process."""
         end.kill(self._parts, reference, number)
 
-    def stop(self, reference: str, seconds: float | None = None) -> None:
+    def stop(self, reference: str, seconds: float | None = None, *, number: int = 0) -> None:
         """Ask a container to end, and end it when it takes longer than its grace.
 
-        ``seconds`` None: the container's own grace; less than 0: for ever.
+        ``seconds`` None: the container's own grace; less than 0: for ever. ``number``: a signal
+        instead of its own.
         """
-        end.stop(self._parts, reference, seconds)
+        end.stop(self._parts, reference, seconds, number)
 
     def wait(self, reference: str, seconds: float | None = None) -> Container | None:
         """Return when a container has ended; None when it has not after that time."""

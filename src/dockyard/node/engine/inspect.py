@@ -114,7 +114,7 @@ def _host_config(container: Container) -> dict[str, Any]:
         "CpusetCpus": limits.cpuset,
         "Memory": limits.memory,
         "MemoryReservation": limits.memory_reservation,
-        "MemorySwap": limits.memory_swap or limits.memory * 2,
+        "MemorySwap": limits.memory_swap,
         "NanoCpus": limits.nano_cpus,
         "PidsLimit": limits.pids or None,
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dockyard.base.oci.instance import instance_id, run_dir
+from dockyard.base.oci.instance import instance_id, run_path
 
 
 class Places:
@@ -32,7 +32,7 @@ class Places:
     def run_root(self) -> str:
         """The folder of sockets and locks; made by the first who asks."""
         if not self._run_dir:
-            self._run_dir = os.fspath(run_dir(self.data_root))
+            self._run_dir = run_path(self.data_root)
         return self._run_dir
 
     def run(self, container_id: str) -> str:

@@ -35,12 +35,11 @@ def _finish(parts: Parts, container: Container) -> None:
 
 def collect(parts: Parts, owner: str) -> None:
     """Remove an owner's containers that were to go with their end, when nobody saw it."""
-    for container in parts.database.all():
-        if container.owner != owner or not container.config.auto_remove:
-            continue
+    for container in parts.database.vanishing(owner):
         if refresh.refresh(parts, container).status == EXITED:
             with parts.locks.hold_if_free(container.id) as free:
-                if free and (latest := parts.database.get(container.id)):
+                latest = parts.database.get(container.id) if free else None
+                if latest is not None and latest.status == EXITED:
                     remove.erase(parts, latest, volumes=True)
 
 

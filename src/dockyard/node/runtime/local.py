@@ -100,7 +100,7 @@ class LocalRuntime:
             peer.settimeout(seconds)
             try:
                 said = stream.ask(peer, op="wait")
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):  # the latter after no time at all
                 return None
             except (Unavailable, ConnectionError):
                 return self.exit(state_dir)

@@ -1,0 +1,2 @@
+"""Go templates (text/template) in the part that ``--format`` needs: text and a value come in,
+text goes out."""
