@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,7 +29,7 @@ class Parser(argparse.ArgumentParser):
             usage=f"dockyard {verb} {usage}",
             description=description,
             epilog=f"Examples:\n{examples}" if examples else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Formatter,
             allow_abbrev=False,
             add_help=False,
         )
@@ -50,6 +51,18 @@ class Parser(argparse.ArgumentParser):
         """Options that Docker has and this program does not, so that the answer says so."""
         for name in names:
             self.add_argument(name, action=_Refused, nargs=nargs, help=argparse.SUPPRESS)
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal. argparse makes one for each option, and asks ``shutil``,
+    which loads every compressor, for the width."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = os.get_terminal_size().columns
+        except OSError:
+            width = 80
+        super().__init__(prog, max_help_position=34, width=max(40, width - 2))
 
 
 class _Refused(argparse.Action):

@@ -6,6 +6,7 @@ goes out. It raises :class:`DockyardError` for what a person can act on; it is p
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -54,6 +55,8 @@ GROUPS = (
     ("Cluster", ("up", "down", "status", "kubeconfig", "server", "apply", "get")),
     ("Other", ("completion",)),
 )  # fmt: skip
+YOUNG = 50_000
+"""Objects between two collections: a command makes fewer, and each collection visits them all."""
 SEVERAL = ("lifecycle", "run")
 """Modules of several verbs: their ``argv[0]`` is the verb."""
 EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
@@ -62,6 +65,7 @@ EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
 def main() -> int:
     """The ``dockyard`` program."""
     words = sys.argv[1:]
+    gc.set_threshold(YOUNG)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the locale lacks ends no listing
             stream.reconfigure(errors="replace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import sys
 from typing import Any
 
@@ -66,7 +66,7 @@ def _create(argv: list[str]) -> int:
     parser.refuse(("-d", "--driver", "-o", "--opt", "--label"))
     parser.add_argument("name", nargs="?", default="", metavar="VOLUME")
     options = parser.parse_args(argv)
-    print(volumes().create(options.name or secrets.token_hex(32)).name)
+    print(volumes().create(options.name or os.urandom(32).hex()).name)
     return 0
 
 

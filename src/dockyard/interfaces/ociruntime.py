@@ -5,14 +5,11 @@ them: ``create`` makes the namespaces and leaves the container's init waiting, s
 can set up its network through ``/proc/<pid>/ns/net``; ``start`` lets it execute the program.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+# no postponed annotations: typing compiles each of a NamedTuple's that is a string
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 from dockyard.base.errors import DockyardError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PAUSE_ANNOTATION = "dockyard.io/pause"
 """``"true"``: no program is executed; init is the runtime's own pause loop, which reaps."""

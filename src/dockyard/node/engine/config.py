@@ -3,8 +3,7 @@
 NamedTuples rather than dataclasses: hot verbs import this, and dataclasses bring ``inspect``.
 """
 
-from __future__ import annotations
-
+# no postponed annotations: typing compiles each of a NamedTuple's that is a string
 from typing import NamedTuple
 
 

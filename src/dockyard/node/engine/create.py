@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 
 from dockyard.base.errors import Conflict, Invalid
 from dockyard.node.engine import etcfiles, mounts, remove, roots, spec
@@ -23,7 +22,7 @@ def create(parts: Parts, config: ContainerConfig, name: str, owner: str) -> Cont
             f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
         )
     config = check(parts, config)
-    container_id = secrets.token_hex(32)
+    container_id = os.urandom(32).hex()
     with parts.locks.hold(container_id):
         draft = Container(container_id, "", owner, parts.clock(), CREATING, config)
         draft = reserve(parts, draft, name)

@@ -7,10 +7,13 @@ entrypoint drops the image's command; variables, labels and ports are united.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
-from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.node.engine.config import ContainerConfig, MountSpec, PortSpec
+
+if TYPE_CHECKING:
+    from dockyard.base.oci.imageconfig import ImageConfig
 
 EXPOSED = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?")
 

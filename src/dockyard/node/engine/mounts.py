@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -41,7 +40,7 @@ def plan(wanted: tuple[MountSpec, ...]) -> tuple[MountSpec, ...]:
         if targets.count(target) > 1:
             raise Invalid(f"Duplicate mount point: {target}")
     return tuple(
-        mount._replace(source=secrets.token_hex(32))
+        mount._replace(source=os.urandom(32).hex())
         if mount.kind == "volume" and not mount.source
         else mount
         for mount in wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 
 FIRST = """amber azure brisk calm clever coastal copper coral daring deep eager early fair fleet
 floating gentle golden grand hardy hidden inland iron jolly keen lively lone lucky
@@ -17,6 +17,6 @@ reef rigging rudder sail schooner shoal sloop spar stern strait tide tiller tug 
 wharf winch yawl""".split()
 
 
-def random_name(chance: random.Random) -> str:
-    """Two words, as Docker's names are."""
-    return f"{chance.choice(FIRST)}_{chance.choice(SECOND)}"
+def random_name(chance: Callable[[int], int]) -> str:
+    """Two words, as Docker's names are. ``chance``: a number below the one given."""
+    return f"{FIRST[chance(len(FIRST))]}_{SECOND[chance(len(SECOND))]}"

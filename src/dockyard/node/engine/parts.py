@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ class Parts(NamedTuple):
     network: Network
     images: Images
     volumes: Volumes
-    chance: random.Random
+    chance: Callable[[int], int]
+    """A number from 0 up to, but not including, the one given."""
     clock: Callable[[], float]
     """Seconds since the epoch."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dockyard.base.errors import Unavailable
 from dockyard.interfaces.ociruntime import Launch
 from dockyard.node.runtime import launchpad, monitor
+
+if TYPE_CHECKING:
+    import subprocess
 
 _SOURCES = os.path.abspath(f"{os.path.dirname(launchpad.__file__)}/../../..")
 _BOOT = (
@@ -94,6 +96,8 @@ class LaunchpadLauncher:
         if self._process is not None and self._process.poll() is not None:
             self._forget()
         if self._socket is None:
+            import subprocess  # a command that forks its own monitor does without
+
             self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             command = [sys.executable, "-I", "-S", "-c", _BOOT, _SOURCES, str(theirs.fileno()),
                        self._cache]  # fmt: skip
@@ -108,6 +112,8 @@ class LaunchpadLauncher:
             self._socket.close()
             self._socket = None
         if self._process is not None:
+            import subprocess
+
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
             self._process = None
