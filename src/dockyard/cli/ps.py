@@ -62,7 +62,7 @@ def run(argv: list[str]) -> int:
 def row(container: Container, now: float, whole: bool) -> dict[str, str]:
     """A container as `docker ps` shows it; the keys are those of its templates."""
     config = container.config
-    command = " ".join(container.args)
+    command = " ".join(f"'{arg}'" if " " in arg else arg for arg in container.args)
     if not whole and len(command) > LONGEST_COMMAND:
         command = command[: LONGEST_COMMAND - 1] + "…"
     return {

@@ -70,9 +70,8 @@ def _lines(path: str, tail: int | None, ended: Callable[[float], bool] | None) -
             for name in older:
                 with open(name, "rb") as file:
                     yield from file
-        partial = b""
+        partial, last = b"", ended is None
         while True:
-            last = ended is None or ended(POLL_SECONDS)
             while line := newest.readline():
                 partial += line
                 if partial.endswith(b"\n"):
@@ -89,8 +88,10 @@ def _lines(path: str, tail: int | None, ended: Callable[[float], bool] | None) -
                     with file:
                         yield from file
                 partial = b""
-            elif last:
+            elif last or ended is None:
                 return
+            else:
+                last = ended(POLL_SECONDS)
     finally:
         newest.close()
 
