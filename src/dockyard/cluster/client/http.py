@@ -1,6 +1,6 @@
 """Turns requests of the client's seam into HTTP/1.1 over TLS, and answers into objects.
 
-Connections are kept and reused. What may have reached the server is never sent twice, except a read:
+Connections are kept and reused. What may have reached the server is never sent twice, but a read:
 only a get or a list is tried again on a fresh connection when a kept one turns out to be closed.
 """
 
