@@ -1,7 +1,8 @@
 """What a kubelet asks of a container runtime: the CRI's calls and fields, in Python's case.
 
-The in-process form of ``runtime.v1`` (k8s.io/cri-api). Every call is idempotent where the CRI says
-so: stopping what is stopped and removing what is gone succeed.
+The in-process form of ``runtime.v1`` (k8s.io/cri-api, api.proto). Every call may be repeated where
+the CRI says so: stopping what is stopped and removing what is gone succeed. Times are seconds
+since the epoch, 0 for what has not been; sizes are bytes.
 """
 
 from __future__ import annotations
@@ -14,14 +15,36 @@ from dockyard.base.errors import DockyardError
 
 READY, NOT_READY = "SANDBOX_READY", "SANDBOX_NOTREADY"
 CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
+CREATED_EVENT, STARTED_EVENT = "CONTAINER_CREATED_EVENT", "CONTAINER_STARTED_EVENT"
+STOPPED_EVENT, DELETED_EVENT = "CONTAINER_STOPPED_EVENT", "CONTAINER_DELETED_EVENT"
 
 
 class PullFailed(DockyardError):
     """The image could not be had; the message is the registry's."""
 
 
-class StartError(DockyardError):
-    """The program could not be executed."""
+class InvalidImageName(PullFailed):
+    """What the pod calls an image is no reference."""
+
+
+class RegistryUnavailable(PullFailed):
+    """The registry does not answer."""
+
+
+class SandboxFailed(DockyardError):
+    """A sandbox could not be made; nothing of it is left."""
+
+
+class CreateFailed(DockyardError):
+    """A container could not be made; nothing of it is left."""
+
+
+class StartFailed(DockyardError):
+    """The program could not be executed; ``exit_code`` is what a shell would give."""
+
+    def __init__(self, message: str, exit_code: int = 128) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +68,15 @@ class PodSandboxConfig:
     log_directory: str
     dns: DnsConfig = DnsConfig()
     host_network: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    host_aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(address, names): further lines of /etc/hosts."""
+    domain: str = ""
+    """What follows the hostname in its fully qualified form; empty: nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +86,13 @@ class Mount:
     container_path: str
     host_path: str
     readonly: bool = False
+    sub_path: str = ""
+    """Below ``host_path``, which it never leaves: what a link says is not followed outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinuxResources:
-    """Limits; 0 is none. Memory in bytes, periods in microseconds."""
+    """Limits; 0 is none. Periods in microseconds."""
 
     cpu_shares: int = 0
     cpu_quota: int = 0
@@ -104,6 +136,7 @@ class ContainerConfig:
     resources: LinuxResources = LinuxResources()
     security: SecurityContext = SecurityContext()
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +151,13 @@ class PodSandboxStatus:
     state: str
     created_at: float
     ip: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerStatus:
-    """A container as it is. Times are seconds since the epoch, 0 for what has not been."""
+    """A container as it is."""
 
     id: str
     sandbox_id: str
@@ -135,11 +170,40 @@ class ContainerStatus:
     finished_at: float
     exit_code: int
     reason: str
-    """``Completed``, ``Error`` or ``OOMKilled``."""
+    """``Completed``, ``Error``, ``OOMKilled`` or ``StartError``."""
     message: str
     image: str
     image_ref: str
     log_path: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEvent:
+    """Something has happened to a container, or to a sandbox."""
+
+    container_id: str
+    kind: str
+    """One of the four ``_EVENT`` words above."""
+    created_at: float
+    pod_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStats:
+    """What a container uses."""
+
+    id: str
+    pod_uid: str
+    name: str
+    timestamp: float
+    cpu_nanoseconds: int
+    """Of processor time, since it started."""
+    memory_bytes: int
+    """The working set: usage less inactive page cache."""
+    memory_rss_bytes: int
+    writable_layer_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +216,16 @@ class ExecResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """Which streams of a command or container a client wants."""
+
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image on the node."""
 
@@ -160,44 +234,100 @@ class Image:
     digests: tuple[str, ...]
     size: int
     user: str
+    os: str = "linux"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesystemUsage:
+    """What a file system that holds images has."""
+
+    mountpoint: str
+    timestamp: float
+    used_bytes: int
+    inodes_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeCondition:
+    """``RuntimeReady`` or ``NetworkReady``."""
+
+    kind: str
+    status: bool
+    reason: str = ""
+    message: str = ""
 
 
 class RuntimeService(Protocol):
-    """Sandboxes and containers."""
+    """Sandboxes and containers. An unknown id is :class:`dockyard.base.errors.NotFound`."""
 
-    async def run_pod_sandbox(self, config: PodSandboxConfig) -> str: ...
+    async def version(self) -> tuple[str, str]:
+        """Runtime name and version."""
 
-    async def stop_pod_sandbox(self, sandbox_id: str) -> None: ...
+    async def status(self) -> tuple[RuntimeCondition, ...]: ...
+
+    # sandboxes
+
+    async def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
+        """Its id. Raises :class:`SandboxFailed`."""
+
+    async def stop_pod_sandbox(self, sandbox_id: str) -> None:
+        """Kill its containers, take its network away."""
 
     async def remove_pod_sandbox(self, sandbox_id: str) -> None: ...
 
-    async def list_pod_sandbox(self) -> list[PodSandboxStatus]: ...
+    async def pod_sandbox_status(self, sandbox_id: str) -> PodSandboxStatus: ...
+
+    async def list_pod_sandbox(self, pod_uid: str = "") -> list[PodSandboxStatus]: ...
+
+    # containers
 
     async def create_container(
         self, sandbox_id: str, config: ContainerConfig, sandbox: PodSandboxConfig
-    ) -> str: ...
+    ) -> str:
+        """Its id. Raises :class:`CreateFailed`."""
 
     async def start_container(self, container_id: str) -> None:
-        """Raises :class:`StartError`."""
+        """Raises :class:`StartFailed`."""
 
-    async def stop_container(self, container_id: str, grace: float) -> None: ...
+    async def stop_container(self, container_id: str, grace: float) -> None:
+        """Its stop signal, and SIGKILL when it takes longer than ``grace`` seconds."""
 
     async def remove_container(self, container_id: str) -> None: ...
 
-    async def list_containers(self) -> list[ContainerStatus]: ...
+    async def list_containers(self, pod_uid: str = "") -> list[ContainerStatus]: ...
 
     async def container_status(self, container_id: str) -> ContainerStatus: ...
+
+    async def update_container_resources(
+        self, container_id: str, resources: LinuxResources
+    ) -> None: ...
+
+    async def reopen_container_log(self, container_id: str) -> None: ...
+
+    async def container_stats(self, container_id: str) -> ContainerStats: ...
+
+    async def list_container_stats(self) -> list[ContainerStats]: ...
+
+    def get_container_events(self) -> AsyncIterator[ContainerEvent]:
+        """What happens from now on."""
+
+    # commands and streams
 
     async def exec_sync(
         self, container_id: str, command: tuple[str, ...], seconds: float
     ) -> ExecResult:
-        """Raises ``TimeoutError``."""
+        """Raises ``TimeoutError`` after ``seconds`` (0: never); the command is killed then."""
 
-    def get_container_events(self) -> AsyncIterator[ContainerStatus]:
-        """Containers that have just ended."""
+    async def exec(
+        self, container_id: str, command: tuple[str, ...], options: StreamOptions
+    ) -> str:
+        """The URL of a streaming server, for one client, for a minute."""
 
-    async def version(self) -> tuple[str, str]:
-        """Runtime name and version."""
+    async def attach(self, container_id: str, options: StreamOptions) -> str:
+        """As :meth:`exec`."""
+
+    async def port_forward(self, sandbox_id: str, ports: tuple[int, ...]) -> str:
+        """As :meth:`exec`."""
 
 
 class ImageService(Protocol):
@@ -206,8 +336,11 @@ class ImageService(Protocol):
     async def pull_image(self, image: str) -> Image:
         """Raises :class:`PullFailed`."""
 
-    async def image_status(self, image: str) -> Image | None: ...
+    async def image_status(self, image: str) -> Image | None:
+        """None where it is not there. Raises :class:`InvalidImageName`."""
 
     async def list_images(self) -> list[Image]: ...
 
     async def remove_image(self, image: str) -> None: ...
+
+    async def image_fs_info(self) -> FilesystemUsage: ...

@@ -137,7 +137,7 @@ class CriRuntime:
         try:
             self._watch(await self._call(start))
         except StartFailed as error:
-            raise cri.StartError(str(error)) from error
+            raise cri.StartFailed(str(error)) from error
 
     async def stop_container(self, container_id: str, grace: float) -> None:
         def stop() -> None:
