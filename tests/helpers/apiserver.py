@@ -1,0 +1,88 @@
+"""The API over a store in memory, alone: no controllers change what a test has written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from dockyard.base.aio.clock import Clock, RealClock
+from dockyard.base.aio.tasks import Tasks
+from dockyard.boot.control import MASTER, ControlPlane
+from dockyard.boot.layout import Layout, Settings
+from dockyard.cluster.api.authn import Authenticator
+from dockyard.cluster.api.local import LocalTransport
+from dockyard.cluster.client.client import Client
+from dockyard.cluster.client.http import HttpTransport
+from dockyard.cluster.client.resources import NAMESPACES
+from dockyard.cluster.client.transport import User
+from dockyard.cluster.store.memory import MemoryStore
+
+TOKENS = {
+    "admin-token": User("admin", ("system:masters", "system:authenticated")),
+    "nobody-token": User("nobody", ("system:authenticated",)),
+}
+SETTINGS = Settings(
+    release="1.33",
+    node_name="node-1",
+    node_address="127.0.0.1",
+    api_port=6443,
+    kubelet_port=10250,
+    ingress_port=8080,
+    pod_cidr="10.77.0.0/24",
+    service_cidr="10.78.0.0/24",
+)
+
+
+class ApiServer:
+    """What a test asks: in process, or at a port of 127.0.0.1 without TLS."""
+
+    def __init__(self, plane: ControlPlane, store: MemoryStore, port: int) -> None:
+        self.plane, self.store, self.port = plane, store, port
+        self.local = LocalTransport(plane.service, MASTER)
+        self.client = Client(self.local)
+
+    def http(self, token: str = "admin-token") -> HttpTransport:
+        return HttpTransport(f"http://127.0.0.1:{self.port}", None, token)
+
+    def local_as(self, user: User) -> LocalTransport:
+        return LocalTransport(self.plane.service, user)
+
+    async def raw(self, data: bytes, wait: bool = True) -> bytes:
+        """What the server answers to bytes, until it closes the connection or is idle."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            if wait:
+                writer.write_eof()
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(
+    place: Path,
+    clock: Clock | None = None,
+    tokens: Mapping[str, User] | None = None,
+    store: MemoryStore | None = None,
+) -> AsyncIterator[ApiServer]:
+    """A server with the namespace ``default``."""
+    clock = clock or RealClock()
+    store = store or MemoryStore(clock)
+    plane = ControlPlane(
+        store, Layout(place), SETTINGS, clock, Authenticator(tokens or TOKENS), None, ""
+    )
+    async with Tasks() as tasks:
+        await plane.caches.load()
+        tasks.start(plane.caches.run(), name="caches", essential=True)
+        for name in ("default", "other"):
+            await plane.client.create(NAMESPACES, {"metadata": {"name": name}})
+        server = await asyncio.get_running_loop().create_server(plane.connection, "127.0.0.1", 0)
+        try:
+            yield ApiServer(plane, store, server.sockets[0].getsockname()[1])
+        finally:
+            plane.close()
+            server.close()
+    await store.close()
