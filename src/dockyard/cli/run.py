@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
+    from dockyard.interfaces.ociruntime import Stream
     from dockyard.node.engine.config import ContainerConfig
     from dockyard.node.engine.engine import Engine
 
@@ -48,18 +49,8 @@ def _run(verb: str, options: argparse.Namespace) -> int:
     engine = common.engine()
     engine.tidy(OWNER)
     with _cidfile(options.cidfile) as tell:
-        container_id = _create(engine, config, options)
+        container_id, stream = _made(engine, config, options, in_front, starts=verb == "run")
         tell(container_id)
-    if verb == "create":
-        print(container_id)
-        return 0
-    try:
-        on_exit = () if in_front or not config.auto_remove else _collector(container_id)
-        stream = engine.start(container_id, attach=in_front, on_exit=on_exit)
-    except BaseException:
-        if config.auto_remove:
-            _remove(engine, container_id)
-        raise
     if stream is None:
         print(container_id)
         return 0
@@ -77,17 +68,34 @@ def _run(verb: str, options: argparse.Namespace) -> int:
     return code
 
 
-def _create(engine: Engine, config: ContainerConfig, options: argparse.Namespace) -> str:
+def _made(
+    engine: Engine,
+    config: ContainerConfig,
+    options: argparse.Namespace,
+    in_front: bool,
+    *,
+    starts: bool,
+) -> tuple[str, Stream | None]:
+    """The container's id and its streams; its image is fetched where that is missing."""
+
+    def make() -> tuple[str, Stream | None]:
+        if not starts:
+            return engine.create(config, name=options.name, owner=OWNER).id, None
+        collects = config.auto_remove and not in_front
+        made, stream = engine.run(config, name=options.name, owner=OWNER, attach=in_front,
+                                  on_exit=_collector if collects else lambda _: ())  # fmt: skip
+        return made.id, stream
+
     if config.image and options.pull == "always":
         _pull(config.image, options.quiet)
     try:
-        return engine.create(config, name=options.name, owner=OWNER).id
+        return make()
     except NotFound:
         if not config.image or options.pull == "never" or _is_here(config.image):
             raise
     print(f"Unable to find image '{config.image}' locally", file=sys.stderr)
     _pull(config.image, options.quiet)
-    return engine.create(config, name=options.name, owner=OWNER).id
+    return make()
 
 
 def _is_here(image: str) -> bool:

@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.engine import clear, create, remove, start
 from dockyard.node.engine.config import ContainerConfig, MountSpec
 from dockyard.node.engine.database import Database
@@ -170,3 +171,33 @@ def test_one_that_vanishes_with_its_end_is_collected_by_its_owner_only(yard: Yar
         ("cri", "exited"), ("cli", "created"),
     }  # fmt: skip
     assert yard.engine.find(waiting.id)
+
+
+def test_g09_making_and_starting_in_one_leave_nothing_between(
+    yard: Yard, no_clean_up: None
+) -> None:
+    with mock.patch.object(start, "begin", side_effect=Crash), pytest.raises(Crash):
+        yard.engine.run(config(yard, auto_remove=True), name="web")
+    later = yard.another()
+    with mock.patch.object(remove, "erase", _erase):
+        later.tidy("cli")
+    assert later.list() == []
+    assert yard.folders == []
+    assert yard.volumes.names <= {"kept"}
+
+
+def test_a_run_that_fails_keeps_the_container_unless_it_was_to_vanish(yard: Yard) -> None:
+    yard.runtime.fail["start"] = StartFailed("no such program", 127)
+    for auto_remove, kept in ((True, 0), (False, 1)):
+        with pytest.raises(StartFailed):
+            yard.engine.run(config(yard, auto_remove=auto_remove))
+        assert len(yard.engine.list()) == len(yard.folders) == kept
+    [found] = yard.engine.list()
+    assert (found.status, found.exit_code) == ("created", 127)
+
+
+def test_a_run_tells_the_monitor_what_to_do_at_the_end(yard: Yard) -> None:
+    made, stream = yard.engine.run(config(yard), on_exit=lambda name: ("collect", name))
+    assert stream is None
+    assert yard.runtime.launched[-1].on_exit == ("collect", made.id)
+    assert yard.engine.find(made.id).status == "running"

@@ -16,36 +16,49 @@ TRIES = 100
 
 
 def create(parts: Parts, config: ContainerConfig, name: str, owner: str) -> Container:
-    """The row that reserves the name comes first, then what it speaks of, then the row is whole."""
+    """A container that somebody may start later."""
+    container_id = new_id()
+    with parts.locks.hold(container_id):
+        return make(parts, container_id, config, name, owner, CREATED)
+
+
+def new_id() -> str:
+    """64 hex digits, as Docker's."""
+    return os.urandom(32).hex()
+
+
+def make(
+    parts: Parts, container_id: str, config: ContainerConfig, name: str, owner: str, status: str
+) -> Container:
+    """Under the new container's lock. The row that reserves the name comes first, then what it
+    speaks of, then the row is whole and has its ``status``."""
     if name and not is_name(name):
         raise Invalid(
             f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
         )
     config = check(parts, config)
-    container_id = os.urandom(32).hex()
-    with parts.locks.hold(container_id):
-        draft = Container(container_id, "", owner, parts.clock(), CREATING, config)
-        draft = reserve(parts, draft, name)
-        try:
-            root = roots.lease_root(parts.images, config.image, config.rootfs, container_id)
-            asked = effective(config, root.image)
-            planned = mounts.plan(asked.mounts)
-            container = draft._replace(
-                config=asked._replace(mounts=planned),
-                image_id=root.image_id,
-                args=program(asked),
-                own_volumes=tuple(mounts.own_volumes(asked.mounts, planned)),
-            )
-            check(parts, container.config)
-            if container.own_volumes:
-                parts.database.update(container)
-            make_folders(parts, container_id)
-            mounts.prepare(planned, root.layers, parts.volumes)
-            container = container._replace(status=CREATED)
+    draft = Container(container_id, "", owner, parts.clock(), CREATING, config)
+    draft = reserve(parts, draft, name)
+    try:
+        root = roots.lease_root(parts.images, config.image, config.rootfs, container_id)
+        asked = effective(config, root.image)
+        planned = mounts.plan(asked.mounts)
+        container = draft._replace(
+            config=asked._replace(mounts=planned),
+            image_id=root.image_id,
+            args=program(asked),
+            own_volumes=tuple(mounts.own_volumes(asked.mounts, planned)),
+        )
+        check(parts, container.config)
+        if container.own_volumes:
             parts.database.update(container)
-        except BaseException:
-            remove.erase(parts, parts.database.get(container_id) or draft, volumes=True)
-            raise
+        make_folders(parts, container_id)
+        mounts.prepare(planned, root.layers, parts.volumes)
+        container = container._replace(status=status)
+        parts.database.update(container)
+    except BaseException:
+        remove.erase(parts, parts.database.get(container_id) or draft, volumes=True)
+        raise
     return container
 
 

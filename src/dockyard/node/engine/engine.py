@@ -27,6 +27,7 @@ from dockyard.node.engine import (
     remove,
     rename,
     roots,
+    run,
     start,
 )
 from dockyard.node.engine.config import RUNNING, Container, ContainerConfig
@@ -111,6 +112,22 @@ class Engine:
     def create(self, config: ContainerConfig, *, name: str = "", owner: str = "cli") -> Container:
         """A container that does not run yet. Raises; then nothing of it is left."""
         return create.create(self._parts, config, name, owner)
+
+    def run(
+        self,
+        config: ContainerConfig,
+        *,
+        name: str = "",
+        owner: str = "cli",
+        attach: bool = False,
+        on_exit: Callable[[str], tuple[str, ...]] = lambda _: (),
+    ) -> tuple[Container, Stream | None]:
+        """Create and start as one change: what is cut off between leaves nothing.
+
+        ``on_exit`` makes a command of the new id. Raises :class:`StartFailed`; then a container
+        that has ``auto_remove`` is gone, and another remains as made.
+        """
+        return run.run(self._parts, config, name, owner, attach, on_exit)
 
     def start(
         self, reference: str, *, attach: bool = False, on_exit: tuple[str, ...] = ()

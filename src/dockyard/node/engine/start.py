@@ -33,11 +33,19 @@ def start(parts: Parts, reference: str, *, attach: bool, on_exit: tuple[str, ...
         if container.status == STARTING:  # whoever began has crashed
             container = undo(parts, container._replace(status=CREATED), None)
         parts.database.update(container._replace(status=STARTING))
-        try:
-            return _start(parts, container, attach, on_exit)
-        except BaseException as error:
-            undo(parts, container, error)
-            raise
+        return begin(parts, container, attach, on_exit)
+
+
+def begin(
+    parts: Parts, container: Container, attach: bool, on_exit: tuple[str, ...]
+) -> Stream | None:
+    """Start a container whose row says so already. Under its lock. What fails is taken back:
+    ``container`` is what the row will say then."""
+    try:
+        return _start(parts, container, attach, on_exit)
+    except BaseException as error:
+        undo(parts, container, error)
+        raise
 
 
 def _start(

@@ -149,11 +149,12 @@ class Monitor:
             group.remove(self.spec.cgroup)
         self._close_listener()
         self._let_clients_read()
-        if self.launch.on_exit:
-            program = self.launch.on_exit
-            os.posix_spawn(program[0], program, os.environ, setsigmask=[])
         with contextlib.suppress(OSError):
             group.leave(self._home)
+        if self.launch.on_exit:  # outside every group of ours, so that each of them can go
+            program = self.launch.on_exit
+            enter_pid_namespace("/proc/self/ns/pid")  # the container's takes nobody in any more
+            os.posix_spawn(program[0], program, os.environ, setsigmask=[])
 
     def _let_clients_read(self) -> None:
         while any(client.pending() for client in self.clients):

@@ -1,0 +1,106 @@
+"""Which modules a hot verb loads: start-up time is the product, and imports are most of it.
+
+Time itself decides nothing here. A module that is not in the list has to be worth its milliseconds
+for every `dockyard run`: then it is added, with a word about why.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import rootfs
+
+HEAVY = {
+    "asyncio", "cryptography", "dataclasses", "difflib", "email", "hashlib",
+    "http", "inspect", "ipaddress", "logging", "multiprocessing", "numpy", "orjson", "pathlib",
+    "pickle", "random", "rich", "shutil", "ssl", "subprocess", "tempfile", "traceback", "urllib",
+    "uvloop", "xml", "yaml", "zipfile",
+}  # fmt: skip
+STANDARD = {
+    "argparse", "collections", "contextlib", "copyreg", "ctypes", "datetime", "encodings", "enum",
+    "fcntl", "functools", "gettext", "io", "json", "keyword", "math", "operator", "os", "re",
+    "reprlib", "select", "selectors", "signal", "socket", "sqlite3", "stat", "string", "struct",
+    "threading", "types", "typing", "array", "abc", "codecs", "genericpath", "posixpath", "site",
+    "time", "gc", "errno", "itertools", "locale", "termios", "tty", "warnings", "weakref", "copy",
+    "resource", "heapq", "bisect", "textwrap",
+}  # fmt: skip
+"""What `typing`, `argparse`, `sqlite3`, `socket` and `ctypes` bring, and they."""
+VERBS = {
+    "run": ["run", "--rm", "--network", "none", "--rootfs", "TREE", "true"],
+    "ps": ["ps", "-a"],
+    "exec": ["exec", "nobody", "true"],
+    "logs": ["logs", "nobody"],
+    "stop": ["stop", "nobody"],
+    "rm": ["rm", "nobody"],
+}
+ROOMS = ("base.aio.now", "base.errors", "base.linux", "base.oci", "base.version", "boot.engine",
+         "cli", "interfaces.ociruntime", "node.engine", "node.runtime", "node.volume")  # fmt: skip
+SCRIPT = """
+import sys
+from dockyard.cli.main import main
+sys.argv = ["dockyard", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    pass
+print("LOADED", *sorted(sys.modules))
+"""
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rootfs.make(tmp_path_factory.mktemp("tree"))
+
+
+def loaded(words: list[str], tree: Path, root: Path) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *(str(tree) if w == "TREE" else w for w in words)],
+        capture_output=True, text=True, env={**os.environ, "DOCKYARD_ROOT": str(root)},
+    )  # fmt: skip
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("LOADED")]
+    return set(line.split()[1:])
+
+
+def of_site() -> set[str]:
+    """What this installation's site packages load into every process."""
+    done = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    return set(done.stdout.split())
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_hot_verb_loads_little(verb: str, tree: Path, tmp_path: Path) -> None:
+    names = loaded(VERBS[verb], tree, tmp_path / "data") - of_site()
+    tops = {name.partition(".")[0] for name in names}
+    assert tops & HEAVY == set()
+    foreign = {top for top in tops if top not in STANDARD and not top.startswith("_")}
+    assert foreign == {"dockyard"}
+    ours = {name.removeprefix("dockyard.") for name in names if name.startswith("dockyard.")}
+    strangers = {
+        name for name in ours
+        if not any(f"{room}.".startswith(f"{name}.") or f"{name}.".startswith(f"{room}.")
+                   for room in ROOMS)
+    }  # fmt: skip
+    assert strangers == set()
+
+
+@pytest.mark.root
+def test_an_image_is_what_brings_the_image_store(tree: Path, tmp_path: Path) -> None:
+    names = loaded(VERBS["run"], tree, tmp_path / "data")
+    assert "dockyard.node.image.store" not in names
+    assert "dockyard.node.network.bridges" not in names
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["frob"]])
+def test_the_table_of_verbs_loads_none_of_them(
+    words: list[str], tree: Path, tmp_path: Path
+) -> None:
+    names = loaded(words, tree, tmp_path)
+    ours = {name for name in names if name.startswith("dockyard.") and name.count(".") > 1}
+    assert ours <= {"dockyard.base.errors", "dockyard.base.version", "dockyard.cli.main"}
