@@ -59,7 +59,11 @@ def test_rotation_keeps_whole_lines_and_so_many_files(tmp_path: Path) -> None:
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["log", "log.1", "log.2"]
     assert all(file.stat().st_size <= 1000 for file in files)
-    kept = [json.loads(line)["log"] for file in reversed(files) for line in file.read_text().splitlines()]
+    kept = [
+        json.loads(line)["log"]
+        for file in reversed(files)
+        for line in file.read_text().splitlines()
+    ]
     assert kept == [f"line {number}\n" for number in range(100 - len(kept), 100)]
 
 
