@@ -191,6 +191,36 @@ def test_b01_a_tar_that_climbs_out_is_refused(shell: Shell, tmp_path: Path) -> N
     assert not list(tmp_path.rglob("climbed")), before
 
 
+def test_an_image_says_what_runs(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "busybox").write_bytes(Path(shell.tree, "bin/busybox").read_bytes())
+    (tmp_path / "busybox").chmod(0o755)
+    (tmp_path / "passwd").write_text("app:x:1000:1000::/home/app:/bin/sh\n")
+    (tmp_path / "Dockerfile").write_text(
+        "FROM scratch\nCOPY busybox /bin/busybox\nCOPY passwd /etc/passwd\nCOPY passwd /seed/file\n"
+        "ENV GREETING=hello\nLABEL made=here\nEXPOSE 80\nVOLUME /seed\nWORKDIR /srv\nUSER app\n"
+        'ENTRYPOINT ["/bin/busybox"]\nCMD ["sh", "-c", "echo $GREETING $HOME; pwd; id -u"]\n'
+    )
+    shell("build", "-t", "demo", str(tmp_path))
+    words = ("run", "--rm", "--network", "none")
+    assert shell(*words, "demo") == "hello /home/app\n/srv\n1000\n"
+    assert shell(*words, "demo", "cat", "/seed/file") == (tmp_path / "passwd").read_text()
+    changed = shell(
+        *words, "-u", "0", "-e", "GREETING=hi", "--entrypoint", "/bin/busybox", "demo", "env"
+    )
+    assert {"GREETING=hi", "HOME=/root"} <= set(changed.split())
+    shell("run", "-d", "--name", "web", "--network", "none", "demo", "sleep", "100")
+    assert shell("ps", "--filter", "ancestor=demo", "--filter", "label=made=here",
+                 "--format", "{{.Names}} {{.Ports}}") == "web 80/tcp\n"  # fmt: skip
+    shell("rmi", "-f", "demo")  # only the name goes: a container has the image
+    shell("stop", "-t", "0", "web")
+    shell("start", "web")
+    assert shell("exec", "web", "/bin/busybox", "id", "-u") == "1000\n"
+    image = shell("inspect", "-f", "{{.Image}}", "web").strip()
+    shell("rm", "-fv", "web")
+    shell("rmi", image)
+    assert shell("volume", "ls", "-q") == ""
+
+
 def test_a_published_port_answers(shell: Shell) -> None:
     shell("run", "-d", "--name", "web", "-P", "--expose", "80", "--rootfs", shell.tree, "sh", "-c",
           "mkdir /www; echo page > /www/index.html; exec httpd -f -p 80 -h /www")  # fmt: skip

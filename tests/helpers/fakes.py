@@ -137,11 +137,12 @@ class Yard:
         self.now = 100.0
         self.engine = self.another()
 
-    def another(self) -> Engine:
+    def another(self, images: Any = None) -> Engine:
         """A further engine on the same data: a command that is started later."""
         numbers = iter(range(1_000_000))
         return Engine(
-            str(self.folder / "data"), self.runtime, self.network, NoImages(), self.volumes,
+            str(self.folder / "data"), self.runtime, self.network, images or NoImages(),
+            self.volumes,
             chance=lambda below: next(numbers) % below, clock=lambda: self.now,
         )  # fmt: skip
 

@@ -64,6 +64,13 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
             width = 80
         super().__init__(prog, max_help_position=34, width=max(40, width - 2))
 
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """``-e, --env NAME=VALUE``: the value is said once."""
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
 
 class _Refused(argparse.Action):
     """An option that is not implemented."""

@@ -35,7 +35,7 @@ def run(argv: list[str]) -> int:
     try:
         stream = engine.exec(options.container, command, detach=options.detach)
     except StartFailed as error:
-        print(f"dockyard: exec: {error}", file=sys.stderr)
+        print(f"dockyard: {error}", file=sys.stderr)
         return error.exit_code
     except DockyardError as error:
         print(f"dockyard: {error}", file=sys.stderr)

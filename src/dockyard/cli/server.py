@@ -41,7 +41,6 @@ def run(argv: list[str]) -> int:
     place = layout.Layout(data_root())
     settings = layout.load(place) or layout.choose(layout.look_at_host())
     settings = layout.replace(settings, api_port=int(port))
-    layout.save(place, settings)
 
     def ready() -> None:
         print(f"serving on https://{options.address}, kubeconfig: {place.kubeconfig}", flush=True)

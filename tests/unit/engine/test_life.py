@@ -6,10 +6,13 @@ import json
 import sqlite3
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from dockyard.base.errors import Conflict, Corrupt, Invalid, NotFound
+from dockyard.base.errors import Conflict, Corrupt, Invalid, NotFound, Unsupported
+from dockyard.base.oci.imageconfig import ImageConfig
+from dockyard.base.oci.platform import Platform
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.engine.config import (
     Container,
@@ -170,6 +173,52 @@ def test_a_network_may_be_another_containers(yard: Yard) -> None:
         yard.engine.create(config(yard, network="container:first", hostname="x"))
     with pytest.raises(NotFound):
         yard.engine.create(config(yard, network="container:nobody"))
+
+
+class OneImage:
+    """A store with one image, whose name moves to another while a container has it."""
+
+    def __init__(self, system: str, layer: str) -> None:
+        self.current = "sha256:" + "1" * 64
+        self._config = ImageConfig(Platform(system, "amd64"), cmd=("serve",))
+        self._layer = layer
+        self.leases: list[str] = []
+
+    def resolve(self, reference: str) -> SimpleNamespace:
+        found = reference if reference.startswith("sha256:") else self.current
+        return SimpleNamespace(id=found, config=self._config)
+
+    def mount_layers(self, image: SimpleNamespace) -> list[str]:
+        return [f"{self._layer}/{image.id[-1]}"]
+
+    def lease(self, image: SimpleNamespace, holder: str) -> None:
+        self.leases.append(holder)
+
+    def release(self, holder: str) -> None:
+        self.leases = [each for each in self.leases if each != holder]
+
+
+def test_an_image_for_windows_never_starts(yard: Yard) -> None:
+    images = OneImage("windows", str(yard.folder))
+    with pytest.raises(Unsupported, match="is for windows"):
+        yard.another(images).create(ContainerConfig(image="x"))
+    assert (yard.engine.list(), yard.folders, images.leases) == ([], [], [])
+
+
+def test_a_container_keeps_its_image_when_the_name_moves(yard: Yard) -> None:
+    for number in "12":
+        (yard.folder / number).mkdir()
+    images = OneImage("linux", str(yard.folder))
+    engine = yard.another(images)
+    made = engine.create(ContainerConfig(image="x"))
+    images.current = "sha256:" + "2" * 64
+    engine.start(made.id)
+    root = yard.runtime.launched[-1].rootfs
+    assert root is not None
+    assert root.lower == (str(yard.folder / "1"),)
+    assert images.leases == [made.id]
+    engine.remove(made.id, force=True)
+    assert images.leases == []
 
 
 def test_a_row_is_read_as_it_was_written() -> None:

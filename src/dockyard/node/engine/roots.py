@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from dockyard.base.errors import NotFound
+from dockyard.base.errors import NotFound, Unsupported
 
 if TYPE_CHECKING:
     from dockyard.base.oci.imageconfig import ImageConfig
@@ -39,6 +39,10 @@ def lease_root(images: Images, image: str, rootfs: str, holder: str) -> Root:
     if rootfs:
         return Root(_directory(rootfs), None, "")
     found = images.resolve(image)
+    if found.config.platform.os != "linux":
+        raise Unsupported(
+            f"image: {image}: is for {found.config.platform.os}; only linux images can run here"
+        )
     images.lease(found, holder)
     return Root(tuple(images.mount_layers(found)), found.config, str(found.id))
 
