@@ -159,14 +159,16 @@ async def serve(
 ) -> None:
     """Run until SIGTERM or SIGINT. ``ready`` is called when the API answers."""
     clock = RealClock()
-    credentials.ensure(place, settings, clock.time())
     tokens = read_tokens(token_file) if token_file else {}
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    store = open_store(str(place.store), clock)
+    place.cluster.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = open_store(str(place.store), clock)  # refuses a second server, before it writes
     try:
+        layout.save(place, settings)
+        credentials.ensure(place, settings, clock.time())
         kubelet_tls = credentials.client_context(place, "apiserver-client")
         authority = (place.pki / "ca.crt").read_text()
         plane = ControlPlane(
