@@ -44,6 +44,27 @@ def test_a_file_over_a_file_of_etc_is_the_callers(yard: Yard, tmp_path: Path) ->
     assert yard.run("cat", "/etc/hosts", mounts=(mount,)) == (0, "1.2.3.4 mine\n")
 
 
+def test_a16_host_users_do_not_reach_what_containers_write(yard: Yard) -> None:
+    """A setuid program in an upper layer or a volume is the container's alone."""
+    mount = MountSpec("volume", "data", "/data")
+    yard.sh("cp /bin/busybox /data/; chmod 4755 /data/busybox", mounts=(mount,))
+    box = yard.start("sleep", "100")
+    for path in (Path(yard.engine.places.upper(box.id)), yard.root / "volumes/data/_data"):
+        assert any(parent.stat().st_mode & 0o077 == 0 for parent in path.parents
+                   if yard.root in parent.parents)  # fmt: skip
+
+
+def test_our_umask_is_not_the_containers(yard: Yard) -> None:
+    before = os.umask(0o077)
+    try:
+        mount = MountSpec("volume", "fresh", "/fresh")
+        _, text = yard.sh("stat -c %a / /fresh /etc/hosts /etc/resolv.conf; cat /etc/hosts",
+                          user="app", mounts=(mount,))  # fmt: skip
+    finally:
+        os.umask(before)
+    assert text.startswith("755\n755\n644\n644\n127.0.0.1\tlocalhost\n")
+
+
 def test_a_volume_outlives_its_containers(yard: Yard) -> None:
     mount = MountSpec("volume", "data", "/data")
     yard.sh("echo x > /data/file", mounts=(mount,))

@@ -79,10 +79,13 @@ def reserve(parts: Parts, draft: Container, name: str) -> Container:
 
 
 def make_folders(parts: Parts, container_id: str) -> None:
-    """Where the container's changes go."""
+    """Where the container's changes go: nobody else on the host may come by, for programs in it
+    may be another user's when they run (CVE-2021-41091)."""
     state = parts.places.state(container_id)
+    os.makedirs(parts.places.containers, 0o700, exist_ok=True)
+    os.mkdir(state, 0o700)
     for folder in ("upper", "work", "rootfs"):
-        os.makedirs(os.path.join(state, folder), 0o700)
+        os.mkdir(os.path.join(state, folder), 0o700)
     # the mode of the container's own "/"
     os.chmod(parts.places.upper(container_id), 0o755)  # noqa: S103
 

@@ -45,6 +45,11 @@ class Database:
         found: sqlite3.Connection | None = getattr(self._thread, "connection", None)
         if found is None:
             os.makedirs(os.path.dirname(self._path), 0o711, exist_ok=True)
+            # By name: to close a descriptor of the file would end the locks of other threads'
+            # connections. Variables of containers are in it, and among them passwords.
+            with contextlib.suppress(FileExistsError):
+                os.mknod(self._path, 0o600)
+            os.chmod(self._path, 0o600)
             found = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
             found.execute("PRAGMA journal_mode=WAL")
             found.execute("PRAGMA synchronous=FULL")

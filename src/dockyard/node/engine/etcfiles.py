@@ -118,6 +118,7 @@ def write(places: Places, container: Container, address: str) -> None:
     )
     for file_name, text in zip(TARGETS, texts, strict=True):
         with open(os.path.join(places.state(container.id), file_name), "w") as file:
+            os.fchmod(file.fileno(), 0o644)  # whatever our umask is, its users read them
             file.write(text)
 
 

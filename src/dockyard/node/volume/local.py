@@ -43,9 +43,10 @@ class LocalVolumes:
                 "directory, use absolute path"
             )
         if not os.path.isdir(self.path(name)):
-            os.makedirs(self._folder, 0o711, exist_ok=True)
+            os.makedirs(self._folder, 0o700, exist_ok=True)  # its files are no host users'
             with self._locked():
-                os.makedirs(self.path(name), 0o755, exist_ok=True)
+                os.makedirs(self.path(name), exist_ok=True)
+                os.chmod(self.path(name), 0o755)  # noqa: S103 - whatever our umask is
         return self.find(name)
 
     def path(self, name: str) -> str:
