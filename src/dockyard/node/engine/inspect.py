@@ -8,6 +8,7 @@ from dockyard.base.aio.now import nano_stamp
 from dockyard.node.engine.clear import has_own_network
 from dockyard.node.engine.config import Container, MountSpec, PortSpec
 from dockyard.node.engine.etcfiles import hostname
+from dockyard.node.engine.inspectdefaults import ENDPOINT, HOST_CONFIG, NETWORK_SETTINGS
 from dockyard.node.engine.mounts import OURS
 from dockyard.node.engine.parts import Parts
 
@@ -75,13 +76,14 @@ def _host_config(container: Container) -> dict[str, Any]:
     joined = {kind: "host" if other == "host" else f"container:{other}"
               for kind, other in config.join}  # fmt: skip
     return {
+        **HOST_CONFIG,
+        **({"MaskedPaths": [], "ReadonlyPaths": []} if config.privileged else {}),
         "Binds": [
             f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
             for mount in config.mounts
             if mount.kind != "tmpfs" and mount.source not in container.own_volumes
         ]
         or None,
-        "ContainerIDFile": "",
         "LogConfig": {"Type": config.log.kind, "Config": {}},
         "NetworkMode": config.network,
         "PortBindings": _bindings(config.ports),
@@ -107,7 +109,6 @@ def _host_config(container: Container) -> dict[str, Any]:
         "Tmpfs": {mount.target: ",".join(mount.options)
                   for mount in config.mounts if mount.kind == "tmpfs"} or None,
         "UTSMode": joined.get("uts", ""),
-        "UsernsMode": "",
         "CpuShares": limits.cpu_shares,
         "CpuPeriod": limits.cpu_period,
         "CpuQuota": limits.cpu_quota,
@@ -172,23 +173,14 @@ def _ports(container: Container) -> list[str]:
 def _network(container: Container) -> dict[str, Any]:
     config, alive = container.config, container.alive
     name = config.network
-    endpoint = {
-        "IPAMConfig": None,
-        "Links": None,
-        "Aliases": None,
-        "NetworkID": "",
-        "EndpointID": "",
-        "Gateway": container.gateway,
-        "IPAddress": container.address,
-    }
+    addresses = {"Gateway": container.gateway, "IPAddress": container.address}
     shown = name if not name.startswith("container:") else ""
     return {
-        "Bridge": "",
+        **NETWORK_SETTINGS,
+        **addresses,
         "SandboxKey": f"/proc/{container.pid}/ns/net" if alive else "",
-        "Gateway": container.gateway,
-        "IPAddress": container.address,
         "Ports": _open_ports(container) if alive and has_own_network(config) else {},
-        "Networks": {shown: endpoint} if shown else {},
+        "Networks": {shown: {**ENDPOINT, **addresses}} if shown else {},
     }
 
 
