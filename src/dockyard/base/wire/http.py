@@ -1,7 +1,8 @@
 """Turns bytes of a connection into HTTP/1.1 requests, and answers into bytes (RFC 9112).
 
 A raw asyncio protocol on httptools: an ASGI stack is four times slower. What could be read in two
-ways is refused, never guessed at: two lengths, a length beside a transfer coding, a folded line.
+ways is refused, never guessed at: two lengths, a length beside a transfer coding, a folded line
+(the parser's part), a second Host, a coding that is not ``chunked``, fields behind the body.
 """
 
 from __future__ import annotations
@@ -21,10 +22,21 @@ MOST_HEADERS = 200
 LARGEST_BODY = 3 * 1024 * 1024
 HEAD_SECONDS = 30.0
 """A client has this long for the head of a request, once it has begun."""
+BODY_SECONDS = 60.0
 IDLE_SECONDS = 300.0
+TICK_SECONDS = 10.0
+"""How late a client that is over its time may be found out: a timer a request would cost more."""
 HIGH_WATER = 1024 * 1024
+PLAIN = b"Content-Type: text/plain\r\n"
 
-REASONS = {status.value: status.phrase for status in HTTPStatus}
+LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+
+
+def status_line(status: int) -> bytes:
+    """The first line of an answer."""
+    return LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 class Request:
@@ -79,17 +91,23 @@ class Connection(asyncio.Protocol):
         register: Callable[[Connection, bool], None] | None = None,
     ) -> None:
         self._handler, self._clock, self._largest_body = handler, clock, largest_body
+        self._most_bytes = 2 * largest_body + LARGEST_HEAD
+        """What the parser may have of one message: it keeps what is not whole yet."""
         self._register = register
         self._parser = httptools.HttpRequestParser(self)
-        self._request = Request()
+        self._request = self._current = Request()
+        self._in_head = False
+        self._head_size = self._body_size = self._fed = 0
         self._body: list[bytes] = []
-        self._sizes = [0, 0]
         self._waiting: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
         self._timer: Handle | None = None
+        self._deadline = 0.0
         self._drained: asyncio.Future[None] | None = None
-        self._paused = self._closing = False
+        self._paused = self._deaf = self._closing = False
+        self._refused: Refused | None = None
         self._taken: asyncio.Protocol | None = None
+        self._after_upgrade = b""
         self._answering = self._chunked = False
         self.transport: asyncio.Transport
         self.closed = False
@@ -104,11 +122,13 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
         if self._register is not None:
             self._register(self, True)
-        self._wait(IDLE_SECONDS)
+        self._deadline = self._clock.monotonic() + HEAD_SECONDS
+        self._timer = self._clock.call_later(TICK_SECONDS, self._tick)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
-        self._stop_timer()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._register is not None:
             self._register(self, False)
         if self._drained is not None and not self._drained.done():
@@ -122,26 +142,23 @@ class Connection(asyncio.Protocol):
         if self._taken is not None:
             self._taken.data_received(data)
             return
+        if self._refused is not None:
+            return
+        self._fed += len(data)
         try:
-            if b"\n " in data or b"\n\t" in data:
-                self._refuse_folding(data)
             self._parser.feed_data(data)
+            if self._fed > (LARGEST_HEAD if self._in_head else self._most_bytes):
+                raise Refused(431, "the head or the chunks of the request are too large")
         except httptools.HttpParserUpgrade as upgrade:
             self._after_upgrade = data[upgrade.args[0] :]
             self._next()
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            refused = cause if isinstance(cause, Refused) else Refused(400, "bad request")
-            self._refuse(refused)
+            self._refuse(cause if isinstance(cause, Refused) else Refused(400, "bad request"))
         except httptools.HttpParserError as error:
             self._refuse(Refused(400, str(error)))
         except Refused as refused:
             self._refuse(refused)
-
-    def _refuse_folding(self, data: bytes) -> None:
-        head = data.partition(b"\r\n\r\n")[0]
-        if self._request.method == "" and (b"\n " in head or b"\n\t" in head):
-            raise Refused(400, "a header line is folded")
 
     def eof_received(self) -> bool | None:
         if self._taken is not None:
@@ -164,58 +181,66 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._request = Request()
-        self._body, self._sizes = [], [0, 0]
-        self._wait(HEAD_SECONDS)
+        self._in_head = True
+        self._body, self._head_size, self._body_size, self._fed = [], 0, 0, 0
+        if self._task is None:
+            self._deadline = self._clock.monotonic() + HEAD_SECONDS
 
     def on_url(self, url: bytes) -> None:
         self._request.target += url
         self._count_head(len(url), 414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value), 431)
+        if not self._in_head:
+            return  # a field behind the body: nothing there may steer anything (RFC 9110, 6.5.1)
         headers = self._request.headers
         headers.append((name.lower(), value))
-        self._count_head(len(name) + len(value), 431)
         if len(headers) > MOST_HEADERS:
             raise Refused(431, "too many headers")
 
     def _count_head(self, size: int, status: int) -> None:
-        self._sizes[0] += size
-        if self._sizes[0] > LARGEST_HEAD:
+        self._head_size += size
+        if self._head_size > LARGEST_HEAD:
             raise Refused(status, "the head of the request is too large")
 
     def on_headers_complete(self) -> None:
-        request = self._request
-        request.method = self._parser.get_method().decode()
-        request.version = self._parser.get_http_version()
-        request.keep_alive = self._parser.should_keep_alive()
-        request.upgrade = self._parser.should_upgrade()
-        lengths = request.all(b"content-length")
-        codings = request.all(b"transfer-encoding")
-        if len(lengths) > 1 or len(codings) > 1 or (lengths and codings):
-            raise Refused(400, "more than one length")
-        if codings and codings[0].strip().lower() != "chunked":
+        self._in_head = False
+        request, parser = self._request, self._parser
+        request.method = parser.get_method().decode()
+        request.version = parser.get_http_version()
+        request.upgrade = parser.should_upgrade()
+        request.keep_alive = parser.should_keep_alive() and not request.upgrade
+        if request.version not in ("1.1", "1.0"):
+            raise Refused(505, "HTTP/1.1 is spoken here")
+        length, coding, hosts, expects = _framing(request.headers)
+        if coding is not None and (coding.strip().lower() != b"chunked" or request.version < "1.1"):
             raise Refused(400, "an unknown transfer coding")
-        if len(request.all(b"host")) != 1 and request.version == "1.1":
+        if hosts != 1 and request.version == "1.1":
             raise Refused(400, "not one Host header")
-        if lengths and int(lengths[0]) > self._largest_body:
+        if length > self._largest_body:
             raise Refused(413, f"Request entity too large: limit is {self._largest_body}")
-        if request.header(b"expect").lower() == "100-continue":
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if (length or coding is not None) and self._task is None:
+            self._deadline = self._clock.monotonic() + BODY_SECONDS
+            if expects:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        self._sizes[1] += len(body)
-        if self._sizes[1] > self._largest_body:
+        self._body_size += len(body)
+        if self._body_size > self._largest_body:
             raise Refused(413, f"Request entity too large: limit is {self._largest_body}")
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        self._request.body = b"".join(self._body)
-        self._stop_timer()
+        if self._body:
+            self._request.body = b"".join(self._body)
+        self._deadline, self._fed = 0.0, 0
         self._waiting.append(self._request)
-        if len(self._waiting) > 16:
-            self.transport.pause_reading()
         if not self._request.upgrade:
             self._next()
+        if self._waiting and not self._deaf:
+            self._deaf = True  # one request waits: no more are read until its turn
+            self.transport.pause_reading()
 
     # one request after the other
 
@@ -232,42 +257,48 @@ class Connection(asyncio.Protocol):
             await work
         finally:
             self._task = None
-        if self._answering and self._taken is None and not self.closed:
-            self.transport.close()  # the handler gave up in the middle
+            if self._answering and self._taken is None:
+                self.transport.close()  # the handler gave up in the middle
+        if self._taken is not None or self.transport.is_closing():
             return
-        if not self._closing:
+        self._next()
+        if self._deaf and not self._waiting and not self._closing:
+            self._deaf = False
             self.transport.resume_reading()
-            self._next()
+        if self._refused is not None and self._task is None:
+            self._refuse(self._refused)
 
     def _refuse(self, refused: Refused) -> None:
-        if self._task is None and not self._closing:
-            body = str(refused).encode()
+        """Answer what can't be read, behind the answers that are under way."""
+        self._refused = refused
+        if self._task is not None:
+            return
+        if not self._closing:
             self._current = Request()
             self._current.keep_alive = False
-            self.respond(refused.status, b"Content-Type: text/plain\r\n", body)
+            self.respond(refused.status, PLAIN, str(refused).encode())
         self.transport.close()
 
     # answering
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
         """A whole answer. ``headers``: lines, each with its CRLF."""
-        keep = self._current.keep_alive and not self._closing
-        head = b"HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\n%s\r\n" % (
-            status,
-            REASONS.get(status, "").encode(),
+        self._answering = False
+        if self.closed:
+            return
+        request = self._current
+        keep = request.keep_alive and not self._closing
+        head = b"%s%sContent-Length: %d\r\n%s" % (
+            status_line(status),
             headers,
             len(body),
-            b"" if keep else b"Connection: close\r\n",
+            b"\r\n" if keep else b"Connection: close\r\n\r\n",
         )
-        if self._current.method == "HEAD":
-            body = b""
-        self._answering = False
-        if not self.closed:
-            self.transport.write(head + body)
-            if keep:
-                self._wait(IDLE_SECONDS)
-            else:
-                self.transport.close()
+        self.transport.write(head if request.method == "HEAD" else head + body)
+        if keep:
+            self._deadline = self._clock.monotonic() + IDLE_SECONDS
+        else:
+            self.transport.close()
 
     def begin(self, status: int, headers: bytes, length: int | None = None) -> None:
         """The head of an answer that comes in pieces: in chunks, or of a length that is known."""
@@ -283,15 +314,15 @@ class Connection(asyncio.Protocol):
             request.keep_alive = False  # to HTTP/1.0 the end of the connection is the body's end
         if not request.keep_alive or self._closing:
             lines += b"Connection: close\r\n"
-        reason = REASONS.get(status, "").encode()
-        self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n" % (status, reason, lines))
+        if not self.closed:
+            self.transport.write(b"%s%s\r\n" % (status_line(status), lines))
 
     def write(self, chunk: bytes) -> None:
         """A piece of an answer."""
-        if not chunk or self.closed:
+        if not chunk or self.closed or self._current.method == "HEAD":
             return
         if self._chunked:
-            self.transport.writelines([b"%x\r\n" % len(chunk), chunk, b"\r\n"])
+            self.transport.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
         else:
             self.transport.write(chunk)
 
@@ -306,18 +337,21 @@ class Connection(asyncio.Protocol):
     def end(self) -> None:
         """The end of an answer that came in pieces."""
         self._answering = False
-        if not self.closed:
-            if self._chunked:
-                self.transport.write(b"0\r\n\r\n")
-            self._wait(IDLE_SECONDS)
-            if not self._current.keep_alive or self._closing:
-                self.transport.close()
+        if self.closed:
+            return
+        if self._chunked:
+            self.transport.write(b"0\r\n\r\n")
+        self._deadline = self._clock.monotonic() + IDLE_SECONDS
+        if not self._current.keep_alive or self._closing:
+            self.transport.close()
 
     def take_over(self, protocol: asyncio.Protocol) -> bytes:
         """Give the connection away, after an upgrade; what came behind the request is returned."""
-        self._stop_timer()
-        self._taken, self._answering = protocol, False
-        return getattr(self, "_after_upgrade", b"")
+        self._taken, self._answering, self._deadline = protocol, False, 0.0
+        if self._deaf:
+            self._deaf = False
+            self.transport.resume_reading()
+        return self._after_upgrade
 
     def close_soon(self) -> None:
         """Answer what is being answered, then close."""
@@ -327,12 +361,29 @@ class Connection(asyncio.Protocol):
 
     # time
 
-    def _wait(self, seconds: float) -> None:
-        self._stop_timer()
-        if not self.closed:
-            self._timer = self._clock.call_later(seconds, self.transport.close)
+    def _tick(self) -> None:
+        if self._deadline and self._clock.monotonic() >= self._deadline:
+            self.transport.abort()
+        elif not self.closed:
+            self._timer = self._clock.call_later(TICK_SECONDS, self._tick)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+
+def _framing(headers: list[tuple[bytes, bytes]]) -> tuple[int, bytes | None, int, bool]:
+    """Content-Length, Transfer-Encoding, how many Hosts, whether to say 100. Raises Refused."""
+    length, coding, hosts, expects = -1, None, 0, False
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":
+            if length >= 0 or not value.isdigit():
+                raise Refused(400, "more than one length")
+            length = int(value)
+        elif name == b"transfer-encoding":
+            if coding is not None:
+                raise Refused(400, "more than one length")
+            coding = value
+        elif name == b"expect":
+            expects = value.lower() == b"100-continue"
+    if length >= 0 and coding is not None:
+        raise Refused(400, "more than one length")
+    return max(length, 0), coding, hosts, expects

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
-from dockyard.base.wire.http import REASONS, Connection
+from dockyard.base.wire.http import Connection, status_line
 
 LARGEST_HEAD = 64 * 1024
 PIECE = 64 * 1024
@@ -35,15 +36,15 @@ class Tunnel(asyncio.Protocol):
         self._resumed = asyncio.Event()
         self._resumed.set()
         self._gone = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
 
     async def run(self, status: int, headers: list[tuple[str, str]]) -> None:
         """Answer the client's upgrade, then carry bytes until one side ends."""
-        lines = [f"HTTP/1.1 {status} {REASONS[status]}"]
-        lines += [f"{name}: {value}" for name, value in headers]
+        lines = [f"{name}: {value}" for name, value in headers]
         transport = self._client.transport
         early = self._client.take_over(self)
-        transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        transport.resume_reading()
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        transport.write(status_line(status) + head)
         if early:
             self._writer.write(early)
         down = asyncio.create_task(self._carry_down())
@@ -51,26 +52,30 @@ class Tunnel(asyncio.Protocol):
         try:
             await asyncio.wait([down, gone], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            down.cancel()
-            gone.cancel()
+            for task in (down, gone, self._draining):
+                if task is not None:
+                    task.cancel()
             transport.close()
 
     async def _carry_down(self) -> None:
-        while data := await self._reader.read(PIECE):
-            await self._resumed.wait()
-            self._client.transport.write(data)
+        with contextlib.suppress(ConnectionError):  # its end, whichever way, ends the tunnel
+            while data := await self._reader.read(PIECE):
+                await self._resumed.wait()
+                self._client.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
         self._writer.write(data)
         backlog = self._writer.transport.get_write_buffer_size()
-        if backlog > HIGH_WATER:
+        if backlog > HIGH_WATER and (self._draining is None or self._draining.done()):
             self._client.transport.pause_reading()
-            asyncio.get_running_loop().create_task(self._let_drain())
+            self._draining = asyncio.get_running_loop().create_task(self._let_drain())
 
     async def _let_drain(self) -> None:
         try:
             await self._writer.drain()
-        finally:
+        except ConnectionError:
+            self._gone.set()
+        else:
             self._client.transport.resume_reading()
 
     def pause_writing(self) -> None:
