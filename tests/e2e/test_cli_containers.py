@@ -109,6 +109,17 @@ def test_streams_and_exit_codes(shell: Shell) -> None:
     assert shell("ps", "-aq") == ""
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_descriptors_that_the_caller_has_closed(shell: Shell, tmp_path: Path, closed: str) -> None:
+    words = f"run --rm -i --network none --rootfs {shell.tree} sh -c 'cat; echo out; exit 4'"
+    done = subprocess.run(f"{PROGRAM[0]} {words} {closed}", shell=True, env=shell.env,
+                          stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
+    assert done.returncode == 4
+    assert done.stdout == (b"" if ">&- " in f"{closed} ".replace("2>&-", "") else b"out\n")
+    assert done.stderr == b""
+    assert shell("ps", "-aq") == ""
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -352,3 +363,18 @@ def test_one_that_vanishes_in_the_background(shell: Shell) -> None:
         pause(0.05)
     assert shell("ps", "-aq") == ""
     assert shell("volume", "ls", "-q") == ""
+
+
+def test_many_commands_at_once(shell: Shell) -> None:
+    """Names, addresses and rows of node.db are shared by processes that know nothing of each
+    other."""
+    text = "hostname -i; sleep 0.5"
+    runs = [
+        subprocess.Popen([*PROGRAM, "run", "--rm", "--rootfs", shell.tree, "sh", "-c", text],
+                         env=shell.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(12)
+    ]  # fmt: skip
+    ended = [(*run.communicate(timeout=60), run.returncode) for run in runs]
+    assert [(err, code) for _, err, code in ended] == [(b"", 0)] * 12
+    assert len({out for out, _, _ in ended}) == 12, "each had an address of its own"
+    assert shell("ps", "-aq") == ""

@@ -66,6 +66,7 @@ def main() -> int:
     """The ``dockyard`` program."""
     words = sys.argv[1:]
     gc.set_threshold(YOUNG)
+    _open_standard()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the locale lacks ends no listing
             stream.reconfigure(errors="replace")
@@ -85,6 +86,17 @@ def main() -> int:
         where = f": {error.filename}" if error.filename else ""
         print(f"dockyard: {error.strerror or error}{where}", file=sys.stderr)
         return 1
+
+
+def _open_standard() -> None:
+    """Where the caller has closed a standard descriptor, the next file that is opened would take
+    its place, and a container's output would go into a database."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            mode = "r" if descriptor == 0 else "w"
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as we run
 
 
 def _dispatch(words: list[str]) -> int:

@@ -93,7 +93,10 @@ class _Pump:
         return False
 
     def _read_input(self) -> None:
-        data = os.read(0, PIECE)
+        try:
+            data = os.read(0, PIECE)
+        except OSError:  # a terminal that hung up
+            data = b""
         if not data:
             self._poll.unregister(0)
             self._stream.close_stdin()
