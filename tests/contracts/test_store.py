@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from dockyard.base.aio.clock import TurnableClock, run_turnable
-from dockyard.base.errors import Conflict
-from dockyard.cluster.store import memory, sqlite
+from dockyard.base.errors import Unavailable
+from dockyard.cluster.store import hub, memory, sqlite
 from dockyard.cluster.store.contract import (
     Compacted,
     Event,
     FutureRevision,
     KeyConflict,
+    SlowWatcher,
     Store,
     Watch,
 )
@@ -225,32 +226,135 @@ def test_a_snapshot_is_the_whole_store(check: Callable[[Body], None], tmp_path: 
     check(body)
 
 
-def test_g16_a_second_opener_is_refused_by_pid(tmp_path: Path) -> None:
-    clock = TurnableClock()
+def test_f17_a_delete_at_the_compaction_edge_is_still_delivered(
+    check: Callable[[Body], None],
+) -> None:
+    async def body(store: Store, _: TurnableClock) -> None:
+        await store.create("/a", b"1")
+        await store.create("/b", b"1")
+        await store.update("/a", b"2", 1)
+        await store.compact(3)
+        await store.delete("/b")
+        await store.delete("/a")
+        events = await take(store.watch("/", 3), 2)
+        assert [(e.deleted, e.entry.key, e.entry.modified) for e in events] == [
+            (True, "/b", 4),
+            (True, "/a", 5),
+        ]
+        assert [e.previous and e.previous.value for e in events] == [b"1", b"2"]
+        with pytest.raises(Compacted) as caught:
+            await take(store.watch("/", 2), 1)
+        assert caught.value.oldest == 3
 
-    async def main() -> None:
-        first = sqlite.open_store(str(tmp_path / "s.db"), clock)
-        with pytest.raises(Conflict, match="pid "):
-            sqlite.open_store(str(tmp_path / "s.db"), clock)
-        await first.close()
-        await sqlite.open_store(str(tmp_path / "s.db"), clock).close()
-
-    run_turnable(clock, main())
+    check(body)
 
 
-def test_a_closed_sqlite_store_opens_with_all_it_had(tmp_path: Path) -> None:
-    clock = TurnableClock()
+def test_compaction_goes_on_between_writes_and_keeps_what_is_current(
+    check: Callable[[Body], None],
+) -> None:
+    async def body(store: Store, clock: TurnableClock) -> None:
+        keys = [f"/k/{n:02}" for n in range(50)]
+        at = dict(zip(keys, [await store.create(key, b"0") for key in keys], strict=True))
+        for turn in range(100):
+            results = await asyncio.gather(
+                *(store.update(key, b"%d" % turn, at[key]) for key in keys)
+            )
+            at = dict(zip(keys, results, strict=True))
+        middle = store.revision() - 10
+        await store.compact(middle)
+        await store.create("/later", b"x")
+        await clock.settle()
+        page = await store.list("/k/", revision=middle)
+        assert len(page.entries) == 50 and all(e.modified <= middle for e in page.entries)
+        assert {e.key: e.modified for e in (await store.list("/k/")).entries} == at
+        events = await take(store.watch("/", middle), 11)
+        assert [event.entry.modified for event in events] == list(range(middle + 1, middle + 12))
+        assert all(event.previous for event in events[:10])
+        with pytest.raises(Compacted):
+            await store.compact(middle - 5)
+        with pytest.raises(Compacted):
+            await store.get("/later", middle - 1)
 
-    async def main() -> None:
-        store = sqlite.open_store(str(tmp_path / "s.db"), clock)
-        for number in range(20):
-            await store.create(f"/k/{number:02}", b"v")
-        await store.delete("/k/07")
+    check(body)
+
+
+def test_progress_tells_a_quiet_watch_how_far_it_has_come(check: Callable[[Body], None]) -> None:
+    async def body(store: Store, _: TurnableClock) -> None:
+        quiet = store.watch("/quiet/", 0)
+        await store.create("/loud/1", b"x")
+        await store.create("/loud/2", b"x")
+        store.progress()
+        async for batch in quiet:
+            assert batch == []
+            assert quiet.revision == 2
+            break
+
+    check(body)
+
+
+def test_g17_a_watch_that_nobody_reads_is_cut_off_with_an_error(
+    check: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_BATCHES", 4)
+
+    async def body(store: Store, _: TurnableClock) -> None:
+        slow, other = store.watch("/", 0), store.watch("/", 0)
+        reader = asyncio.create_task(take(other, 9))
+        for number in range(9):
+            await store.create(f"/{number}", b"x")
+            await asyncio.sleep(0)
+        assert len(await reader) == 9
+        with pytest.raises(SlowWatcher):
+            await take(slow, 9)
+
+    check(body)
+
+
+def test_a_closed_store_says_so(check: Callable[[Body], None]) -> None:
+    async def body(store: Store, _: TurnableClock) -> None:
+        await store.create("/a", b"1")
+        watch = store.watch("/", 1)
         await store.close()
-        store = sqlite.open_store(str(tmp_path / "s.db"), clock)
-        assert store.revision() == 21
-        assert await store.count("/k/") == 19
-        assert (await store.get("/k/07", 20)) is not None
-        await store.close()
+        assert await take(watch, 1) == []
+        with pytest.raises(Unavailable, match="closed"):
+            await store.create("/b", b"1")
+        with pytest.raises(Unavailable, match="closed"):
+            await store.update("/a", b"2", 1)
 
-    run_turnable(clock, main())
+    check(body)
+
+
+def test_a_value_without_a_time_to_live_stays(check: Callable[[Body], None]) -> None:
+    async def body(store: Store, clock: TurnableClock) -> None:
+        first = await store.create("/a", b"1", ttl=10)
+        await store.update("/a", b"2", first)
+        await store.create("/b", b"1", ttl=10)
+        await store.delete("/b")
+        await store.create("/b", b"2")
+        await clock.advance(60)
+        assert [e.value for e in (await store.list("/")).entries] == [b"2", b"2"]
+
+    check(body)
+
+
+def test_a_read_is_never_ahead_of_what_may_be_watched(check: Callable[[Body], None]) -> None:
+    """F18: a list's revision can be watched from, and a value's revision be read, at once."""
+
+    async def body(store: Store, _: TurnableClock) -> None:
+        async def write() -> None:
+            for number in range(100):
+                await store.create(f"/w/{number}", b"x")
+
+        async def read() -> None:
+            for _ in range(100):
+                page = await store.list("/w/", limit=1)
+                store.watch("/w/", page.revision).close()
+                await store.list("/w/", revision=page.revision, limit=1)
+
+        await asyncio.gather(write(), write_again(store), read(), read())
+
+    async def write_again(store: Store) -> None:
+        for number in range(100):
+            await store.create(f"/v/{number}", b"x")
+
+    check(body)

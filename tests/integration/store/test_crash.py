@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from dockyard.base.aio.clock import RealClock
-from dockyard.cluster.store.sqlite import open_store
+from dockyard.cluster.store.contract import Compacted
+from dockyard.cluster.store.sqlite import SqliteStore, open_store
 
 WRITER = """
 import asyncio, itertools, sys
@@ -25,7 +26,14 @@ async def main():
             key = f"/{lane}/{store.revision()}-{n}"
             revision = await store.create(key, b"x" * 300)
             print(key, revision, flush=True)
-    await asyncio.gather(*(write(lane) for lane in range(8)))
+    async def change():
+        current = await store.get("/changing")
+        revision = current.modified if current else await store.create("/changing", b"0")
+        while True:
+            revision = await store.update("/changing", b"%d" % revision, revision)
+            if revision % 50 == 0:
+                await store.compact(revision - 20)
+    await asyncio.gather(change(), *(write(lane) for lane in range(8)))
 
 asyncio.run(main())
 """
@@ -56,9 +64,24 @@ async def look(path: Path) -> tuple[dict[str, int], int]:
     store = open_store(str(path), RealClock())
     try:
         page = await store.list("/")
+        await look_back(store, page.revision)
         return {entry.key: entry.modified for entry in page.entries}, page.revision
     finally:
         await store.close()
+
+
+async def look_back(store: SqliteStore, revision: int) -> None:
+    """History has no gap from the last compaction on."""
+    try:
+        await anext(aiter(store.watch("/", 0)))
+        oldest = 0
+    except Compacted as error:
+        oldest = error.oldest
+    seen: list[int] = []
+    watch = store.watch("/", oldest)
+    while len(seen) < revision - oldest:
+        seen += [event.entry.modified for event in await anext(aiter(watch))]
+    assert seen == list(range(oldest + 1, revision + 1))
 
 
 def check(rounds: int, path: Path, chance: random.Random) -> None:

@@ -110,7 +110,10 @@ class Store(Protocol):
         """How many keys are below a prefix now."""
 
     async def create(self, key: str, value: bytes, *, ttl: float = 0.0) -> int:
-        """A new key; its revision. Gone again after ``ttl`` seconds, if any. Raises KeyConflict."""
+        """A new key; its revision. Raises KeyConflict.
+
+        Gone again ``ttl`` seconds (0: never) after its last write, by a delete that watches see.
+        """
 
     async def update(self, key: str, value: bytes, expected: int, *, ttl: float = 0.0) -> int:
         """Another value for a key that is at the revision expected. Raises KeyConflict."""
@@ -121,11 +124,14 @@ class Store(Protocol):
     def watch(self, prefix: str, revision: int) -> Watch:
         """Every change below a prefix after a revision."""
 
+    def progress(self) -> None:
+        """Have every watch told up to where it knows everything."""
+
     def revision(self) -> int:
         """Of the last change that was acknowledged."""
 
     async def compact(self, revision: int) -> None:
-        """Forget what was before; current values stay."""
+        """Forget what was before; current values stay. Raises Compacted, FutureRevision."""
 
     async def snapshot(self, path: str) -> int:
         """Write the whole store into a file that the backend's ``restore`` takes; its revision."""

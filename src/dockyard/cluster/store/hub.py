@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from dockyard.base.aio.queues import Channel, Closed, Full
+from dockyard.base.errors import Unavailable
 from dockyard.cluster.store.contract import Event, FutureRevision, SlowWatcher
 
 MOST_BATCHES = 10_000
@@ -62,6 +64,7 @@ class Hub:
         self.replay = replay
         self.revision = revision
         self._watches: dict[HubWatch, None] = {}
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def watch(self, prefix: str, after: int) -> HubWatch:
         """A watch of every change after a revision."""
@@ -81,6 +84,20 @@ class Hub:
             found = [event for event in events if event.entry.key.startswith(prefix)]
             if found:
                 watch.offer(self.revision, found)
+        self._wake(self.revision)
+
+    async def reached(self, revision: int) -> None:
+        """Return when that revision has been published: a reader may have seen it before."""
+        if revision > self.revision:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((revision, done))
+            await done
+
+    def _wake(self, until: int) -> None:
+        for revision, done in self._waiting:
+            if revision <= until and not done.done():
+                done.set_result(None)
+        self._waiting = [(revision, done) for revision, done in self._waiting if revision > until]
 
     def progress(self) -> None:
         """Tell every watch up to where it knows everything."""
@@ -94,3 +111,6 @@ class Hub:
         """End every watch."""
         for watch in list(self._watches):
             watch.end()
+        for _, done in self._waiting:
+            if not done.done():
+                done.set_exception(Unavailable("store: is closed"))

@@ -1,25 +1,21 @@
 """A store in one SQLite file: the default where one machine is enough.
 
-One writer thread commits whatever has queued up meanwhile in one transaction
-(``synchronous=FULL``), so that many writers share one sync. Reads have a thread and a connection of
-their own.
+Changes go through the writer thread (:mod:`dockyard.cluster.store.writer`); reads have a thread and
+a connection of their own, and see every commit at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import queue
 import sqlite3
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from dockyard.base.aio.clock import Clock
-from dockyard.base.errors import Conflict, Unavailable
+from dockyard.base.errors import Conflict, Corrupt, Unavailable
 from dockyard.cluster.store import database
 from dockyard.cluster.store.contract import (
     Compacted,
@@ -32,14 +28,14 @@ from dockyard.cluster.store.contract import (
     Watch,
 )
 from dockyard.cluster.store.database import Change
+from dockyard.cluster.store.expiry import Expiries
 from dockyard.cluster.store.hub import Hub
+from dockyard.cluster.store.lock import exclusive
+from dockyard.cluster.store.writer import Outcomes, Writer
 
 T = TypeVar("T")
-MOST_AT_ONCE = 512
-"""Changes in one transaction."""
-Waiting = tuple[Change, "asyncio.Future[Event]"]
-Batch = list[Waiting]
-Outcomes = list[tuple["asyncio.Future[Event]", Event | BaseException]]
+EXPIRE_AGAIN_SECONDS = 10.0
+"""After a disk that was full, for instance."""
 
 
 class SqliteStore:
@@ -47,20 +43,20 @@ class SqliteStore:
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._path, self._clock = path, clock
-        self._lock = _take_lock(path)
-        self._writer = database.open_database(path)
-        self._reader = database.open_database(path, read_only=True)
-        revision = database.fact(self._writer, "revision")
-        self._oldest = database.fact(self._writer, "oldest")
         self._loop = asyncio.get_running_loop()
-        self._hub = Hub(self._replay, revision)
-        self._failed: BaseException | None = None
-        self._queue: queue.SimpleQueue[Waiting | None]
-        self._queue = queue.SimpleQueue()
-        self._readers = ThreadPoolExecutor(1, "store-read")
-        self._thread = threading.Thread(target=self._write, args=(revision,), name="store-write")
-        self._thread.start()
-        self._sweep()
+        self._closed = False
+        with contextlib.ExitStack() as on_failure:
+            on_failure.enter_context(exclusive(path))
+            database.create_private(path)
+            self._writer = Writer(path, self._committed)
+            self._reader = database.open_database(path, read_only=True)
+            self._oldest = database.fact(self._reader, "oldest")
+            self._hub = Hub(self._replay, database.fact(self._reader, "revision"))
+            self._readers = ThreadPoolExecutor(1, "store-read")
+            self._expiries = Expiries(clock, self._expire)
+            for key, modified, ttl in database.expiring(self._reader):
+                self._expiries.set(key, modified, ttl)
+            self._owned = on_failure.pop_all()
 
     # reading
 
@@ -69,13 +65,20 @@ class SqliteStore:
 
     async def get(self, key: str, revision: int = 0) -> Entry | None:
         self._check(revision)
-        return await self._read(lambda: database.get(self._reader, key, revision))
+        found = await self._read(lambda: database.get(self._reader, key, revision))
+        if found is not None:
+            await self._hub.reached(found.modified)
+        return found
 
     async def list(
         self, prefix: str, *, revision: int = 0, limit: int = 0, after: str = ""
     ) -> Page:
         self._check(revision)
-        return await self._read(lambda: database.page(self._reader, prefix, revision, limit, after))
+        found = await self._read(
+            lambda: database.page(self._reader, prefix, revision, limit, after)
+        )
+        await self._hub.reached(found.revision)
+        return found
 
     async def count(self, prefix: str) -> int:
         return await self._read(lambda: database.count(self._reader, prefix))
@@ -84,13 +87,15 @@ class SqliteStore:
         return self._hub.watch(prefix, revision)
 
     def progress(self) -> None:
-        """Tell every watch up to where it knows everything."""
         self._hub.progress()
 
     async def _replay(self, prefix: str, after: int, until: int) -> Events:
         if after < self._oldest:
             raise Compacted(after, self._oldest)
-        return await self._read(lambda: database.changes(self._reader, prefix, after, until))
+        found = await self._read(lambda: database.changes(self._reader, prefix, after, until))
+        if after < self._oldest:  # compacted while it was read
+            raise Compacted(after, self._oldest)
+        return found
 
     def _check(self, revision: int) -> None:
         if revision > self.revision():
@@ -99,81 +104,32 @@ class SqliteStore:
             raise Compacted(revision, self._oldest)
 
     async def _read(self, work: Callable[[], T]) -> T:
-        with self._clock.busy():
+        if self._closed:
+            raise Unavailable(f"store: {self._path}: is closed")
+        with self._clock.busy(), database.speaking_of(self._path):
             return await self._loop.run_in_executor(self._readers, work)
 
     # writing
 
     async def create(self, key: str, value: bytes, *, ttl: float = 0.0) -> int:
-        event = await self._change(Change("create", key, value, 0, self._expiry(ttl)))
-        return event.entry.modified
+        return (await self._change(Change("create", key, value, 0, ttl))).entry.modified
 
     async def update(self, key: str, value: bytes, expected: int, *, ttl: float = 0.0) -> int:
-        event = await self._change(Change("update", key, value, expected, self._expiry(ttl)))
-        return event.entry.modified
+        return (await self._change(Change("update", key, value, expected, ttl))).entry.modified
 
     async def delete(self, key: str, expected: int = 0) -> Entry:
-        return (await self._change(Change("delete", key, b"", expected, None))).entry
-
-    def _expiry(self, ttl: float) -> float | None:
-        return self._clock.time() + ttl if ttl else None
+        return (await self._change(Change("delete", key, b"", expected, 0.0))).entry
 
     async def _change(self, change: Change) -> Event:
-        if self._failed is not None:
-            raise Unavailable(f"store: {self._path}: {self._failed}; restart on a sound disk")
-        done: asyncio.Future[Event] = self._loop.create_future()
         with self._clock.busy():
-            self._queue.put((change, done))
-            return await asyncio.shield(done)
+            return await asyncio.shield(self._writer.submit(change))
 
-    def _write(self, revision: int) -> None:
-        """The writer thread: everything that waits becomes one transaction."""
-        while True:
-            batch = self._take_batch()
-            if batch is None:
-                return
-            outcomes: Outcomes = []
-            fresh = revision
-            try:
-                self._writer.execute("BEGIN IMMEDIATE")
-                for change, done in batch:
-                    try:
-                        outcomes.append((done, database.apply(self._writer, change, fresh + 1)))
-                        fresh += 1
-                    except KeyConflict as conflict:
-                        outcomes.append((done, conflict))
-                self._writer.execute("UPDATE facts SET value = ? WHERE name = 'revision'", (fresh,))
-                self._writer.execute("COMMIT")
-                revision = fresh
-            except sqlite3.Error as error:  # disk full or broken: nothing of it happened
-                with contextlib.suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
-                failure = Unavailable(f"store: {self._path}: {error}")
-                outcomes = [(done, failure) for _, done in batch]
-                if "disk I/O" in str(error) or "malformed" in str(error):
-                    self._failed = error
-            self._loop.call_soon_threadsafe(self._acknowledge, outcomes)
-
-    def _take_batch(self) -> Batch | None:
-        first = self._queue.get()
-        if first is None:
-            return None
-        batch = [first]
-        while len(batch) < MOST_AT_ONCE:
-            try:
-                another = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if another is None:
-                self._queue.put(None)
-                break
-            batch.append(another)
-        return batch
-
-    def _acknowledge(self, outcomes: Outcomes) -> None:
+    def _committed(self, outcomes: Outcomes) -> None:
         """In the loop: watches first, so that whoever wrote finds its change delivered."""
         self._hub.publish([found for _, found in outcomes if isinstance(found, Event)])
-        for done, found in outcomes:
+        for (change, done), found in outcomes:
+            if isinstance(found, Event):
+                self._expiries.set(change.key, found.entry.modified, change.ttl)
             if done.done():
                 continue
             if isinstance(found, Event):
@@ -181,63 +137,40 @@ class SqliteStore:
             else:
                 done.set_exception(found)
 
-    # upkeep
+    def _expire(self, key: str, modified: int) -> None:
+        """A delete of what was seen: one that loses against a writer is fine."""
+        until_done = contextlib.ExitStack()
+        until_done.enter_context(self._clock.busy())
 
-    def _sweep(self) -> None:
-        """Every second: keys whose time is over go, each as a delete of what was seen."""
-        self._sweeper = self._clock.call_later(1.0, self._sweep)
-        now = self._clock.time()
-        for entry in database.expired(self._reader, now):
-            done: asyncio.Future[Event] = self._loop.create_future()
-            with contextlib.ExitStack() as until_done:
-                until_done.enter_context(self._clock.busy())
-                done.add_done_callback(_after(until_done.pop_all()))
-            self._queue.put((Change("delete", entry.key, b"", entry.modified, None), done))
+        def ended(done: asyncio.Future[Event]) -> None:
+            until_done.close()
+            error = done.exception()
+            if error is not None and not isinstance(error, KeyConflict) and not self._closed:
+                self._expiries.set(key, modified, EXPIRE_AGAIN_SECONDS)
+
+        self._writer.submit(Change("delete", key, b"", modified, 0.0)).add_done_callback(ended)
+
+    # upkeep
 
     async def compact(self, revision: int) -> None:
         self._check(revision)
         self._oldest = max(self._oldest, revision)
-        await self._exclusively(lambda c: database.compact(c, revision))
-
-    async def _exclusively(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """A transaction of its own, in the read thread, on a connection of its own."""
-
-        def run() -> None:
-            with contextlib.closing(database.open_database(self._path)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                work(connection)
-                connection.execute("COMMIT")
-
-        await self._read(run)
+        self._writer.compact(revision)
 
     async def snapshot(self, path: str) -> int:
-        def run() -> int:
-            with contextlib.closing(sqlite3.connect(path)) as copy:
-                self._reader.backup(copy)
-                return database.fact(copy, "revision")
-
-        return await self._read(run)
+        return await self._read(lambda: _copy(self._reader, path))
 
     async def close(self) -> None:
-        self._sweeper.cancel()
-        self._hub.close()
-        self._queue.put(None)
+        if self._closed:
+            return
+        self._expiries.close()
         with self._clock.busy():
-            await self._loop.run_in_executor(None, self._thread.join)
+            await self._writer.close()
+        self._closed = True
+        self._hub.close()
         self._readers.shutdown(wait=True)
         self._reader.close()
-        self._writer.close()
-        os.close(self._lock)
-
-
-def _after(stack: contextlib.ExitStack) -> Callable[[asyncio.Future[Event]], None]:
-    """Lets go when a sweep's delete is done; one that lost against a writer is fine."""
-
-    def done(future: asyncio.Future[Event]) -> None:
-        future.exception()
-        stack.close()
-
-    return done
+        self._owned.close()
 
 
 def open_store(path: str, clock: Clock) -> SqliteStore:
@@ -249,23 +182,34 @@ def restore(snapshot: str, path: str) -> None:
     """A snapshot becomes the store file ``path``, which must not be there yet."""
     if os.path.exists(path):
         raise Conflict(f"store: {path}: is there already; move it away first")
-    with contextlib.closing(sqlite3.connect(snapshot)) as source:
+    if not os.path.exists(snapshot):
+        raise Unavailable(f"store: {snapshot}: there is no such snapshot")
+    with database.speaking_of(snapshot), contextlib.closing(sqlite3.connect(snapshot)) as source:
         verdict = source.execute("PRAGMA integrity_check").fetchone()[0]
         if verdict != "ok":
-            raise Conflict(f"store: {snapshot}: is damaged: {verdict}")
-        with contextlib.closing(sqlite3.connect(path)) as target:
-            source.backup(target)
+            raise Corrupt(f"store: {snapshot}: is damaged: {verdict}; use another snapshot")
+        _copy(source, path)
 
 
-def _take_lock(path: str) -> int:
-    """One process a file: flock(2) on ``<path>.lock``, which names the pid."""
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _copy(source: sqlite3.Connection, path: str) -> int:
+    """A whole copy, or none: written beside, synced, renamed. Its revision."""
+    beside = f"{path}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(beside)
+    database.create_private(beside)
+    with contextlib.closing(sqlite3.connect(beside)) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        revision = database.fact(copy, "revision")
+    _sync(beside)
+    os.replace(beside, path)
+    _sync(os.path.dirname(os.path.abspath(path)))
+    return revision
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = os.pread(descriptor, 20, 0).decode().strip()
+        os.fsync(descriptor)
+    finally:
         os.close(descriptor)
-        raise Conflict(f"store: {path}: pid {pid} has it open; stop that one first") from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-    return descriptor
