@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dockyard.base.wire.http import Request as HttpRequest
-from dockyard.cluster.api.patching import APPLY, KNOWN
+from dockyard.cluster.api.patching import require_known
 from dockyard.cluster.client.transport import Request
 from dockyard.cluster.meta import errors
 from dockyard.cluster.meta.decode import decode_json
@@ -20,10 +20,7 @@ def with_body(wanted: Request, request: HttpRequest) -> Request:
     """The request with its decoded body. Raises BadRequest, UnsupportedMediaType."""
     media = request.header(b"content-type").partition(";")[0].strip().lower()
     if wanted.verb == "patch":
-        if media not in (*KNOWN, APPLY):
-            raise errors.unsupported_media_type(media, KNOWN)
-        if media == APPLY:
-            return replace(wanted, patch_type=media)
+        require_known(media)
         return replace(wanted, body=_decode(request.body, JSON, wanted), patch_type=media)
     if wanted.verb not in WITH_BODY or not request.body:
         return wanted

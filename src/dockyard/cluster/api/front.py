@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Awaitable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,6 +18,7 @@ from dockyard.base.wire.http import Connection
 from dockyard.base.wire.http import Request as HttpRequest
 from dockyard.cluster.api import authz, bodies, routes, subresources, tables, warnings
 from dockyard.cluster.api.authn import Authenticator
+from dockyard.cluster.api.cache import Cache, key_of
 from dockyard.cluster.api.documents import Documents
 from dockyard.cluster.api.nodeproxy import NodeProxy
 from dockyard.cluster.api.operations import Found
@@ -24,6 +26,7 @@ from dockyard.cluster.api.rows import Row
 from dockyard.cluster.api.service import Service
 from dockyard.cluster.api.watching import stream
 from dockyard.cluster.client.transport import Request, User
+from dockyard.cluster.kinds.kind import Kind
 from dockyard.cluster.meta import errors
 
 log = logging.getLogger("dockyard.api")
@@ -31,6 +34,18 @@ JSON = b"Content-Type: application/json\r\n"
 STREAMED = ("exec", "attach", "portforward")
 SLICE = 500
 """Rows that are rendered in one go: the loop serves others in between."""
+
+
+MOST_HOT = 16384
+
+
+class Hot(NamedTuple):
+    """What there is to know of a target that names one object."""
+
+    request: Request
+    kind: Kind
+    cache: Cache
+    key: str
 
 
 class Front:
@@ -46,31 +61,48 @@ class Front:
     ) -> None:
         self._service, self._authenticator = service, authenticator
         self._documents, self._proxy, self._clock = documents, node_proxy, clock
+        self._hot: dict[bytes, Hot] = {}
 
     def __call__(self, request: HttpRequest, connection: Connection) -> Awaitable[None] | None:
         try:
             user = self._user(request, connection)
-            path, query = routes.split_target(request.target)
-            route = routes.route(path)
-            if route is None:
-                self._document(request, connection, path, user)
-                return None
-            verb = routes.verb_of(request.method, route, query)
-            wanted = Request(
-                verb, route.resource, route.namespace, route.name, route.subresource,
-                options=query,
-            )  # fmt: skip
             accept = request.header(b"accept")
-            if verb == "get" and not route.subresource and "as=" not in accept:
-                self._fast_get(wanted, user, connection)
+            hot = self._hot.get(request.target)
+            if hot is not None and request.method == "GET" and not tables.form_of(accept):
+                self._get(hot, user, connection)
                 return None
-            return self._slow(request, wanted, user, connection, accept)
+            return self._warm(request, connection, user, accept)
         except errors.ApiError as error:
             self._fail(connection, error)
         except Exception:
             log.exception("%s %r", request.method, request.target)
             self._fail(connection, errors.InternalError("see the server's log"))
         return None
+
+    def _warm(
+        self, request: HttpRequest, connection: Connection, user: User, accept: str
+    ) -> Awaitable[None] | None:
+        target = routes.parse(request.target)
+        route = target.route
+        if route is None:
+            self._document(request, connection, target.path, user)
+            return None
+        verb = routes.verb_of(request.method, route, target.options)
+        wanted = Request(
+            verb, route.resource, route.namespace, route.name, route.subresource,
+            options=target.options,
+        )  # fmt: skip
+        if verb == "get" and not route.subresource and not tables.form_of(accept):
+            authz.authorize(wanted, user)
+            kind = self._service.kind(wanted)
+            hot = Hot(wanted, kind, self._service.operations.cache(kind),
+                      key_of(kind, wanted.namespace, wanted.name))  # fmt: skip
+            if len(self._hot) >= MOST_HOT:
+                self._hot.clear()
+            self._hot[request.target] = hot
+            self._get(hot, user, connection)
+            return None
+        return self._slow(request, target, wanted, user, connection, accept)
 
     def _user(self, request: HttpRequest, connection: Connection) -> User:
         if connection.user is None:
@@ -91,15 +123,17 @@ class Front:
         media, body = self._documents.get(path, request.header(b"accept"))
         connection.respond(200, b"Content-Type: %s\r\n" % media, body)
 
-    def _fast_get(self, wanted: Request, user: User, connection: Connection) -> None:
-        authz.authorize(wanted, user)
-        kind = self._service.kind(wanted)
-        row = self._service.operations.get(kind, wanted.namespace, wanted.name)
-        connection.respond(200, JSON, self._service.render(kind, row))
+    def _get(self, hot: Hot, user: User, connection: Connection) -> None:
+        authz.authorize(hot.request, user)
+        row = hot.cache.row(hot.key)
+        if row is None:
+            raise errors.not_found(hot.kind.plural, hot.request.name, hot.kind.group)
+        connection.respond(200, JSON, self._service.render(hot.kind, row))
 
     async def _slow(
         self,
         request: HttpRequest,
+        target: routes.Target,
         wanted: Request,
         user: User,
         connection: Connection,
@@ -108,7 +142,7 @@ class Front:
         warnings.begin()
         try:
             if wanted.subresource in subresources.PROXIED:
-                await self._proxied(request, wanted, user, connection)
+                await self._proxied(request, target, wanted, user, connection)
             elif wanted.verb == "watch":
                 kind, watcher, options = self._service.watch(wanted, user)
                 try:
@@ -129,15 +163,18 @@ class Front:
             self._fail(connection, errors.InternalError("see the server's log"))
 
     async def _proxied(
-        self, request: HttpRequest, wanted: Request, user: User, connection: Connection
-    ) -> None:
-        """Logs and streams are the kubelet's; an upgrade by GET needs the right to create."""
-        verb = "create" if wanted.subresource in STREAMED else "get"
-        subject = Request(verb, wanted.resource, wanted.namespace, wanted.name, wanted.subresource)
-        authz.authorize(subject, user)
-        pods = self._service.kind(Request("get", wanted.resource, wanted.namespace, wanted.name))
-        pod = self._service.operations.get(pods, wanted.namespace, wanted.name).object()
-        await self._proxy.forward(request, wanted, pod, connection)
+        self, request: HttpRequest, target: routes.Target, wanted: Request, user: User,
+        connection: Connection,
+    ) -> None:  # fmt: skip
+        """Logs and streams are the kubelet's; an upgrade by GET needs the right to create (F06)."""
+        streamed = wanted.subresource in STREAMED
+        authz.authorize(replace(wanted, verb="create") if streamed else wanted, user)
+        kind = self._service.kind(wanted)
+        subresources.known(kind, wanted)
+        pod = self._service.operations.get(kind, wanted.namespace, wanted.name).object()
+        if streamed and not request.upgrade:
+            raise errors.BadRequest("Upgrade request required")
+        await self._proxy.forward(request, wanted, target.pairs, pod, connection)
 
     async def _answer(
         self, found: Row | Found | dict[str, Any], wanted: Request, accept: str,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,10 +22,15 @@ from dockyard.cluster.meta import errors
 
 CONNECT_SECONDS = 10.0
 PIECE = 64 * 1024
-PASSED_ON = (b"upgrade", b"connection", b"sec-websocket-key", b"sec-websocket-version",
-             b"sec-websocket-protocol", b"sec-websocket-extensions")  # fmt: skip
+PASSED_ON = (b"upgrade", b"connection", b"x-stream-protocol-version", b"sec-websocket-key",
+             b"sec-websocket-version", b"sec-websocket-protocol",
+             b"sec-websocket-extensions")  # fmt: skip
+UPGRADES = ("websocket", "spdy/3.1")
+STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error"}
+"""What the kubelet calls them."""
 PATHS = {"log": "containerLogs", "exec": "exec", "attach": "attach", "portforward": "portForward"}
 Object = Mapping[str, Any]
+Pairs = Iterable[tuple[str, str]]
 
 
 class NodeProxy:
@@ -37,10 +42,13 @@ class NodeProxy:
         self._node, self._tls, self._clock = node, tls, clock
 
     async def forward(
-        self, request: HttpRequest, wanted: Request, pod: Object, connection: Connection
-    ) -> None:
+        self, request: HttpRequest, wanted: Request, query: Pairs, pod: Object,
+        connection: Connection,
+    ) -> None:  # fmt: skip
         """Pass a request on and its answer back. Raises ApiError until the answer has begun."""
-        path = self._path(wanted, pod)
+        path = self._path(wanted, query, pod)
+        if wanted.subresource != "log" and request.header(b"upgrade").lower() not in UPGRADES:
+            raise errors.BadRequest(f"upgrade: only {' and '.join(UPGRADES)} are passed on")
         host, port = self._address(pod)
         try:
             async with self._clock.timeout(CONNECT_SECONDS):
@@ -60,8 +68,7 @@ class NodeProxy:
                 await Tunnel(connection, reader, writer).run(status, headers)
             elif status >= 300 or wanted.subresource != "log":
                 body = await reader.read(PIECE)
-                text = body.decode(errors="replace").strip()
-                raise errors.from_status({"message": text or "the kubelet refused"}, status)
+                raise _refusal(status, body.decode(errors="replace").strip())
             else:
                 await self._copy(reader, connection)
         finally:
@@ -74,14 +81,14 @@ class NodeProxy:
             await connection.drain()
         connection.end()
 
-    def _path(self, wanted: Request, pod: Object) -> str:
+    def _path(self, wanted: Request, query: Pairs, pod: Object) -> str:
         name = pod["metadata"]["name"]
         base = f"/{PATHS[wanted.subresource]}/{quote(wanted.namespace)}/{quote(name)}"
-        options = dict(wanted.options)
         if wanted.subresource != "portforward":
-            container = _container(pod, options.pop("container", ""), wanted)
+            container = _container(pod, wanted.options.get("container", ""))
             base += f"/{quote(container)}"
-        return f"{base}?{urlencode(options, doseq=True)}" if options else base
+        renamed = [(STREAMS.get(name, name), value) for name, value in query if name != "container"]
+        return f"{base}?{urlencode(renamed)}" if renamed else base
 
     def _address(self, pod: Object) -> tuple[str, int]:
         name = pod["spec"].get("nodeName")
@@ -100,7 +107,15 @@ class NodeProxy:
         return addresses[0], int(port)
 
 
-def _container(pod: Object, asked: str, wanted: Request) -> str:
+def _refusal(status: int, text: str) -> errors.ApiError:
+    """What a kubelet's refusal is to the client; a redirection is none of the client's (F07)."""
+    if 300 <= status < 400:
+        return errors.InternalError("the kubelet redirects, which is not followed")
+    return errors.from_status({"message": text or f"the kubelet answered {status}"},
+                              status if status >= 400 else 502)  # fmt: skip
+
+
+def _container(pod: Object, asked: str) -> str:
     """The container that is meant, in kube-apiserver's words where it is not clear."""
     spec = pod["spec"]
     names = [c["name"] for c in (*spec.get("containers", ()), *spec.get("initContainers", ()))]

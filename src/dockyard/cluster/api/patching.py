@@ -14,22 +14,27 @@ APPLY = "application/apply-patch+yaml"
 KNOWN = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
 
 
+def require_known(media: str) -> None:
+    """Raise UnsupportedMediaType for what is no patch, or none of these three."""
+    if media == APPLY:
+        raise errors.UnsupportedMediaType("server-side apply is not implemented; use "
+                                          "`kubectl apply` without --server-side")  # fmt: skip
+    if media not in KNOWN:
+        raise errors.unsupported_media_type(media, KNOWN)
+
+
 def apply(
     registry: Registry, kind: Kind, request: Request, current: dict[str, Any]
 ) -> dict[str, Any]:
     """The patched object; ``current`` is the caller's own. Raises ApiError."""
+    require_known(request.patch_type)
     if request.patch_type == JSON_PATCH:
         patched = jsonpatch.apply(current, request.body)
     elif request.patch_type == MERGE_PATCH:
         patched = mergepatch.apply(current, request.body)
-    elif request.patch_type == STRATEGIC_PATCH:
+    else:
         schema = PatchSchema.of(registry.schemas, kind.definition)
         patched = strategicpatch.apply(current, request.body, schema)
-    elif request.patch_type == APPLY:
-        raise errors.UnsupportedMediaType("server-side apply is not implemented; use "
-                                          "`kubectl apply` without --server-side")  # fmt: skip
-    else:
-        raise errors.unsupported_media_type(request.patch_type, KNOWN)
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
         raise errors.BadRequest("the patched object has no metadata")
     return patched

@@ -5,6 +5,8 @@ A path is split once, before it is decoded; routing and authorization see the sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -13,7 +15,7 @@ from dockyard.cluster.meta import errors
 
 VERBS = {
     ("GET", True): "get", ("GET", False): "list", ("HEAD", True): "get", ("HEAD", False): "list",
-    ("POST", False): "create", ("POST", True): "create", ("PUT", True): "update",
+    ("POST", False): "create", ("PUT", True): "update",
     ("PATCH", True): "patch", ("DELETE", True): "delete", ("DELETE", False): "deletecollection",
 }  # fmt: skip
 
@@ -29,8 +31,21 @@ class Route(NamedTuple):
     """What comes behind a subresource: only ``proxy`` has any."""
 
 
-def split_target(target: bytes) -> tuple[str, dict[str, str]]:
-    """Path and query of a request target. Raises BadRequest."""
+class Target(NamedTuple):
+    """A request target, taken apart."""
+
+    path: str
+    route: Route | None
+    """None for a path that is no resource's."""
+    options: Mapping[str, str]
+    """The query; of a parameter that stands there twice, the last value."""
+    pairs: tuple[tuple[str, str], ...]
+    """The query as it is: ``command`` stands there once a word."""
+
+
+@lru_cache(maxsize=4096)
+def parse(target: bytes) -> Target:
+    """The parts of a target; clients ask for the same ones again and again. Raises BadRequest."""
     try:
         text = target.decode("ascii")
     except UnicodeDecodeError:
@@ -43,40 +58,48 @@ def split_target(target: bytes) -> tuple[str, dict[str, str]]:
                           max_num_fields=100)  # fmt: skip
     except ValueError as error:
         raise errors.BadRequest(f"the query of the request: {error}") from None
-    return path, dict(pairs)
+    return Target(path, route(path), dict(pairs), tuple(pairs))
 
 
 def route(path: str) -> Route | None:
     """The resource of ``/api/v1/...`` or ``/apis/GROUP/VERSION/...``; None for other paths."""
     parts = path.split("/")[1:]
-    if parts and parts[-1] == "":
+    if len(parts) > 1 and parts[-1] == "":
         parts.pop()
+    if parts != [""]:
+        parts = [_segment(part) for part in parts]
     if parts[:1] == ["api"] and len(parts) > 2:
         group, version, parts = "", parts[1], parts[2:]
     elif parts[:1] == ["apis"] and len(parts) > 3:
         group, version, parts = parts[1], parts[2], parts[3:]
     else:
         return None
-    parts = [_segment(part) for part in parts]
     namespace = ""
     if parts[0] == "namespaces" and len(parts) > 2 and parts[2] not in ("status", "finalize"):
         namespace, parts = parts[1], parts[2:]
     name = parts[1] if len(parts) > 1 else ""
     subresource = parts[2] if len(parts) > 2 else ""
-    rest = "/".join(parts[3:])
-    return Route(Resource(group, version, parts[0]), namespace, name, subresource, rest)
+    if len(parts) > 3 and subresource != "proxy":
+        raise errors.no_such_path()
+    return Route(Resource(group, version, parts[0]), namespace, name, subresource,
+                 "/".join(parts[3:]))  # fmt: skip
 
 
 def _segment(part: str) -> str:
     """One decoded part of a path: no separator, no climbing, no control character."""
-    text = unquote(part, errors="strict") if "%" in part else part
+    try:
+        text = unquote(part, errors="strict") if "%" in part else part
+    except UnicodeDecodeError:
+        text = ""
     if not text or text in (".", "..") or not text.isprintable() or "/" in text or "%" in text:
         raise errors.BadRequest(f"the path of the request has an invalid part: {part[:80]!r}")
     return text
 
 
-def verb_of(method: str, found: Route, query: dict[str, str]) -> str:
+def verb_of(method: str, found: Route, query: Mapping[str, str]) -> str:
     """The API's verb for an HTTP method."""
+    if method == "POST" and found.subresource:
+        return "create"
     if method in ("GET", "HEAD") and query.get("watch", "") in ("true", "1"):
         return "watch"
     verb = VERBS.get((method, bool(found.name)))

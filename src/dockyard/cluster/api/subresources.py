@@ -124,14 +124,20 @@ PLAIN = frozenset({"status", "ephemeralcontainers"})
 PROXIED = frozenset({"log", "exec", "attach", "portforward"})
 
 
+def known(kind: Kind, request: Request) -> None:
+    """Raise NotFound or MethodNotAllowed for a subresource that the kind does not have so."""
+    name = request.subresource
+    found = kind.subresource(name)
+    if found is None:
+        raise errors.no_such_path()
+    if request.verb not in found.verbs:
+        raise errors.method_not_allowed(f"{kind.plural}/{name}", request.verb, kind.group)
+
+
 def find(kind: Kind, request: Request) -> Answer | None:
     """What answers a subresource; None for one that is a plain read or update of its parent."""
+    known(kind, request)
     name = request.subresource
-    known = kind.subresource(name)
-    if known is None:
-        raise errors.no_such_path()
-    if request.verb not in known.verbs:
-        raise errors.method_not_allowed(f"{kind.plural}/{name}", request.verb, kind.group)
     if name in PLAIN:
         return None
     found = TABLE.get((kind.plural, name))

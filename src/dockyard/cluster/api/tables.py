@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ TABLE, PARTIAL = "Table", "PartialObjectMetadata"
 PLAIN = ("application/json", "application/*", "*/*")
 
 
+@lru_cache(maxsize=256)
 def form_of(accept: str) -> str:
     """``Table``, ``PartialObjectMetadata`` or nothing: the first that we can do, in their order."""
     if not accept or accept == "application/json":
