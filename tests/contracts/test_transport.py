@@ -236,7 +236,7 @@ def test_only_a_read_is_sent_again() -> None:
         flaky = Flaky()
         server = await asyncio.start_server(flaky.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        transport = HttpTransport(f"http://127.0.0.1:{port}", None)
+        transport = HttpTransport(f"http://127.0.0.1:{port}", None, RealClock())
         read = Request("get", CONFIG_MAPS, "default", "a")
         assert await transport.call(read) == {}
         assert await transport.call(read) == {}
@@ -252,7 +252,7 @@ def test_only_a_read_is_sent_again() -> None:
 
 def test_a_server_that_is_not_there() -> None:
     async def main() -> None:
-        transport = HttpTransport("http://127.0.0.1:1", None)
+        transport = HttpTransport("http://127.0.0.1:1", None, RealClock())
         with pytest.raises(Unavailable, match=r"API: 127\.0\.0\.1:1: "):
             await transport.call(Request("list", CONFIG_MAPS))
 

@@ -44,7 +44,7 @@ class ApiServer:
         self.client = Client(self.local)
 
     def http(self, token: str = "admin-token") -> HttpTransport:
-        return HttpTransport(f"http://127.0.0.1:{self.port}", None, token)
+        return HttpTransport(f"http://127.0.0.1:{self.port}", None, RealClock(), token=token)
 
     def local_as(self, user: User) -> LocalTransport:
         return LocalTransport(self.plane.service, user)

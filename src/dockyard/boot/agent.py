@@ -62,7 +62,7 @@ async def serve(place: Layout, settings: Settings) -> None:
     add_service_addresses(settings, place.instance)
     await runtime.start()
     await _wait_for_credentials(place, clock)
-    transport = HttpTransport(settings.api_url, credentials.client_context(place, "node"))
+    transport = HttpTransport(settings.api_url, credentials.client_context(place, "node"), clock)
     client = Client(transport)
     informers = Informers(client, clock)
     node_dns = node_resolvers(RESOLV_CONF)

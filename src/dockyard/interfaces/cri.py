@@ -57,6 +57,16 @@ class DnsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PortMapping:
+    """A port of the host that leads into a sandbox."""
+
+    host_port: int
+    container_port: int
+    protocol: str = "TCP"
+    host_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PodSandboxConfig:
     """A pod's sandbox."""
 
@@ -73,6 +83,7 @@ class PodSandboxConfig:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    port_mappings: tuple[PortMapping, ...] = ()
     host_aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(address, names): further lines of /etc/hosts."""
     domain: str = ""

@@ -71,6 +71,10 @@ class Netlink(Channel):
         change = rt.changed_link(index, up=up, master=master, alias=alias, mtu=mtu, name=name)
         self.ask(rt.RTM_NEWLINK, 0, change, f"set link {index}")
 
+    def set_hairpin(self, index: int) -> None:
+        """Let a bridge's port send back what came in through it."""
+        self.ask(rt.RTM_SETLINK, 0, rt.hairpin(index), f"set hairpin of link {index}")
+
     def delete_link(self, name: str) -> bool:
         """Remove a link; whether there was one."""
         try:

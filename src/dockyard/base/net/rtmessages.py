@@ -6,14 +6,14 @@ import socket
 import struct
 from typing import NamedTuple
 
-from dockyard.base.net.channel import attribute, attributes
+from dockyard.base.net.channel import NESTED, attribute, attributes
 
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEIGH, RTM_DELNEIGH = 28, 29
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
-IFLA_IFALIAS, IFLA_NET_NS_FD = 20, 28
+IFLA_PROTINFO, IFLA_IFALIAS, IFLA_NET_NS_FD, IFLA_BRPORT_MODE = 12, 20, 28, 4
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE = 1, 4, 5, 15
@@ -22,6 +22,7 @@ IFF_UP, RTNH_F_ONLINK = 1, 4
 RT_TABLE_MAIN, RTPROT_STATIC, RTN_UNICAST = 254, 4, 1
 SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_NOWHERE = 0, 253, 255
 LONGEST_NAME = 15
+AF_BRIDGE = 7
 
 _LINK = struct.Struct("=BxHiII")
 _ADDR = struct.Struct("=BBBBI")
@@ -96,6 +97,12 @@ def changed_link(
     if name:
         payload += attribute(IFLA_IFNAME, name.encode() + b"\0")
     return payload
+
+
+def hairpin(index: int) -> bytes:
+    """A bridge's port that what came in through may leave through again."""
+    payload = _LINK.pack(AF_BRIDGE, 0, index, 0, 0)
+    return payload + attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_MODE, b"\1"))
 
 
 def parse_link(payload: bytes) -> Link:

@@ -162,6 +162,7 @@ class Operations:
         try:
             revision = await self._store.create(key, value, ttl=ttl)
         except KeyConflict:
+            await self._catch_up()
             raise errors.already_exists(kind.plural, name, kind.group) from None
         await self.caches.reached(revision)
         return self._row(kind, Entry(key, value, revision, revision))
@@ -217,6 +218,7 @@ class Operations:
             try:
                 return await self._store_changed(kind, request, user, options, obj, old, row)
             except KeyConflict as conflict:
+                await self._catch_up()
                 if base is not None:
                     raise errors.conflict(kind.plural, request.name, kind.group) from None
                 if conflict.current is None:
@@ -284,6 +286,7 @@ class Operations:
                     return row, True
                 gone = await self._store.delete(row.key, row.revision)
             except KeyConflict as conflict:
+                await self._catch_up()
                 if conflict.current is None:
                     raise errors.not_found(kind.plural, request.name, kind.group) from None
                 row = self._row(kind, conflict.current)
@@ -327,6 +330,7 @@ class Operations:
             else:
                 revision = await self._store.update(key, self._encode(kind, obj), expected)
         except KeyConflict:
+            await self._catch_up()
             raise errors.conflict(kind.plural, metadata["name"], kind.group) from None
         await self.caches.reached(revision)
 
@@ -335,6 +339,10 @@ class Operations:
         return now.stamp(self._clock.time())
 
     # parts
+
+    async def _catch_up(self) -> None:
+        """Before a conflict is told: who reads again must see what it was about."""
+        await self.caches.reached(self._store.revision())
 
     def _decoded(self, kind: Kind, request: Request, options: WriteOptions) -> Object:
         obj = request.body

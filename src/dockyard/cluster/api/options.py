@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dockyard.base.errors import Invalid
 from dockyard.cluster.kinds.kind import Kind
 from dockyard.cluster.meta import errors, resourceversion, selectors
 from dockyard.cluster.meta.selectors import FieldSelector, Selector
@@ -48,9 +49,14 @@ def list_options(options: Mapping[str, str], kind: Kind) -> ListOptions:
     revision = resourceversion.parse(options.get("resourceVersion"))
     if match not in ("", "Exact", "NotOlderThan"):
         raise errors.BadRequest(f"resourceVersionMatch: {match!r}: Exact or NotOlderThan")
+    try:
+        labels = selectors.parse_labels(options.get("labelSelector", ""))
+        fields = selectors.parse_fields(options.get("fieldSelector", ""), kind.selectable_names)
+    except Invalid as error:
+        raise errors.BadRequest(str(error)) from None
     return ListOptions(
-        labels=selectors.parse_labels(options.get("labelSelector", "")),
-        fields=selectors.parse_fields(options.get("fieldSelector", ""), kind.selectable_names),
+        labels=labels,
+        fields=fields,
         limit=_number(options, "limit"),
         after=after,
         at=at,

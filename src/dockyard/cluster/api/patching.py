@@ -37,4 +37,9 @@ def apply(
         patched = strategicpatch.apply(current, request.body, schema)
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
         raise errors.BadRequest("the patched object has no metadata")
+    if (patched.get("apiVersion"), patched.get("kind")) != (kind.api_version, kind.kind):
+        raise errors.BadRequest(
+            f"the patch makes a {kind.kind} of {kind.api_version} an object of another kind: "
+            f"{str(patched.get('apiVersion'))[:80]}, Kind={str(patched.get('kind'))[:80]}"
+        )
     return patched

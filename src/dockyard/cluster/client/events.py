@@ -1,10 +1,15 @@
-"""Turns what a component has to say of an object into Events, counting repetitions."""
+"""Turns what a component has to say of an object into Events: a repetition counts, a flood ends.
+
+client-go's rules: the same thing said again raises ``count``; one object may cause a burst of 25
+events and then one in five minutes.
+"""
 
 from __future__ import annotations
 
 import logging
 import secrets
 from collections import OrderedDict
+from typing import Any
 
 from dockyard.base.aio import now
 from dockyard.base.aio.clock import Clock
@@ -12,10 +17,12 @@ from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.resources import EVENTS
 from dockyard.cluster.client.transport import Object
+from dockyard.cluster.meta.errors import NotFound
 
 log = logging.getLogger("dockyard.events")
 REMEMBERED = 4096
 LONGEST_MESSAGE = 1024
+BURST, REFILL_SECONDS = 25, 300.0
 
 
 class Recorder:
@@ -25,50 +32,81 @@ class Recorder:
         self._client, self._clock = client, clock
         self._source = {"component": component, **({"host": host} if host else {})}
         self._seen: OrderedDict[tuple[str, ...], tuple[str, int]] = OrderedDict()
+        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     async def event(
         self, obj: Object, kind: str, reason: str, message: str, field: str = ""
     ) -> None:
         """``kind`` is Normal or Warning; ``field`` names a part, as ``spec.containers{web}``."""
         metadata = obj["metadata"]
-        namespace = metadata.get("namespace") or "default"
-        key = (metadata.get("uid", ""), field, kind, reason, message)
-        stamp = now.stamp(self._clock.time())
+        uid = metadata.get("uid", "")
+        if not self._may_speak(uid):
+            return
+        key = (uid, field, kind, reason, message)
         name, count = self._seen.get(key, ("", 0))
         try:
-            if name:
-                patch = {"count": count + 1, "lastTimestamp": stamp}
-                await self._client.patch(EVENTS, name, patch, namespace)
-            else:
-                name = f"{metadata['name'][:200]}.{secrets.token_hex(8)}"
-                involved = {
-                    "kind": obj.get("kind", ""),
-                    "apiVersion": obj.get("apiVersion", ""),
-                    "name": metadata["name"],
-                    "namespace": metadata.get("namespace", ""),
-                    "uid": metadata.get("uid", ""),
-                    **({"fieldPath": field} if field else {}),
-                }
-                await self._client.create(
-                    EVENTS,
-                    {
-                        "metadata": {"name": name, "namespace": namespace},
-                        "involvedObject": {k: v for k, v in involved.items() if v},
-                        "reason": reason,
-                        "message": message[:LONGEST_MESSAGE],
-                        "type": kind,
-                        "count": 1,
-                        "firstTimestamp": stamp,
-                        "lastTimestamp": stamp,
-                        "source": self._source,
-                        "reportingComponent": self._source["component"],
-                        "reportingInstance": self._source.get("host", ""),
-                    },
-                )
+            self._seen[key] = await self._write(obj, name, count + 1, kind, reason, message, field)
         except (DockyardError, OSError) as error:
             log.info("event %s of %s: not written: %s", reason, metadata["name"], error)
             self._seen.pop(key, None)
             return
-        self._seen[key] = (name, count + 1)
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+        _keep(self._seen, key)
+
+    def _may_speak(self, uid: str) -> bool:
+        """Take a token of the object's bucket, if one is left."""
+        time = self._clock.monotonic()
+        tokens, since = self._tokens.get(uid, (float(BURST), time))
+        tokens = min(float(BURST), tokens + (time - since) / REFILL_SECONDS)
+        spoken = tokens >= 1.0
+        self._tokens[uid] = (tokens - 1.0 if spoken else tokens, time)
+        _keep(self._tokens, uid)
+        return spoken
+
+    async def _write(
+        self, obj: Object, name: str, count: int, kind: str, reason: str, message: str, field: str
+    ) -> tuple[str, int]:
+        """The Event's name and its count: one more of a known one, or a new one."""
+        namespace = obj["metadata"].get("namespace") or "default"
+        stamp = now.stamp(self._clock.time())
+        if name:
+            patch = {"count": count, "lastTimestamp": stamp}
+            try:
+                await self._client.patch(EVENTS, name, patch, namespace)
+                return name, count
+            except NotFound:  # its time to live is over: it begins anew
+                count = 1
+        name = f"{obj['metadata']['name'][:200]}.{secrets.token_hex(8)}"
+        await self._client.create(
+            EVENTS,
+            {
+                "metadata": {"name": name, "namespace": namespace},
+                "involvedObject": _reference(obj, field),
+                "reason": reason,
+                "message": message[:LONGEST_MESSAGE],
+                "type": kind,
+                "count": count,
+                "firstTimestamp": stamp,
+                "lastTimestamp": stamp,
+                "source": self._source,
+                "reportingComponent": self._source["component"],
+                "reportingInstance": self._source.get("host", ""),
+            },
+        )
+        return name, count
+
+
+def _reference(obj: Object, field: str) -> dict[str, Any]:
+    metadata = obj["metadata"]
+    found = {
+        "kind": obj.get("kind"), "apiVersion": obj.get("apiVersion"), "name": metadata["name"],
+        "namespace": metadata.get("namespace"), "uid": metadata.get("uid"),
+        "resourceVersion": metadata.get("resourceVersion"), "fieldPath": field,
+    }  # fmt: skip
+    return {name: value for name, value in found.items() if value}
+
+
+def _keep(found: OrderedDict[Any, Any], key: Any) -> None:
+    """The key was used last; what was not used for longest goes."""
+    found.move_to_end(key)
+    if len(found) > REMEMBERED:
+        found.popitem(last=False)

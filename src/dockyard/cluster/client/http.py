@@ -1,7 +1,8 @@
 """Turns requests of the client's seam into HTTP/1.1 over TLS, and answers into objects.
 
 Connections are kept and reused. What may have reached the server is never sent twice, but a read:
-only a get or a list is tried again on a fresh connection when a kept one turns out to be closed.
+only a get or a list is tried again when a kept connection turns out to be closed. A server that is
+too busy (429) has done nothing: everything is tried again when it says so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from dockyard.base.errors import Unavailable
+from dockyard.base.aio.clock import Clock
+from dockyard.base.aio.queues import Closed
+from dockyard.base.errors import Invalid, Unavailable
+from dockyard.cluster.client.httpconnection import Answer, HttpConnection
 from dockyard.cluster.client.transport import Object, Request, WatchEvent
 from dockyard.cluster.meta.errors import from_status
 
@@ -24,95 +28,127 @@ METHODS = {
     "patch": "PATCH", "delete": "DELETE", "deletecollection": "DELETE",
 }  # fmt: skip
 READS = ("get", "list")
-LARGEST_LINE = 8 * 1024 * 1024
 MOST_KEPT = 16
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+KEPT_SECONDS = 60.0
+"""A connection that nobody has used for longer is not trusted to be open still."""
+CONNECT_SECONDS = 10.0
+CALL_SECONDS = 60.0
+BUSY_TRIES = 10
+LONGEST_WAIT = 30.0
+"""Seconds that a busy server may make a client wait before each try."""
 
 
 class HttpTransport:
     """The API at a URL, as the user of a certificate or a token."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None, token: str = "") -> None:
+    def __init__(
+        self, url: str, tls: ssl.SSLContext | None, clock: Clock, *, token: str = ""
+    ) -> None:
         parts = urlsplit(url)
-        self._host = parts.hostname or "127.0.0.1"
-        self._port = parts.port or (443 if tls else 80)
-        self._tls, self._token = tls, token
-        self._kept: deque[Streams] = deque()
+        if (parts.scheme == "https") != (tls is not None) or not parts.hostname:
+            raise Invalid(f"API: {url}: https needs a TLS context and a host; http has no TLS")
+        if any(character in token for character in "\r\n\0"):
+            raise Invalid("API: the token: has a line break in it; read it without its newline")
+        self._host, self._port = parts.hostname, parts.port or (443 if tls else 80)
+        self._tls, self._clock, self._token = tls, clock, token
+        self._kept: deque[tuple[float, HttpConnection]] = deque()
 
     async def call(self, request: Request) -> Object:
-        retry = request.verb in READS
-        while True:
-            streams, reused = await self._connection()
-            try:
-                status, body, keep = await self._exchange(streams, request)
-            except (OSError, EOFError, ValueError) as error:
-                streams[1].close()
-                if reused and retry:
-                    continue
-                raise Unavailable(f"API: {self._host}:{self._port}: {error}") from error
-            except BaseException:
-                streams[1].close()
-                raise
-            if keep and len(self._kept) < MOST_KEPT:
-                self._kept.append(streams)
-            else:
-                streams[1].close()
-            return _object(status, body)
+        for left in reversed(range(BUSY_TRIES)):
+            answer = await self._answer(request)
+            if answer.status != 429 or not left:
+                break
+            await self._clock.sleep(_pause(answer.retry_after))
+        return _object(answer.status, answer.body)
 
     async def watch(self, request: Request) -> AsyncIterator[WatchEvent]:
-        streams, _ = await self._connection(fresh=True)
-        reader, writer = streams
+        connection = await self._connect()
         try:
-            writer.write(self._head(request, b""))
-            status, headers = await _read_head(reader)
-            if status != 200:
-                _object(status, await _read_body(reader, headers))
-            async for line in _lines(reader):
-                event = orjson.loads(line)
-                if event["type"] == "ERROR":
-                    raise from_status(event["object"])
-                yield WatchEvent(event["type"], event["object"])
-        except (OSError, EOFError, ValueError) as error:
-            raise Unavailable(f"API: {self._host}:{self._port}: {error}") from error
+            try:
+                async with self._clock.timeout(CALL_SECONDS):
+                    answer = await connection.exchange(self._encoded(request), stream=True)
+            except TimeoutError:
+                raise self._unavailable("no answer in time") from None
+            if answer.lines is None:
+                _object(answer.status, answer.body)
+                raise self._unavailable(f"a watch was answered with {answer.status}")
+            while True:
+                try:
+                    line = await connection.next_line(answer)
+                except Closed:
+                    return
+                event = _event(line)
+                if event.type == "ERROR":
+                    raise from_status(event.object)
+                yield event
+        except Unavailable as error:
+            if type(error) is Unavailable:
+                raise self._unavailable(str(error)) from error
+            raise
         finally:
-            writer.close()
+            connection.close()
 
     async def close(self) -> None:
         while self._kept:
             self._kept.popleft()[1].close()
 
-    async def _connection(self, fresh: bool = False) -> tuple[Streams, bool]:
-        while self._kept and not fresh:
-            streams = self._kept.pop()
-            if not streams[0].at_eof() and not streams[1].is_closing():
-                return streams, True
-            streams[1].close()
+    async def _answer(self, request: Request) -> Answer:
+        """A whole answer, over a kept connection if there is one."""
+        encoded = self._encoded(request)
+        while True:
+            kept = self._reuse()
+            connection = kept or await self._connect()
+            try:
+                async with self._clock.timeout(CALL_SECONDS):
+                    answer = await connection.exchange(encoded)
+            except TimeoutError:
+                raise self._unavailable(f"no answer in {CALL_SECONDS:.0f} s") from None
+            except Unavailable as error:
+                connection.close()
+                if kept and request.verb in READS and not connection.answered:
+                    continue
+                raise self._unavailable(str(error)) from error
+            if connection.reusable and len(self._kept) < MOST_KEPT:
+                self._kept.append((self._clock.monotonic(), connection))
+            else:
+                connection.close()
+            return answer
+
+    def _reuse(self) -> HttpConnection | None:
+        oldest = self._clock.monotonic() - KEPT_SECONDS
+        while self._kept:
+            since, connection = self._kept.pop()
+            if connection.reusable and since > oldest:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self) -> HttpConnection:
+        loop = asyncio.get_running_loop()
         try:
-            opened = await asyncio.open_connection(
-                self._host, self._port, ssl=self._tls, limit=LARGEST_LINE
-            )
+            async with self._clock.timeout(CONNECT_SECONDS):
+                _, connection = await loop.create_connection(
+                    HttpConnection, self._host, self._port, ssl=self._tls
+                )
+        except TimeoutError:
+            raise self._unavailable("no connection in time") from None
         except OSError as error:
-            raise Unavailable(f"API: {self._host}:{self._port}: {error}") from error
-        return opened, False
+            raise self._unavailable(str(error)) from error
+        return connection
 
-    async def _exchange(self, streams: Streams, request: Request) -> tuple[int, bytes, bool]:
-        reader, writer = streams
+    def _unavailable(self, why: str) -> Unavailable:
+        return Unavailable(f"API: {self._host}:{self._port}: {why}")
+
+    def _encoded(self, request: Request) -> bytes:
         body = b"" if request.body is None else orjson.dumps(request.body)
-        writer.write(self._head(request, body) + body)
-        await writer.drain()
-        status, headers = await _read_head(reader)
-        answer = await _read_body(reader, headers)
-        return status, answer, headers.get("connection", "").lower() != "close"
-
-    def _head(self, request: Request, body: bytes) -> bytes:
         options = dict(request.options)
         if request.verb == "watch":
             options["watch"] = "true"
         target = path_of(request) + (f"?{urlencode(options)}" if options else "")
+        host = f"[{self._host}]" if ":" in self._host else self._host
         lines = [
             f"{METHODS[request.verb]} {target} HTTP/1.1",
-            f"Host: {self._host}:{self._port}",
+            f"Host: {host}:{self._port}",
             "Accept: application/json",
             "User-Agent: dockyard",
         ]
@@ -122,19 +158,33 @@ class HttpTransport:
             lines.append(f"Content-Type: {request.patch_type or 'application/json'}")
         if body or request.verb in ("create", "update", "patch"):
             lines.append(f"Content-Length: {len(body)}")
-        return "\r\n".join([*lines, "", ""]).encode()
+        return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def path_of(request: Request) -> str:
     """The path of a request: ``/apis/apps/v1/namespaces/shop/deployments/api/scale``."""
     resource = request.resource
-    parts = ["apis", resource.group, resource.version] if resource.group else (
-        ["api", resource.version])  # fmt: skip
+    group = ["apis", resource.group] if resource.group else ["api"]
+    parts = [*group, resource.version]
     if request.namespace:
         parts += ["namespaces", request.namespace]
     parts.append(resource.plural)
     parts += [part for part in (request.name, request.subresource) if part]
+    if "." in parts or ".." in parts:
+        raise Invalid(f"API: {request.name or request.namespace}: is no name of an object")
     return "/" + "/".join(quote(part, safe=":~") for part in parts)
+
+
+def _pause(retry_after: str) -> float:
+    return min(LONGEST_WAIT, float(retry_after)) if retry_after.isdecimal() else 1.0
+
+
+def _event(line: bytes) -> WatchEvent:
+    try:
+        found = orjson.loads(line)
+        return WatchEvent(found["type"], found["object"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unavailable(f"a watch has a line that is no event: {line[:100]!r}") from error
 
 
 def _object(status: int, body: bytes) -> Object:
@@ -142,37 +192,7 @@ def _object(status: int, body: bytes) -> Object:
         found: dict[str, Any] = orjson.loads(body)
     except ValueError:
         found = {"message": body[:500].decode(errors="replace")}
-    if status >= 400:
-        raise from_status(found, status)
+        status = status if status >= 300 else 502
+    if status >= 300:  # redirects too: credentials stay with the server they are for
+        raise from_status(found if isinstance(found, dict) else {}, status)
     return found
-
-
-async def _read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    while True:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        first, *lines = head.rstrip().split("\r\n")
-        status = int(first.split(" ", 2)[1])
-        if status >= 200:
-            pairs = (line.partition(":") for line in lines)
-            return status, {name.strip().lower(): value.strip() for name, _, value in pairs}
-
-
-async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        return b"".join([chunk async for chunk in _chunks(reader)])
-    return await reader.readexactly(int(headers.get("content-length", "0")))
-
-
-async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while size := int(await reader.readuntil(b"\r\n"), 16):
-        yield (await reader.readexactly(size + 2))[:-2]
-    await reader.readexactly(2)
-
-
-async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """JSON lines, however they are cut into chunks."""
-    rest = b""
-    async for chunk in _chunks(reader):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 from dockyard.base.aio.clock import Clock
 from dockyard.base.aio.tasks import Tasks
@@ -25,12 +25,28 @@ Handler = Callable[[Object | None, Object | None], None]
 Index = Callable[[Object], Iterable[str]]
 
 
+HandOut = Callable[[Object], None]
+"""Told of each object before anybody else has it: see :mod:`dockyard.cluster.client.mutations`."""
+
+
+def _to_nobody(obj: Object) -> None:
+    """Outside tests nobody keeps count."""
+
+
 class Informer:
     """The local copy of one resource."""
 
-    def __init__(self, client: Client, resource: Resource, clock: Clock, **options: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        clock: Clock,
+        hand_out: HandOut = _to_nobody,
+        **options: str,
+    ) -> None:
         self.resource = resource
         self._client, self._clock, self._options = client, clock, options
+        self._hand_out = hand_out
         self._objects: dict[str, Object] = {}
         self._handlers: list[Handler] = []
         self._indexes: dict[str, tuple[Index, dict[str, dict[str, Object]]]] = {}
@@ -82,15 +98,19 @@ class Informer:
         """Keep the copy right until cancelled."""
         pause = SHORTEST_PAUSE
         while True:
+            seen = False
             try:
                 if not self._revision:
                     await self._list()
-                await self._watch()
-                pause = SHORTEST_PAUSE
+                async for _ in self._changes():
+                    seen = True
             except (Expired, Gone):
                 self._revision = ""
             except (DockyardError, OSError) as error:
                 log.warning("%s: %s", self.resource.plural, error)
+            if seen:
+                pause = SHORTEST_PAUSE
+            else:  # a server that ends or refuses each watch at once shall not be asked at once
                 await self._clock.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
 
@@ -105,35 +125,46 @@ class Informer:
         self._revision = revision
         self._synced.set()
 
-    async def _watch(self) -> None:
+    async def _changes(self) -> AsyncIterator[None]:
+        """Take over what changes; yields after each."""
         options = {**self._options, "resourceVersion": self._revision,
                    "allowWatchBookmarks": "true"}  # fmt: skip
         async for event in self._client.watch(self.resource, **options):
-            revision = event.object["metadata"].get("resourceVersion", self._revision)
             if event.type == "DELETED":
                 self._set(key_of(event.object), None, event.object)
             elif event.type in ("ADDED", "MODIFIED"):
                 self._set(key_of(event.object), event.object)
-            self._revision = revision
+            self._revision = event.object["metadata"].get("resourceVersion", self._revision)
+            yield
 
     def _set(self, key: str, obj: Object | None, last: Object | None = None) -> None:
         before = self._objects.get(key)
         if obj is None:
             self._objects.pop(key, None)
         else:
+            self._hand_out(obj)
             self._objects[key] = obj
         for name in self._indexes:
             self._index(name, before, obj)
         if before is None and obj is None:
             return
+        if obj is None and last is not None:
+            self._hand_out(last)
+            before = last
         for handler in self._handlers:
-            handler(last if obj is None and last is not None else before, obj)
+            try:
+                handler(before, obj)
+            except Exception:  # one handler's fault is not the copy's, nor the others'
+                log.exception("%s: a handler failed on %s", self.resource.plural, key)
 
     def _index(self, name: str, before: Object | None, after: Object | None) -> None:
         index, found = self._indexes[name]
         if before is not None:
             for value in index(before):
-                found.get(value, {}).pop(key_of(before), None)
+                below = found.get(value, {})
+                below.pop(key_of(before), None)
+                if not below:
+                    found.pop(value, None)
         if after is not None:
             for value in index(after):
                 found.setdefault(value, {})[key_of(after)] = after
@@ -142,15 +173,17 @@ class Informer:
 class Informers:
     """One informer a resource, shared by all who need it."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
-        self._client, self._clock = client, clock
+    def __init__(self, client: Client, clock: Clock, hand_out: HandOut = _to_nobody) -> None:
+        self._client, self._clock, self._hand_out = client, clock, hand_out
         self._all: dict[tuple[Resource, tuple[tuple[str, str], ...]], Informer] = {}
 
     def of(self, resource: Resource, **options: str) -> Informer:
         """The informer of a resource; made if it is the first to ask."""
         key = (resource, tuple(sorted(options.items())))
         if key not in self._all:
-            self._all[key] = Informer(self._client, resource, self._clock, **options)
+            self._all[key] = Informer(
+                self._client, resource, self._clock, self._hand_out, **options
+            )
         return self._all[key]
 
     def start(self, tasks: Tasks) -> None:

@@ -7,22 +7,28 @@ import logging
 from pathlib import Path
 
 from dockyard.base.aio.clock import Clock
-from dockyard.base.aio.tasks import Tasks
+from dockyard.base.aio.tasks import Tasks, in_thread
 from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.client import Client, key_of
 from dockyard.cluster.client.events import Recorder
 from dockyard.cluster.client.informer import Informers
-from dockyard.cluster.client.resources import CLAIMS, CONFIG_MAPS, PODS, SECRETS, SERVICES, VOLUMES
+from dockyard.cluster.client.resources import PODS, SERVICES
 from dockyard.cluster.client.transport import Object
-from dockyard.cluster.kubelet.configs import Dns
-from dockyard.cluster.kubelet.environment import Lookup
-from dockyard.cluster.kubelet.volumes import Claims
-from dockyard.cluster.kubelet.worker import Shared, Worker
-from dockyard.cluster.meta.errors import NotFound
+from dockyard.cluster.kubelet import nodeinfo, strays
+from dockyard.cluster.kubelet.announcer import Announcer
+from dockyard.cluster.kubelet.probing import Prober
+from dockyard.cluster.kubelet.pulling import Puller
+from dockyard.cluster.kubelet.references import References
+from dockyard.cluster.kubelet.sandboxconfig import Dns
+from dockyard.cluster.kubelet.shared import Shared
+from dockyard.cluster.kubelet.starting import Starter
+from dockyard.cluster.kubelet.statusmanager import StatusManager
+from dockyard.cluster.kubelet.stopping import Stopper
+from dockyard.cluster.kubelet.worker import Worker
 from dockyard.interfaces import cri
 
 log = logging.getLogger("dockyard.kubelet")
-SWEEP_SECONDS = 60.0
+SWEEP_SECONDS = 30.0
 
 
 class Kubelet:
@@ -40,21 +46,43 @@ class Kubelet:
         address: str,
         dns: Dns,
         pods_folder: Path,
+        memory_folder: Path,
     ) -> None:
-        self._client, self._runtime, self._clock = client, runtime, clock
+        self._runtime, self._clock = runtime, clock
         self._pods = informers.of(PODS, fieldSelector=f"spec.nodeName={node}")
-        services = informers.of(SERVICES)
+        self._services = informers.of(SERVICES)
+        announcer = Announcer(Recorder(client, clock, "kubelet", node))
+        prober, puller = Prober(runtime, clock), Puller(images, announcer, clock)
+        pods_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._shared = Shared(
-            client, runtime, images, Recorder(client, clock, "kubelet", node), clock, services,
-            self._lookup, self._claims, pods_folder, address, dns,
-        )  # fmt: skip
-        self._services = services
+            runtime=runtime,
+            clock=clock,
+            announcer=announcer,
+            statuses=StatusManager(client, clock),
+            references=References(client),
+            puller=puller,
+            prober=prober,
+            starter=Starter(runtime, puller, prober, announcer),
+            stopper=Stopper(runtime, prober, announcer, clock),
+            services=self._services,
+            pods_folder=pods_folder,
+            memory_folder=memory_folder,
+            node=node,
+            host_ip=address,
+            labels=nodeinfo.labels(node),
+            capacity=nodeinfo.capacity(pods_folder),
+            node_memory=nodeinfo.memory_total(),
+            dns=dns,
+        )
         self._workers: dict[str, Worker] = {}
-        self._tasks: Tasks | None = None
 
     def pod(self, namespace: str, name: str) -> Object | None:
         """A pod of this node."""
         return self._pods.get(f"{namespace}/{name}")
+
+    def pods(self) -> list[Object]:
+        """Every pod of this node."""
+        return list(self._pods)
 
     async def run(self) -> None:
         """Work until cancelled; the containers go on."""
@@ -62,28 +90,41 @@ class Kubelet:
         await self._services.synced()
         async with Tasks() as tasks:
             self._tasks = tasks
-            self._pods.add_handler(self._changed)
+            tasks.start(self._shared.announcer.run(), name="events", essential=True)
+            tasks.start(self._shared.statuses.run(), name="statuses", essential=True)
             tasks.start(self._follow(), name="container events", essential=True)
-            tasks.start(self._sweep(), name="sweep")
+            self._pods.add_handler(self._changed)
+            tasks.start(self._sweep(), name="sweep", essential=True)
             await asyncio.Event().wait()
 
     def _changed(self, before: Object | None, after: Object | None) -> None:
         pod = after or before
-        assert pod is not None and self._tasks is not None
+        assert pod is not None
         uid = pod["metadata"]["uid"]
-        worker = self._workers.get(uid)
+        if before is not None and before["metadata"]["uid"] != uid:
+            self._gone(before)
         if after is None:
-            if worker is not None and not worker.finished:
-                gone = {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "now",
-                                            "deletionGracePeriodSeconds": 0}}  # fmt: skip
-                worker.update(gone)
-            return
-        if worker is None:
-            worker = self._workers[uid] = Worker(self._shared, after)
-            task = self._tasks.start(worker.run(), name=f"pod {key_of(after)}")
-            task.add_done_callback(lambda _: self._workers.pop(uid, None))
+            self._gone(pod)
+        elif uid in self._workers:
+            self._workers[uid].update(after)
         else:
-            worker.update(after)
+            self._begin(after)
+
+    def _begin(self, pod: Object) -> None:
+        uid = pod["metadata"]["uid"]
+        worker = self._workers[uid] = Worker(self._shared, pod)
+        task = self._tasks.start(worker.run(), name=f"pod {key_of(pod)}")
+        task.add_done_callback(lambda _: self._workers.pop(uid, None))
+
+    def _gone(self, pod: Object) -> None:
+        """The API has forgotten a pod that may still run: it was deleted without grace."""
+        uid = pod["metadata"]["uid"]
+        self._shared.statuses.forget(uid)
+        worker = self._workers.get(uid)
+        if worker is not None and not worker.finished:
+            metadata = {**pod["metadata"], "deletionGracePeriodSeconds": 0}
+            metadata.setdefault("deletionTimestamp", "1970-01-01T00:00:00Z")
+            worker.update({**pod, "metadata": metadata})
 
     async def _follow(self) -> None:
         async for event in self._runtime.get_container_events():
@@ -91,66 +132,26 @@ class Kubelet:
                 worker.wake()
 
     async def _sweep(self) -> None:
-        """Remove sandboxes of pods that nobody knows any more."""
+        """Remove what belongs to pods that nobody knows any more; start workers that are missing.
+
+        A worker that failed for a reason of ours is started again here.
+        """
         while True:
-            known = {pod["metadata"]["uid"] for pod in self._pods}
+            pods = list(self._pods)
+            for pod in pods:
+                if pod["metadata"]["uid"] not in self._workers:
+                    self._begin(pod)
+            known = {pod["metadata"]["uid"] for pod in pods} | self._workers.keys()
+            self._shared.references.keep_only(iter(pods))
             try:
                 for sandbox in await self._runtime.list_pod_sandbox():
-                    if sandbox.uid not in known and sandbox.uid not in self._workers:
+                    if sandbox.uid not in known:
                         log.info("sandbox %s: its pod is gone", sandbox.id[:12])
                         await self._runtime.remove_pod_sandbox(sandbox.id)
-            except DockyardError as error:
+                await in_thread(
+                    self._clock, strays.remove, self._shared.pods_folder,
+                    self._shared.memory_folder, known,
+                )  # fmt: skip
+            except (DockyardError, OSError) as error:
                 log.warning("sweep: %s", error)
             await self._clock.sleep(SWEEP_SECONDS)
-
-    async def _lookup(self, pod: Object) -> Lookup:
-        """ConfigMaps and Secrets that a pod names, as they are now."""
-        namespace = pod["metadata"]["namespace"]
-        found: dict[tuple[str, str], Object | None] = {}
-        for kind, name in _named(pod):
-            resource = CONFIG_MAPS if kind == "configmaps" else SECRETS
-            try:
-                found[kind, name] = await self._client.get(resource, name, namespace)
-            except NotFound:
-                found[kind, name] = None
-        return lambda kind, name: found.get((kind, name))
-
-    async def _claims(self, pod: Object) -> Claims:
-        """The volumes that a pod's claims are bound to."""
-        namespace = pod["metadata"]["namespace"]
-        found: dict[str, Object] = {}
-        for volume in pod["spec"].get("volumes") or ():
-            if "persistentVolumeClaim" not in volume:
-                continue
-            name = volume["persistentVolumeClaim"]["claimName"]
-            try:
-                claim = await self._client.get(CLAIMS, name, namespace)
-                if claim.get("status", {}).get("phase") == "Bound":
-                    bound = claim["spec"]["volumeName"]
-                    found[name] = await self._client.get(VOLUMES, bound)
-            except NotFound:
-                continue
-        return found.get
-
-
-def _named(pod: Object) -> set[tuple[str, str]]:
-    """(kind, name) of every ConfigMap and Secret that a pod's volumes and variables name."""
-    found: set[tuple[str, str]] = set()
-    for volume in pod["spec"].get("volumes") or ():
-        if "configMap" in volume:
-            found.add(("configmaps", volume["configMap"]["name"]))
-        elif "secret" in volume:
-            found.add(("secrets", volume["secret"]["secretName"]))
-    for container in pod["spec"]["containers"]:
-        for source in container.get("envFrom") or ():
-            if "configMapRef" in source:
-                found.add(("configmaps", source["configMapRef"]["name"]))
-            elif "secretRef" in source:
-                found.add(("secrets", source["secretRef"]["name"]))
-        for entry in container.get("env") or ():
-            value = entry.get("valueFrom") or {}
-            if "configMapKeyRef" in value:
-                found.add(("configmaps", value["configMapKeyRef"]["name"]))
-            elif "secretKeyRef" in value:
-                found.add(("secrets", value["secretKeyRef"]["name"]))
-    return found

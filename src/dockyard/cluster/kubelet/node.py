@@ -2,57 +2,64 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dockyard.base.aio import now
 from dockyard.base.aio.clock import Clock
-from dockyard.base.version import VERSION
-from dockyard.cluster.client.client import Client, copy_of
+from dockyard.base.aio.tasks import in_thread
+from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.resources import LEASES, NODES
 from dockyard.cluster.client.transport import Object
+from dockyard.cluster.kubelet import nodeinfo
 from dockyard.cluster.meta.errors import AlreadyExists, NotFound
+from dockyard.interfaces.cri import ImageService, RuntimeService
 
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS, RENEW_SECONDS = 40, 10.0
-STATUS_SECONDS = 60.0
-MOST_PODS = 110
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+LOOK_SECONDS, REPORT_SECONDS = 10.0, 300.0
+"""How often the machine is looked at, and how often its status is written when nothing differs."""
+MOST_IMAGES = 50
 
 
 class NodeStatus:
     """Registers the node and keeps its status and lease fresh."""
 
     def __init__(
-        self, client: Client, clock: Clock, name: str, address: str, port: int, release: str,
-        images: Callable[[], Any],
+        self, client: Client, clock: Clock, runtime: RuntimeService, images: ImageService, *,
+        name: str, address: str, port: int, release: str, folder: Path,
     ) -> None:  # fmt: skip
-        self._client, self._clock, self._images = client, clock, images
-        self._name, self._address, self._port, self._release = name, address, port, release
+        """``port``: the kubelet's. ``folder``: where containers are kept."""
+        self._client, self._clock = client, clock
+        self._runtime, self._images = runtime, images
+        self._name, self._address, self._port = name, address, port
+        self._release, self._folder = release, folder
+        self._reported = 0.0
 
-    async def register(self) -> Object:
+    async def register(self) -> None:
         """Make the Node, or take over the one that is there, and say that it is ready."""
-        system = MACHINES.get(platform.machine(), platform.machine())
-        labels = {
-            "kubernetes.io/hostname": self._name, "kubernetes.io/os": "linux",
-            "kubernetes.io/arch": system, "beta.kubernetes.io/os": "linux",
-            "beta.kubernetes.io/arch": system, "node-role.kubernetes.io/control-plane": "",
-        }  # fmt: skip
-        wanted = {"metadata": {"name": self._name, "labels": labels}, "spec": {}}
+        labels = nodeinfo.labels(self._name)
         try:
-            node = await self._client.create(NODES, wanted)
+            node = await self._client.create(
+                NODES, {"metadata": {"name": self._name, "labels": labels}, "spec": {}}
+            )
         except AlreadyExists:
             node = await self._client.get(NODES, self._name)
-        return await self._update(node)
+            have = node["metadata"].get("labels") or {}
+            if any(have.get(key) != value for key, value in labels.items()):
+                node = await self._client.patch(NODES, self._name, {"metadata": {"labels": labels}})
+        await self._update(node)
 
     async def run(self) -> None:
-        """Status every minute."""
+        """Keep the status right until cancelled."""
         while True:
-            await self._clock.sleep(STATUS_SECONDS)
-            await self._update(await self._client.get(NODES, self._name))
+            await self._clock.sleep(LOOK_SECONDS)
+            try:
+                node = await self._client.get(NODES, self._name)
+            except NotFound:
+                await self.register()
+            else:
+                await self._update(node)
 
     async def renew(self) -> None:
         """A lease every ten seconds."""
@@ -63,83 +70,63 @@ class NodeStatus:
             try:
                 await self._client.patch(LEASES, self._name, {"spec": spec}, LEASE_NAMESPACE)
             except NotFound:
-                metadata = {"name": self._name, "namespace": LEASE_NAMESPACE}
-                await self._client.create(LEASES, {"metadata": metadata, "spec": spec})
+                await self._create_lease(spec)
             await self._clock.sleep(RENEW_SECONDS)
 
-    async def _update(self, node: Object) -> Object:
-        fresh = copy_of(node)
-        fresh["metadata"].pop("resourceVersion", None)
-        fresh["status"] = await self._status(node)
-        return await self._client.update_status(NODES, fresh)
+    async def _create_lease(self, spec: dict[str, Any]) -> None:
+        node = await self._client.get(NODES, self._name)
+        owner = {"apiVersion": "v1", "kind": "Node", "name": self._name,
+                 "uid": node["metadata"]["uid"]}  # fmt: skip
+        metadata = {"name": self._name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]}
+        await self._client.create(LEASES, {"metadata": metadata, "spec": spec})
+
+    async def _update(self, node: Object) -> None:
+        """Write the status if it differs, or was not written for long."""
+        fresh = await self._status(node)
+        before = node.get("status", {})
+        due = self._clock.monotonic() - self._reported >= REPORT_SECONDS or not self._reported
+        if due or _without_heartbeats(before) != _without_heartbeats({**before, **fresh}):
+            await self._client.patch(NODES, self._name, {"status": fresh}, subresource="status")
+            self._reported = self._clock.monotonic() or 1.0
 
     async def _status(self, node: Object) -> dict[str, Any]:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        disk = os.statvfs("/")
-        capacity = {
-            "cpu": str(os.cpu_count() or 1),
-            "memory": f"{memory // 1024}Ki",
-            "ephemeral-storage": f"{disk.f_blocks * disk.f_frsize // 1024}Ki",
-            "pods": str(MOST_PODS),
-        }
+        machine = await in_thread(self._clock, nodeinfo.measure, self._folder)
+        runtime = await self._runtime.status()
+        unready = "; ".join(f"{each.kind}: {each.message}" for each in runtime if not each.status)
         stamp = now.stamp(self._clock.time())
-        before = {c["type"]: c for c in node.get("status", {}).get("conditions") or ()}
-        checks = [
-            ("MemoryPressure", False, "KubeletHasSufficientMemory",
-             "kubelet has sufficient memory available"),
-            ("DiskPressure", disk.f_bavail * 20 < disk.f_blocks, "KubeletHasNoDiskPressure",
-             "kubelet has no disk pressure"),
-            ("PIDPressure", False, "KubeletHasSufficientPID",
-             "kubelet has sufficient PID available"),
-            ("Ready", True, "KubeletReady", "kubelet is posting ready status"),
-        ]  # fmt: skip
-        conditions = []
-        for kind, value, reason, message in checks:
-            status = "True" if value else "False"
-            old = before.get(kind)
-            same = old is not None and old["status"] == status
-            since = old["lastTransitionTime"] if same and old else stamp
-            conditions.append({"type": kind, "status": status, "reason": reason,
-                               "message": message, "lastHeartbeatTime": stamp,
-                               "lastTransitionTime": since})  # fmt: skip
-        images = await self._images()
+        old = {each["type"]: each for each in node.get("status", {}).get("conditions") or ()}
+        conditions = [
+            _condition(*each, old.pop(each[0], None), stamp)
+            for each in nodeinfo.conditions(machine, unready)
+        ]
+        capacity = nodeinfo.capacity(self._folder)
+        images = sorted(await self._images.list_images(), key=lambda each: -each.size)
         return {
             "capacity": capacity,
             "allocatable": capacity,
-            "conditions": conditions,
+            "conditions": [*map(dict, old.values()), *conditions],
             "addresses": [{"type": "InternalIP", "address": self._address},
                           {"type": "Hostname", "address": self._name}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
-            "nodeInfo": self._info(),
+            "nodeInfo": nodeinfo.node_info(self._release, await self._runtime.version()),
             "images": [{"names": [*each.digests, *each.tags], "sizeBytes": each.size}
-                       for each in images[:50]],
+                       for each in images[:MOST_IMAGES]],
         }  # fmt: skip
 
-    def _info(self) -> dict[str, Any]:
-        system = _os_release()
-        return {
-            "machineID": _line("/etc/machine-id"),
-            "systemUUID": _line("/sys/class/dmi/id/product_uuid"),
-            "bootID": _line("/proc/sys/kernel/random/boot_id"),
-            "kernelVersion": platform.release(),
-            "osImage": system.get("PRETTY_NAME", "Linux"),
-            "containerRuntimeVersion": f"dockyard://{VERSION}",
-            "kubeletVersion": f"v{self._release}.0+dockyard-{VERSION}",
-            "kubeProxyVersion": "",
-            "operatingSystem": "linux",
-            "architecture": MACHINES.get(platform.machine(), platform.machine()),
-        }
+
+def _condition(
+    kind: str, value: bool, reason: str, message: str, before: Object | None, stamp: str
+) -> dict[str, Any]:
+    status = "True" if value else "False"
+    same = before is not None and before["status"] == status
+    since = before["lastTransitionTime"] if same and before is not None else stamp
+    return {"type": kind, "status": status, "lastHeartbeatTime": stamp,
+            "lastTransitionTime": since, "reason": reason, "message": message}  # fmt: skip
 
 
-def _line(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:  # a machine without it
-        return ""
-
-
-def _os_release() -> dict[str, str]:
-    try:
-        return platform.freedesktop_os_release()
-    except OSError:
-        return {}
+def _without_heartbeats(status: Object) -> dict[str, Any]:
+    conditions = [
+        {key: value for key, value in each.items() if key != "lastHeartbeatTime"}
+        for each in status.get("conditions") or ()
+    ]
+    return {**status, "conditions": conditions}

@@ -1,102 +1,109 @@
-"""Turns a probe's settings into results: how often, how many in a row, and what counts as good."""
+"""Turns the probes of a container that runs into verdicts, each in a task of its own.
+
+Timing as the kubelet's workers have it: a try at every period, counted from when the container was
+first seen; the tries before ``initialDelaySeconds`` are left out; a verdict changes after so many
+equal results in a row. While a startup probe has not succeeded, the others wait.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import NamedTuple
 
 from dockyard.base.aio.clock import Clock
-from dockyard.base.errors import Unsupported
+from dockyard.base.aio.tasks import Tasks
 from dockyard.cluster.client.transport import Object
-from dockyard.interfaces.cri import RuntimeService
+from dockyard.cluster.kubelet.probing import Prober, Result, Target
+from dockyard.cluster.kubelet.verdicts import Verdicts
+from dockyard.interfaces.cri import ContainerStatus
 
-LARGEST = 10 * 1024
-Report = Callable[[bool, str], Awaitable[None]]
-"""Called when a probe's verdict changes, or with each failure beyond the threshold."""
+KINDS = {"startupProbe": "Startup", "readinessProbe": "Readiness", "livenessProbe": "Liveness"}
+ERROR_TRIES = 3
+"""A try that could not be made at all is made again at once, this many times in all."""
 
 
-class Prober:
-    """Performs probes of one container."""
+class Context(NamedTuple):
+    """What the probes of a pod need of its worker."""
 
-    def __init__(self, runtime: RuntimeService, clock: Clock) -> None:
-        self._runtime, self._clock = runtime, clock
+    verdicts: Verdicts
+    say: Callable[[str, str], None]
+    """(container, message): an Unhealthy event."""
+    changed: Callable[[], None]
+    is_ending: Callable[[], bool]
+    """Whether the pod is being deleted: then only readiness is still looked at."""
 
-    async def watch(
-        self, probe: Object, container_id: str, container: Object, address: str, report: Report
-    ) -> None:
-        """Probe until cancelled. Each verdict needs its number of equal results in a row."""
-        await self._clock.sleep(float(probe.get("initialDelaySeconds", 0)))
-        good = bad = 0
+
+class Probes:
+    """The probes of one pod."""
+
+    def __init__(self, prober: Prober, clock: Clock, tasks: Tasks, context: Context) -> None:
+        self._prober, self._clock, self._tasks, self._context = prober, clock, tasks, context
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    def follow(self, spec: Object, container: ContainerStatus, address: str) -> None:
+        """Probe a container that runs, if it is not probed yet."""
+        target = Target(container.id, spec, address)
+        for kind in KINDS:
+            if kind in spec and (container.id, kind) not in self._running:
+                self._running[container.id, kind] = self._tasks.start(
+                    self._watch(kind, spec[kind], target, container.started_at),
+                    name=f"{kind} {spec['name']} {container.id[:12]}",
+                )
+
+    def keep_only(self, ids: set[str]) -> None:
+        """Stop the probes of all other containers."""
+        for key in [key for key in self._running if key[0] not in ids]:
+            self._running.pop(key).cancel()
+
+    async def _watch(self, kind: str, probe: Object, target: Target, started: float) -> None:
+        period = max(1.0, float(probe.get("periodSeconds") or 10))
+        delay = float(probe.get("initialDelaySeconds") or 0)
+        needed = {True: int(probe.get("successThreshold") or 1),
+                  False: int(probe.get("failureThreshold") or 3)}  # fmt: skip
+        last, count = None, 0
+        next_try = self._clock.monotonic()
         while True:
-            success, text = await self.once(probe, container_id, container, address)
-            good, bad = (good + 1, 0) if success else (0, bad + 1)
-            if success and good == int(probe.get("successThreshold", 1)):
-                await report(True, text)
-            elif not success:
-                await report(bad < int(probe.get("failureThreshold", 3)), text)
-            await self._clock.sleep(float(probe.get("periodSeconds", 10)))
+            if self._clock.time() - started >= delay and self._applies(kind, target):
+                result = await self._try(kind, probe, target)
+                last, count = result.good, count + 1 if result.good == last else 1
+                if count >= needed[result.good]:
+                    self._judge(kind, target, result.good)
+                    if kind != "readinessProbe" and (kind == "startupProbe" or not result.good):
+                        return  # a startup probe is over; the container is about to be killed
+            next_try += period
+            await self._clock.sleep(max(0.0, next_try - self._clock.monotonic()))
 
-    async def once(
-        self, probe: Object, container_id: str, container: Object, address: str
-    ) -> tuple[bool, str]:
-        """One try: whether it was good, and what it said."""
-        seconds = float(probe.get("timeoutSeconds", 1))
-        try:
-            async with self._clock.timeout(seconds):
-                if "exec" in probe:
-                    command = tuple(probe["exec"].get("command") or ())
-                    result = await self._runtime.exec_sync(container_id, command, seconds)
-                    text = (result.stdout + result.stderr).decode(errors="replace")
-                    return result.exit_code == 0, text[:LARGEST]
-                if "httpGet" in probe:
-                    return await _http(probe["httpGet"], container, address)
-                if "tcpSocket" in probe:
-                    settings = probe["tcpSocket"]
-                    port = port_number(settings["port"], container)
-                    _, writer = await asyncio.open_connection(settings.get("host") or address, port)
-                    writer.close()
-                    return True, ""
-        except TimeoutError:
-            return False, "context deadline exceeded"
-        except (OSError, EOFError, ValueError) as error:
-            return False, str(error) or type(error).__name__
-        return False, "probe: grpc: not implemented"
+    def _applies(self, kind: str, target: Target) -> bool:
+        context = self._context
+        if kind != "readinessProbe" and context.is_ending():
+            return False
+        waits = kind != "startupProbe" and "startupProbe" in target.spec
+        return not waits or context.verdicts.started.get(target.container_id, False)
 
+    async def _try(self, kind: str, probe: Object, target: Target) -> Result:
+        seconds = float(probe.get("timeoutSeconds") or 1)
+        for _ in range(ERROR_TRIES):
+            result = await self._prober.once(probe, target, seconds)
+            if not result.errored:
+                break
+        if not result.good:
+            verb = "errored" if result.errored else "failed"
+            message = f"{KINDS[kind]} probe {verb}: {result.text}"
+            self._context.say(target.spec["name"], message)
+        return result
 
-def port_number(port: int | str, container: Object) -> int:
-    """A port by number, or by the name that the container gives it."""
-    if isinstance(port, int):
-        return port
-    for found in container.get("ports") or ():
-        if found.get("name") == port:
-            return int(found["containerPort"])
-    raise ValueError(f"couldn't find port: {port}")
-
-
-async def _http(settings: Object, container: Object, address: str) -> tuple[bool, str]:
-    if settings.get("scheme", "HTTP") != "HTTP":
-        raise ValueError("probe: HTTPS: not implemented")
-    host, port = settings.get("host") or address, port_number(settings["port"], container)
-    path = settings.get("path") or "/"
-    headers = {h["name"]: h["value"] for h in settings.get("httpHeaders") or ()}
-    lines = [f"GET {path} HTTP/1.1", f"Host: {headers.pop('Host', f'{host}:{port}')}",
-             "User-Agent: kube-probe/1.33", "Accept: */*", "Connection: close",
-             *(f"{name}: {value}" for name, value in headers.items())]  # fmt: skip
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        status_line = await reader.readuntil(b"\r\n")
-        words = status_line.split()
-        status = int(words[1]) if len(words) > 1 else 0
-        if 200 <= status < 400:
-            return True, ""
-        return False, f"HTTP probe failed with statuscode: {status}"
-    finally:
-        writer.close()
-
-
-def check_supported(container: Object) -> None:
-    """Refuse probes and hooks that nobody here performs."""
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if "grpc" in (container.get(name) or {}):
-            raise Unsupported(f"{name}: grpc: not implemented")
+    def _judge(self, kind: str, target: Target, good: bool) -> None:
+        verdicts, container_id = self._context.verdicts, target.container_id
+        if kind == "readinessProbe":
+            changed = verdicts.ready.get(container_id) is not good
+            verdicts.ready[container_id] = good
+        elif good:
+            changed = kind == "startupProbe"
+            if changed:
+                verdicts.started[container_id] = True
+        else:
+            changed = True
+            verdicts.unhealthy[container_id] = KINDS[kind]
+        if changed:
+            self._context.changed()

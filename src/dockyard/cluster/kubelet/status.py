@@ -1,145 +1,174 @@
-"""Turns what the runtime says of a pod's containers into the pod's status. Pure."""
+"""Turns what is known of a pod into its status: phase, conditions, addresses. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
-from dockyard.base.aio.now import stamp
 from dockyard.cluster.client.transport import Object
-from dockyard.interfaces.cri import CREATED, EXITED, RUNNING, ContainerStatus
+from dockyard.cluster.kinds.pod import qos
+from dockyard.cluster.kubelet.containerstatus import Waiting, container_status
+from dockyard.cluster.kubelet.observed import Observed
+from dockyard.cluster.kubelet.verdicts import Verdicts
+
+OWN = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+"""Conditions that the kubelet writes; the others are somebody else's."""
 
 
-@dataclass(slots=True)
-class Known:
-    """What the kubelet knows of one container of a pod."""
+class Place(NamedTuple):
+    """Addresses of a pod."""
 
-    attempts: list[ContainerStatus] = field(default_factory=list)
-    """The newest first."""
-    waiting: tuple[str, str] = ("ContainerCreating", "")
-    """Reason and message while it does not run."""
-    ready: bool = False
-    started: bool = False
-
-    @property
-    def newest(self) -> ContainerStatus | None:
-        return self.attempts[0] if self.attempts else None
-
-    @property
-    def restarts(self) -> int:
-        return self.attempts[0].attempt if self.attempts else 0
+    pod_ip: str
+    host_ip: str
 
 
-def container_status(spec: Object, known: Known) -> dict[str, Any]:
-    """One entry of ``containerStatuses``."""
-    newest = known.newest
-    found: dict[str, Any] = {
-        "name": spec["name"],
-        "image": newest.image if newest else spec.get("image", ""),
-        "imageID": newest.image_ref if newest else "",
-        "restartCount": known.restarts,
-        "ready": known.ready and newest is not None and newest.state == RUNNING,
-        "started": known.started and newest is not None and newest.state == RUNNING,
-        "state": {},
-        "lastState": {},
-    }
-    reason, message = known.waiting
-    waiting = {"reason": reason, **({"message": message} if message else {})}
-    if newest is None or newest.state == CREATED:
-        found["state"] = {"waiting": waiting}
-    elif newest.state == RUNNING:
-        found["state"] = {"running": {"startedAt": stamp(newest.started_at)}}
-    elif reason in ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull",
-                    "CreateContainerConfigError", "RunContainerError"):  # fmt: skip
-        found["state"] = {"waiting": waiting}
-        found["lastState"] = {"terminated": terminated(newest)}
-    else:
-        found["state"] = {"terminated": terminated(newest)}
-    if newest is not None:
-        found["containerID"] = f"dockyard://{newest.id}"
-        if not found["lastState"] and len(known.attempts) > 1:
-            found["lastState"] = {"terminated": terminated(known.attempts[1])}
-    return found
+class Rejected(NamedTuple):
+    """Why this node does not run a pod at all."""
 
-
-def terminated(status: ContainerStatus) -> dict[str, Any]:
-    """How a container ended."""
-    found: dict[str, Any] = {
-        "exitCode": status.exit_code,
-        "reason": status.reason or "Error",
-        "startedAt": stamp(status.started_at),
-        "finishedAt": stamp(status.finished_at),
-        "containerID": f"dockyard://{status.id}",
-    }
-    if status.message:
-        found["message"] = status.message
-    return found
-
-
-def phase_of(pod: Object, known: Mapping[str, Known]) -> str:
-    """Pending, Running, Succeeded or Failed: pod-lifecycle of the documentation."""
-    policy = pod["spec"].get("restartPolicy", "Always")
-    newest = [known[c["name"]].newest for c in pod["spec"]["containers"]]
-    if any(each is None or each.state == CREATED for each in newest):
-        return (
-            "Pending" if not any(each and each.state != CREATED for each in newest) else "Running"
-        )
-    running = [each for each in newest if each and each.state == RUNNING]
-    if running or policy == "Always":
-        return "Running"
-    if all(each and each.exit_code == 0 for each in newest):
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
+    reason: str
+    message: str
 
 
 def pod_status(
     pod: Object,
-    known: Mapping[str, Known],
-    *,
-    pod_ip: str,
-    host_ip: str,
-    sandbox: bool,
+    observed: Observed,
+    verdicts: Verdicts,
+    waiting: Waiting,
+    place: Place,
     now: str,
-    phase: str = "",
 ) -> dict[str, Any]:
     """The whole status; conditions keep the time of their last change."""
+    spec, before = pod["spec"], pod.get("status", {})
+    init = [container_status(pod, each, observed, verdicts, waiting, init=True)
+            for each in spec.get("initContainers") or ()]  # fmt: skip
+    main = [container_status(pod, each, observed, verdicts, waiting, init=False)
+            for each in spec["containers"]]  # fmt: skip
+    ended = "deletionTimestamp" in pod["metadata"] and not observed.running
+    phase = phase_of(pod, init, main, ended=ended)
+    found: dict[str, Any] = {
+        "phase": phase,
+        "conditions": _conditions(pod, observed, phase, init, main, now),
+        "hostIP": place.host_ip,
+        "hostIPs": [{"ip": place.host_ip}],
+        "startTime": before.get("startTime", now),
+        "containerStatuses": main,
+        "qosClass": before.get("qosClass") or qos.of(spec),
+    }
+    if init:
+        found["initContainerStatuses"] = init
+    over = phase in ("Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"]
+    address = place.pod_ip or (before.get("podIP", "") if over else "")
+    if address:
+        found |= {"podIP": address, "podIPs": [{"ip": address}]}
+    return found
+
+
+def rejected_status(pod: Object, why: Rejected, now: str) -> dict[str, Any]:
+    """A pod that this node will never run."""
     before = pod.get("status", {})
-    phase = phase or phase_of(pod, known)
-    statuses = [container_status(c, known[c["name"]]) for c in pod["spec"]["containers"]]
+    return {
+        **before,
+        "phase": "Failed",
+        "reason": why.reason,
+        "message": why.message,
+        "startTime": before.get("startTime", now),
+        "qosClass": before.get("qosClass") or qos.of(pod["spec"]),
+    }
+
+
+def phase_of(
+    pod: Object, init: Iterable[Object], main: Iterable[Object], *, ended: bool = False
+) -> str:
+    """Pending, Running, Succeeded or Failed, by the container statuses ("Pod phase").
+
+    ``ended``: it is being deleted, and nothing of it runs any more.
+    """
+    statuses = list(main)
+    policy = pod["spec"].get("restartPolicy", "Always")
+    before = pod.get("status", {}).get("phase")
+    if before in ("Succeeded", "Failed"):
+        return str(before)
+    exits = [_exit(each) for each in statuses]
+    if ended:
+        good = bool(exits) and all(code == 0 for code in exits)
+        return "Succeeded" if good else "Failed"
+    for each in init:
+        code = _exit(each)
+        if code == 0 and "terminated" in each["state"]:
+            continue
+        failed = code is not None and "terminated" in each["state"]
+        return "Failed" if failed and policy == "Never" else "Pending"
+    running = sum("running" in each["state"] for each in statuses)
+    waiting = sum("waiting" in each["state"] and _exit(each) is None for each in statuses)
+    if waiting:
+        return "Pending"
+    if running or policy == "Always":
+        return "Running"
+    if all(code == 0 for code in exits):
+        return "Succeeded"
+    return "Failed" if policy == "Never" else "Running"
+
+
+def _exit(status: Object) -> int | None:
+    """The exit code of a container's last run, if it is over."""
+    if "running" in status["state"]:
+        return None
+    over = status["state"].get("terminated") or status["lastState"].get("terminated")
+    return int(over["exitCode"]) if over else None
+
+
+def _conditions(
+    pod: Object, observed: Observed, phase: str, init: Sequence[Object], main: Sequence[Object],
+    now: str,
+) -> list[dict[str, Any]]:  # fmt: skip
     ended = phase in ("Succeeded", "Failed")
-    ready = not ended and all(each["ready"] for each in statuses)
-    unready = [each["name"] for each in statuses if not each["ready"]]
-    why = ("PodCompleted", "") if phase == "Succeeded" else (
-        "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]")  # fmt: skip
-    conditions = [
-        ("PodReadyToStartContainers", sandbox and not ended, ("", "")),
-        ("Initialized", True, ("", "")),
-        ("Ready", ready, ("", "") if ready else why),
+    uninitialized = [each["name"] for each in init if not each["ready"]]
+    unready = [each["name"] for each in main if not each["ready"]]
+    initialized = not uninitialized or any("running" in each["state"] for each in main)
+    if phase == "Succeeded":
+        why = ("PodCompleted", "")
+    elif phase == "Failed":
+        why = ("PodFailed", "")
+    else:
+        why = ("ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]")
+    ready = not ended and not unready and initialized
+    gates = _gates(pod) if ready else ("", "")
+    init_why = ("", "") if initialized else (
+        "ContainersNotInitialized",
+        f"containers with incomplete status: [{' '.join(uninitialized)}]",
+    )  # fmt: skip
+    init_why = ("PodCompleted", "") if phase == "Succeeded" else init_why
+    wanted: list[tuple[str, bool, tuple[str, str]]] = [
+        ("PodReadyToStartContainers", observed.sandbox is not None and not ended, ("", "")),
+        ("Initialized", initialized, init_why),
+        ("Ready", ready and not gates[0], gates if ready else why),
         ("ContainersReady", ready, ("", "") if ready else why),
         ("PodScheduled", True, ("", "")),
     ]
-    old = {each["type"]: each for each in before.get("conditions") or ()}
-    found: dict[str, Any] = {
-        "phase": phase,
-        "conditions": [_condition(*each, old.get(each[0]), now) for each in conditions],
-        "hostIP": host_ip,
-        "hostIPs": [{"ip": host_ip}],
-        "startTime": before.get("startTime", now),
-        "containerStatuses": statuses,
-        "qosClass": before.get("qosClass") or qos_class(pod["spec"]),
-    }
-    if pod_ip:
-        found |= {"podIP": pod_ip, "podIPs": [{"ip": pod_ip}]}
-    return found
+    before = pod.get("status", {}).get("conditions") or ()
+    old = {each["type"]: each for each in before}
+    others = [dict(each) for each in before if each["type"] not in OWN]
+    return [_condition(*each, old.get(each[0]), now) for each in wanted] + others
+
+
+def _gates(pod: Object) -> tuple[str, str]:
+    """``spec.readinessGates`` whose conditions are not true."""
+    conditions = {c["type"]: c["status"] for c in pod.get("status", {}).get("conditions") or ()}
+    for gate in pod["spec"].get("readinessGates") or ():
+        kind = gate["conditionType"]
+        if conditions.get(kind) != "True":
+            what = "corresponding condition of pod readiness gate"
+            state = "does not exist." if kind not in conditions else 'is not "True".'
+            return "ReadinessGatesNotReady", f'{what} "{kind}" {state}'
+    return "", ""
 
 
 def _condition(
     kind: str, value: bool, why: tuple[str, str], before: Object | None, now: str
 ) -> dict[str, Any]:
     status = "True" if value else "False"
-    changed = before is None or before["status"] != status
-    since = now if changed or before is None else before["lastTransitionTime"]
+    same = before is not None and before["status"] == status
+    since = before["lastTransitionTime"] if same and before is not None else now
     found: dict[str, Any] = {"type": kind, "status": status, "lastProbeTime": None,
                              "lastTransitionTime": since}  # fmt: skip
     reason, message = why
@@ -148,22 +177,3 @@ def _condition(
     if message:
         found["message"] = message
     return found
-
-
-def qos_class(spec: Object) -> str:
-    """Guaranteed, Burstable or BestEffort."""
-    sections = [c.get("resources", {}) for c in spec["containers"]]
-    if not any(s.get("requests") or s.get("limits") for s in sections):
-        return "BestEffort"
-    guaranteed = all(
-        {"cpu", "memory"} <= (s.get("limits") or {}).keys()
-        and all((s.get("requests") or {}).get(name, limit) == limit
-                for name, limit in s["limits"].items())
-        for s in sections
-    )  # fmt: skip
-    return "Guaranteed" if guaranteed else "Burstable"
-
-
-def is_exited(known: Known) -> bool:
-    """Whether the newest attempt has ended."""
-    return known.newest is not None and known.newest.state == EXITED

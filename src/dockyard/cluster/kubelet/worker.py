@@ -1,55 +1,44 @@
-"""Turns one pod's wish and what runs of it into the next step: one worker a pod.
+"""Turns one pod's wish into what runs of it, round by round: observe, plan, act, report.
 
-A step is decided from the pod and the runtime's answer, never from what this process remembers: so
-a kubelet that was killed goes on where it was, and starts nothing twice.
+One worker a pod, one round at a time. What happens meanwhile (an exit, a probe, a change of the
+pod) wakes it; a round begins with what the runtime says, never with what was remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from dockyard.base.aio import now
-from dockyard.base.aio.clock import Clock
-from dockyard.base.errors import DockyardError, Unsupported
-from dockyard.cluster.client.client import Client, copy_of
-from dockyard.cluster.client.events import Recorder
-from dockyard.cluster.client.informer import Informer
-from dockyard.cluster.client.resources import PODS
+from dockyard.base.aio.tasks import Tasks, in_thread
+from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.transport import Object
-from dockyard.cluster.kubelet import configs, status
-from dockyard.cluster.kubelet.backoff import BackOff
-from dockyard.cluster.kubelet.environment import ConfigError, Lookup, variables
-from dockyard.cluster.kubelet.probes import Prober, check_supported
-from dockyard.cluster.kubelet.status import Known
-from dockyard.cluster.kubelet.volumes import Claims, PodVolumes
-from dockyard.cluster.meta.errors import Conflict, NotFound
+from dockyard.cluster.kubelet import logfiles
+from dockyard.cluster.kubelet.announcer import NORMAL, WARNING
+from dockyard.cluster.kubelet.backoff import BackOff, go_duration
+from dockyard.cluster.kubelet.observed import Observed, observe
+from dockyard.cluster.kubelet.plan import Facts, Kill, Plan, Start, Wait, is_ending, plan
+from dockyard.cluster.kubelet.podadmission import refusal
+from dockyard.cluster.kubelet.probes import Context, Probes
+from dockyard.cluster.kubelet.references import Named
+from dockyard.cluster.kubelet.sandboxconfig import log_folder, sandbox_config
+from dockyard.cluster.kubelet.shared import Shared
+from dockyard.cluster.kubelet.starting import Surroundings, Waits
+from dockyard.cluster.kubelet.status import Place, pod_status, rejected_status
+from dockyard.cluster.kubelet.stopping import grace_after_probe, grace_of
+from dockyard.cluster.kubelet.verdicts import Verdicts
+from dockyard.cluster.kubelet.volumes.podvolumes import MountFailed, PodVolumes, Ready
 from dockyard.interfaces import cri
 
 log = logging.getLogger("dockyard.kubelet")
 RESYNC_SECONDS = 60.0
-PERIODIC_CONFIG = ("configMap", "secret", "downwardAPI")
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all workers of a kubelet have in common."""
-
-    client: Client
-    runtime: cri.RuntimeService
-    images: cri.ImageService
-    recorder: Recorder
-    clock: Clock
-    services: Informer
-    lookup: Any
-    """Namespace -> Lookup, after fetching what the pod names."""
-    claims: Any
-    pods_folder: Path
-    host_ip: str
-    dns: configs.Dns
+FRESH_SECONDS = 5.0
+"""What was read longer ago is read again before a container starts."""
+SANDBOX_SECONDS = 10.0
+"""After a sandbox could not be made."""
+FIRST_MOUNT_PAUSE, LONGEST_MOUNT_PAUSE = 0.5, 122.0
 
 
 class Worker:
@@ -57,18 +46,22 @@ class Worker:
 
     def __init__(self, shared: Shared, pod: Object) -> None:
         self._shared, self.pod = shared, pod
+        self.uid: str = pod["metadata"]["uid"]
         self._wake = asyncio.Event()
-        self._known = {c["name"]: Known() for c in pod["spec"]["containers"]}
-        self._sandbox: cri.PodSandboxStatus | None = None
-        self._attempts = 0
-        self._pulls = BackOff(shared.clock)
-        self._crashes = BackOff(shared.clock)
-        self._probes: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._unhealthy: set[str] = set()
-        self._prober = Prober(shared.runtime, shared.clock)
-        self._folder = shared.pods_folder / pod["metadata"]["uid"]
-        self._volumes = PodVolumes(self._folder, pod)
-        self._refused = ""
+        self._observed = Observed()
+        self._verdicts = Verdicts()
+        self._verdicts.recall(pod)
+        self._waiting: dict[str, tuple[str, str]] = {}
+        self._due: dict[str, float] = {}
+        """Container name -> when it may be tried again after a failure without back-off."""
+        self._crashes = BackOff()
+        self._volumes = PodVolumes(shared.volumes_of(pod), shared.secrets_of(pod), pod)
+        self._ready: dict[str, Ready] | None = None
+        self._named: Named | None = None
+        self._refreshed = 0.0
+        self._mount_pause = 0.0
+        self._stops: dict[str, tuple[float, asyncio.Task[None]]] = {}
+        self._rejected = False
         self.finished = False
 
     def update(self, pod: Object) -> None:
@@ -82,25 +75,24 @@ class Worker:
 
     async def run(self) -> None:
         """Work until the pod is gone."""
-        try:
+        async with Tasks() as tasks:
+            self._tasks = tasks
+            context = Context(self._verdicts, self._unhealthy, self.wake,
+                              lambda: is_ending(self.pod))  # fmt: skip
+            self._probes = Probes(self._shared.prober, self._shared.clock, tasks, context)
             while not self.finished:
                 self._wake.clear()
-                due = RESYNC_SECONDS
                 try:
-                    due = await self._sync()
-                except (Conflict, NotFound):
-                    due = 0.5  # the pod has changed meanwhile
+                    due = await self._round()
                 except (DockyardError, OSError) as error:
                     log.warning("pod %s: %s", self._name, error)
-                    await self._event("Warning", "FailedSync", f"error syncing pod: {error}")
-                    due = 5.0
+                    self._say(WARNING, "FailedSync", f"error syncing pod: {error}")
+                    due = SANDBOX_SECONDS
                 if not self.finished:
                     await self._sleep(due)
-        finally:
-            self._stop_probes()
 
     async def _sleep(self, seconds: float) -> None:
-        handle = self._shared.clock.call_later(seconds, self._wake.set)
+        handle = self._shared.clock.call_later(max(0.0, seconds), self._wake.set)
         try:
             await self._wake.wait()
         finally:
@@ -109,362 +101,283 @@ class Worker:
     @property
     def _name(self) -> str:
         metadata = self.pod["metadata"]
-        return f"{metadata['namespace']}/{metadata['name']}"
+        return f"{metadata['name']}_{metadata['namespace']}({self.uid})"
 
-    # one step
+    # one round
 
-    async def _sync(self) -> float:
+    async def _round(self) -> float:
         """Do what is to be done now; seconds until there may be more."""
-        await self._look()
-        if "deletionTimestamp" in self.pod["metadata"]:
-            await self._terminate()
-            return RESYNC_SECONDS
-        if self.pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-            await self._stop_all(0)
-            return RESYNC_SECONDS
-        if self._refused or await self._refuses():
-            await self._report("Failed")
-            return RESYNC_SECONDS
-        phase = status.phase_of(self.pod, self._known)
-        if phase in ("Succeeded", "Failed"):
-            self._stop_probes()
-            await self._report()
-            if self._sandbox is not None:
-                await self._shared.runtime.stop_pod_sandbox(self._sandbox.id)
-            return RESYNC_SECONDS
-        try:
-            lookup, claims = await self._inputs()
-            mounts = self._volumes.prepare(lookup, claims, self._addresses())
-        except (ConfigError, Unsupported) as error:
-            await self._event("Warning", "FailedMount", f"MountVolume.SetUp failed: {error}")
-            await self._report()
-            return 2.0
-        if self._sandbox is None or self._sandbox.state != cri.READY:
-            await self._make_sandbox()
-        due = [await self._step(c, lookup, mounts) for c in self.pod["spec"]["containers"]]
-        await self._look()
+        await self._observe()
+        if self._rejected or (not self._observed.sandboxes and self._refuse()):
+            return await self._end() if self._deleted else RESYNC_SECONDS
+        if is_ending(self.pod):
+            return await self._end()
+        planned = plan(self.pod, self._observed, self._facts())
         self._follow_probes()
-        await self._report()
-        return min(due)
+        await self._kill(planned.kills)
+        if is_ending(self.pod):
+            return 0.0
+        if planned.sandbox is not None:
+            return await self._make_sandbox(planned)
+        for each in planned.remove:
+            await self._shared.runtime.remove_container(each.id)
+            logfiles.remove(each.log_path)
+        due = RESYNC_SECONDS
+        fresh = FRESH_SECONDS if planned.starts else RESYNC_SECONDS
+        if self._refreshed + fresh <= self._now():
+            mounted = await self._mount()
+            if planned.starts and not mounted:
+                self._report()
+                return self._mount_pause
+        for wait in planned.waits:
+            self._back_off(wait)
+            due = min(due, wait.seconds)
+        for start in planned.starts:
+            due = min(due, await self._start(start))
+        if planned.starts:
+            await self._observe()
+            self._follow_probes()
+        self._report()
+        return 0.0 if is_ending(self.pod) else due
 
-    async def _look(self) -> None:
-        """What the runtime has of this pod."""
-        uid = self.pod["metadata"]["uid"]
-        sandboxes = [s for s in await self._shared.runtime.list_pod_sandbox() if s.uid == uid]
-        sandboxes.sort(key=lambda each: -each.created_at)
-        self._attempts = sandboxes[0].attempt + 1 if sandboxes else 0
-        self._sandbox = sandboxes[0] if sandboxes else None
-        containers = [c for c in await self._shared.runtime.list_containers() if c.pod_uid == uid]
-        for name, known in self._known.items():
-            found = [each for each in containers if each.name == name]
-            known.attempts = sorted(found, key=lambda each: -each.attempt)
+    def _now(self) -> float:
+        return self._shared.clock.time()
 
-    async def _inputs(self) -> tuple[Lookup, Claims]:
-        namespace = self.pod["metadata"]["namespace"]
-        lookup = await self._shared.lookup(self.pod)
-        claims = await self._shared.claims(self.pod)
-        log.debug("pod %s/%s: inputs are there", namespace, self.pod["metadata"]["name"])
-        return lookup, claims
+    @property
+    def _deleted(self) -> bool:
+        return "deletionTimestamp" in self.pod["metadata"]
 
-    async def _refuses(self) -> bool:
+    async def _observe(self) -> None:
+        runtime = self._shared.runtime
+        sandboxes = await runtime.list_pod_sandbox(self.uid)
+        containers = await runtime.list_containers(self.uid)
+        self._observed = observe(sandboxes, containers)
+        running = {each.id for each in self._observed.running}
+        self._probes.keep_only(running)
+        self._verdicts.forget_all_but(running)
+
+    def _facts(self) -> Facts:
+        restarts: dict[str, int] = {}
+        status = self.pod.get("status", {})
+        for section in ("initContainerStatuses", "containerStatuses"):
+            for each in status.get(section) or ():
+                if each.get("containerID"):
+                    restarts[each["name"]] = int(each.get("restartCount", 0)) + 1
+        now_ = self._now()
+        return Facts(
+            self._verdicts.unhealthy,
+            restarts,
+            lambda name, finished: max(
+                self._crashes.left(name, finished, now_), self._due.get(name, 0.0) - now_
+            ),
+        )
+
+    def _refuse(self) -> bool:
         """A pod that this node cannot run at all: said once, by name."""
-        spec = self.pod["spec"]
-        try:
-            if spec.get("initContainers"):
-                raise Unsupported("init containers: not implemented")
-            if (spec.get("os") or {}).get("name", "linux") != "linux":
-                raise Unsupported(f"os {spec['os']['name']}: only linux containers run here")
-            for container in spec["containers"]:
-                check_supported(container)
-        except Unsupported as error:
-            self._refused = str(error)
-            await self._event("Warning", "Failed", self._refused)
-            for known in self._known.values():
-                known.waiting = ("Unsupported", self._refused)
-        return bool(self._refused)
+        why = refusal(self.pod, self._shared.labels)
+        if why is None:
+            return False
+        self._rejected = True
+        self._say(WARNING, why.reason, why.message)
+        stamp = now.stamp(self._now())
+        self._shared.statuses.set(self.pod, rejected_status(self.pod, why, stamp))
+        return True
 
-    async def _make_sandbox(self) -> None:
-        if self._sandbox is not None:
-            await self._shared.runtime.stop_pod_sandbox(self._sandbox.id)
-            await self._shared.runtime.remove_pod_sandbox(self._sandbox.id)
-        config = self._sandbox_config()
+    # sandbox and volumes
+
+    async def _make_sandbox(self, planned: Plan) -> float:
+        if planned.sandbox_changed:
+            self._say(NORMAL, "SandboxChanged",
+                      "Pod sandbox changed, it will be killed and re-created.")  # fmt: skip
+            self._waiting.clear()
+        if not await self._mount():
+            self._report()
+            return self._mount_pause
+        for old in self._observed.sandboxes:
+            await self._shared.runtime.stop_pod_sandbox(old.id)
+        config = self._sandbox_config(planned.sandbox or 0)
         try:
             await self._shared.runtime.run_pod_sandbox(config)
         except DockyardError as error:
-            await self._event(
-                "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
-            )
-            raise
-        await self._look()
+            self._say(WARNING, "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            self._report()
+            return SANDBOX_SECONDS
+        await self._observe()
+        self._report()
+        return 0.0
 
-    def _sandbox_config(self) -> cri.PodSandboxConfig:
-        return configs.sandbox(
-            self.pod, self._attempts, str(self._folder / "logs"), self._shared.dns
-        )
+    def _sandbox_config(self, attempt: int) -> cri.PodSandboxConfig:
+        shared = self._shared
+        logs = str(shared.pods_folder / log_folder(self.pod))
+        return sandbox_config(self.pod, attempt, logs, shared.dns, shared.node)
+
+    async def _mount(self) -> bool:
+        """Read what the pod names and bring its volumes up to date."""
+        shared = self._shared
+        try:
+            self._named = await shared.references.of(self.pod)
+            self._ready = await in_thread(
+                shared.clock, self._volumes.prepare, self.pod, self._named, self._addresses()
+            )
+        except MountFailed as error:
+            self._say(WARNING, "FailedMount", str(error))
+            self._mount_pause = min(LONGEST_MOUNT_PAUSE, self._mount_pause * 2 or FIRST_MOUNT_PAUSE)
+            return self._ready is not None  # what is mounted already stays as it was
+        self._mount_pause = 0.0
+        self._refreshed = self._now()
+        return True
 
     # containers
 
-    async def _step(self, spec: Object, lookup: Lookup, mounts: dict[str, str]) -> float:
-        """Start a container, or end one that is unhealthy; seconds until it is looked at again."""
-        name, known = spec["name"], self._known[spec["name"]]
-        newest = known.newest
-        if newest is not None and newest.state == cri.RUNNING:
-            if name in self._unhealthy:
-                self._unhealthy.discard(name)
-                await self._stop(spec, newest, self._grace())
-            return RESYNC_SECONDS
-        if newest is not None and newest.state == cri.EXITED:
-            self._stop_probes(name)
-            known.ready = known.started = False
-            if not self._restarts(newest):
-                return RESYNC_SECONDS
-            left = self._crashes.left(name, newest.started_at, newest.finished_at)
-            if left > 0:
-                if known.waiting[0] != "CrashLoopBackOff":
-                    text = (f"back-off {self._crashes.pause(name):.0f}s restarting failed "
-                            f"container={name} pod={self.pod['metadata']['name']}")  # fmt: skip
-                    known.waiting = ("CrashLoopBackOff", text)
-                    await self._event(
-                        "Warning", "BackOff", f"Back-off restarting failed container {name}", name
-                    )
-                return left
-        return await self._start(spec, known, lookup, mounts)
-
-    def _restarts(self, newest: cri.ContainerStatus) -> bool:
-        policy = self.pod["spec"].get("restartPolicy", "Always")
-        return policy == "Always" or (policy == "OnFailure" and newest.exit_code != 0)
-
-    async def _start(
-        self, spec: Object, known: Known, lookup: Lookup, mounts: dict[str, str]
-    ) -> float:
-        name = spec["name"]
-        image = await self._image(spec, known)
-        if image is None:
-            return max(0.1, self._pulls.left(name))
-        newest = known.newest
-        attempt = 0 if newest is None else newest.attempt + (newest.state == cri.EXITED)
-        try:
-            environment = variables(self.pod, spec, self._addresses(), lookup, self._services())
-            config = configs.container(self.pod, spec, attempt, environment, mounts, image.user)
-        except (ConfigError, Unsupported) as error:
-            known.waiting = ("CreateContainerConfigError", str(error))
-            await self._event("Warning", "Failed", f"Error: {error}", name)
-            return 5.0
-        assert self._sandbox is not None
-        if newest is not None and newest.state == cri.CREATED:
-            await self._shared.runtime.remove_container(newest.id)
-        try:
-            made = await self._shared.runtime.create_container(
-                self._sandbox.id, config, self._sandbox_config()
-            )
-            await self._event("Normal", "Created", f"Created container: {name}", name)
-            await self._shared.runtime.start_container(made)
-        except DockyardError as error:
-            known.waiting = ("RunContainerError", str(error))
-            self._crashes.failed(name)
-            await self._event("Warning", "Failed", f"Error: {error}", name)
-            return max(1.0, self._crashes.pause(name))
-        known.waiting = ("ContainerCreating", "")
-        await self._event("Normal", "Started", f"Started container {name}", name)
-        for old in known.attempts[1:]:
-            await self._shared.runtime.remove_container(old.id)
-        await self._post_start(spec, made)
-        return RESYNC_SECONDS
-
-    async def _post_start(self, spec: Object, container_id: str) -> None:
-        hook = (spec.get("lifecycle") or {}).get("postStart")
-        if hook:
-            await self._hook(hook, spec, container_id, "FailedPostStartHook", 30.0)
-
-    async def _image(self, spec: Object, known: Known) -> cri.Image | None:
-        """The container's image, pulled as its policy says; None while it cannot be had."""
-        name, image = spec["name"], spec["image"]
-        policy = spec.get("imagePullPolicy", "IfNotPresent")
-        try:
-            found = await self._shared.images.image_status(image)
-            if found is not None and policy != "Always":
-                await self._event(
-                    "Normal", "Pulled",
-                    f'Container image "{image}" already present on machine', name,
-                )  # fmt: skip
+    def _spec_of(self, name: str) -> Object:
+        spec = self.pod["spec"]
+        for each in (*spec["containers"], *(spec.get("initContainers") or ())):
+            if each["name"] == name:
+                found: Object = each
                 return found
-            if policy == "Never":
-                text = f'Container image "{image}" is not present with pull policy of Never'
-                known.waiting = ("ErrImageNeverPull", text)
-                await self._event("Warning", "ErrImageNeverPull", text, name)
-                self._pulls.failed(name)
-                return None
-            if self._pulls.left(name) > 0:
-                text = f'Back-off pulling image "{image}": {known.waiting[1].split(": ", 1)[-1]}'
-                if known.waiting[0] != "ImagePullBackOff":
-                    known.waiting = ("ImagePullBackOff", text)
-                    await self._event("Normal", "BackOff", f'Back-off pulling image "{image}"',
-                                      name)  # fmt: skip
-                return None
-            await self._event("Normal", "Pulling", f'Pulling image "{image}"', name)
-            found = await self._shared.images.pull_image(image)
-            await self._event("Normal", "Pulled", f'Successfully pulled image "{image}"', name)
-            return found
-        except cri.PullFailed as error:
-            self._pulls.failed(name)
-            known.waiting = ("ErrImagePull", str(error))
-            await self._event("Warning", "Failed", f'Failed to pull image "{image}": {error}', name)
-            await self._event("Warning", "Failed", "Error: ErrImagePull", name)
-            return None
+        return {"name": name}
 
-    def _addresses(self) -> dict[str, str]:
-        ip = self._sandbox.ip if self._sandbox else ""
-        host = self.pod["spec"].get("hostNetwork")
-        return {"podIP": self._shared.host_ip if host else ip, "hostIP": self._shared.host_ip}
+    async def _start(self, start: Start) -> float:
+        """Start one container; seconds until it is looked at again."""
+        spec, sandbox = self._spec_of(start.name), self._observed.sandbox
+        assert sandbox is not None and self._named is not None
+        if start.after is not None:
+            self._crashes.tried(start.name, start.after.finished_at, self._now())
+        around = Surroundings(
+            self.pod, sandbox.id, self._sandbox_config(sandbox.attempt), self._ready or {},
+            self._named.lookup, list(self._shared.services), self._addresses(),
+            self._shared.node_memory,
+        )  # fmt: skip
+        waits = await self._shared.starter.start(spec, start, around)
+        if waits is None:
+            self._waiting.pop(start.name, None)
+            self._due.pop(start.name, None)
+            return 0.0 if start.init else RESYNC_SECONDS
+        return self._failed(start, waits)
 
-    def _services(self) -> list[Object]:
-        namespace = self.pod["metadata"]["namespace"]
-        own = self._shared.services.in_namespace(namespace)
-        master = self._shared.services.get("default/kubernetes")
-        return own if master is None or namespace == "default" else [*own, master]
+    def _failed(self, start: Start, waits: Waits) -> float:
+        self._waiting[start.name] = (waits.reason, waits.message)
+        if waits.seconds is None:
+            return 0.0  # it has ended: the next round finds it so, and pauses
+        self._due[start.name] = self._now() + waits.seconds
+        return waits.seconds
 
-    # probes
+    def _back_off(self, wait: Wait) -> None:
+        pause = self._crashes.pause(wait.name)
+        if not pause:
+            return  # it waits for something else, and its status says for what
+        self._waiting[wait.name] = (
+            "CrashLoopBackOff",
+            f"back-off {go_duration(pause)} restarting failed container={wait.name} "
+            f"pod={self._name}",
+        )
+        self._shared.announcer.say(
+            self.pod, WARNING, "BackOff",
+            f"Back-off restarting failed container {wait.name} in pod {self._name}",
+            wait.name, init=wait.init,
+        )  # fmt: skip
 
-    def _follow_probes(self) -> None:
-        """One task for each probe of a running container."""
-        for spec in self.pod["spec"]["containers"]:
-            name, known = spec["name"], self._known[spec["name"]]
-            newest = known.newest
-            if newest is None or newest.state != cri.RUNNING:
-                continue
-            if "startupProbe" not in spec:
-                known.started = True
-            if "readinessProbe" not in spec:
-                known.ready = known.started
-            kinds = ["startupProbe"] if not known.started else ["readinessProbe", "livenessProbe"]
-            for kind in kinds:
-                if kind in spec and (name, kind) not in self._probes:
-                    self._probes[name, kind] = asyncio.get_running_loop().create_task(
-                        self._probe(kind, spec, newest.id)
-                    )
+    async def _kill(self, kills: tuple[Kill, ...]) -> None:
+        """Containers of a pod that goes on: each with its own grace, all at once."""
+        for kill in kills:
+            spec = self._spec_of(kill.container.name)
+            grace = (grace_after_probe(self.pod, spec, kill.probe) if kill.probe
+                     else grace_of(self.pod))  # fmt: skip
+            self._begin_stop(spec, kill, grace)
+        await self._wait_for_stops()
 
-    async def _probe(self, kind: str, spec: Object, container_id: str) -> None:
-        name, known = spec["name"], self._known[spec["name"]]
-        label = {"startupProbe": "Startup", "readinessProbe": "Readiness"}.get(kind, "Liveness")
+    def _begin_stop(self, spec: Object, kill: Kill, grace: float) -> None:
+        """Once a container; again when the grace has become shorter."""
+        known = self._stops.get(kill.container.id)
+        if known is not None and known[0] <= grace:
+            return
+        if known is not None:  # it is being ended: only be quicker about it
+            work = self._shared.runtime.stop_container(kill.container.id, grace)
+        else:
+            work = self._shared.stopper.stop(
+                self.pod, spec, kill, grace, self._addresses()["podIP"]
+            )
+        task = self._tasks.start(work, name=f"stop {kill.container.id[:12]}")
+        self._stops[kill.container.id] = (grace, task)
 
-        async def report(good: bool, text: str) -> None:
-            if text:
-                await self._event(
-                    "Warning", "Unhealthy", f"{label} probe failed: {text[:500]}", name
-                )
-            if kind == "readinessProbe":
-                changed, known.ready = known.ready != good, good
-            elif kind == "startupProbe" and good and not text:
-                changed, known.started = True, True
-                self._cancel_probe(name, kind)
-            else:
-                changed = not good
-                if changed:
-                    self._unhealthy.add(name)
-                    await self._event(
-                        "Normal", "Killing",
-                        f"Container {name} failed {label.lower()} probe, will be restarted", name,
-                    )  # fmt: skip
-            if changed:
-                self._wake.set()
-
-        address = self._addresses()["podIP"]
-        await self._prober.watch(spec[kind], container_id, spec, address, report)
-
-    def _cancel_probe(self, name: str, kind: str) -> None:
-        task = self._probes.pop((name, kind), None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-
-    def _stop_probes(self, name: str = "") -> None:
-        for container, kind in list(self._probes):
-            if not name or container == name:
-                self._probes.pop((container, kind)).cancel()
+    async def _wait_for_stops(self) -> bool:
+        """Until all have ended (True), or the pod has changed."""
+        while running := [task for _, task in self._stops.values() if not task.done()]:
+            woken = asyncio.ensure_future(self._wake.wait())
+            try:
+                await asyncio.wait([*running, woken], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                woken.cancel()
+            if self._wake.is_set() and self._deleted:
+                self._wake.clear()
+                return False
+        self._stops.clear()
+        return True
 
     # the end
 
-    def _grace(self) -> float:
-        metadata, spec = self.pod["metadata"], self.pod["spec"]
-        given = metadata.get("deletionGracePeriodSeconds")
-        return float(spec.get("terminationGracePeriodSeconds", 30) if given is None else given)
-
-    async def _stop(self, spec: Object, running: cri.ContainerStatus, grace: float) -> None:
-        """preStop, then the stop signal, then SIGKILL: all within the grace."""
-        started = self._shared.clock.monotonic()
-        hook = (spec.get("lifecycle") or {}).get("preStop")
-        if hook and grace > 0:
-            await self._hook(hook, spec, running.id, "FailedPreStopHook", grace)
-        left = max(0.0, grace - (self._shared.clock.monotonic() - started))
-        await self._shared.runtime.stop_container(running.id, left)
-
-    async def _hook(
-        self, hook: Object, spec: Object, container_id: str, reason: str, seconds: float
-    ) -> None:
-        if "sleep" in hook:
-            await self._shared.clock.sleep(min(seconds, float(hook["sleep"]["seconds"])))
-            return
-        probe = {**hook, "timeoutSeconds": seconds}
-        address = self._addresses()["podIP"]
-        good, text = await self._prober.once(probe, container_id, spec, address)
-        if not good:
-            await self._event("Warning", reason, f"{reason}: {text[:500]}", spec["name"])
-
-    async def _stop_all(self, grace: float) -> None:
-        self._stop_probes()
-        running = [
-            (spec, newest)
-            for spec in self.pod["spec"]["containers"]
-            if (newest := self._known[spec["name"]].newest) and newest.state == cri.RUNNING
-        ]
-        await asyncio.gather(*(self._stop(spec, each, grace) for spec, each in running))
-
-    async def _terminate(self) -> None:
+    async def _end(self) -> float:
         """Containers, then the sandbox and all that is the pod's, then the pod itself."""
-        for spec in self.pod["spec"]["containers"]:
-            newest = self._known[spec["name"]].newest
-            if newest is not None and newest.state == cri.RUNNING:
-                await self._event("Normal", "Killing", f"Stopping container {spec['name']}",
-                                  spec["name"])  # fmt: skip
-        await self._stop_all(self._grace())
-        await self._look()
-        for known in self._known.values():
-            known.ready = False
-        await self._report()
-        uid = self.pod["metadata"]["uid"]
-        for each in await self._shared.runtime.list_pod_sandbox():
-            if each.uid == uid:
-                await self._shared.runtime.remove_pod_sandbox(each.id)
-        self._volumes.remove()
-        metadata = self.pod["metadata"]
-        try:
-            await self._shared.client.delete(
-                PODS, metadata["name"], metadata["namespace"], uid=uid, grace=0
-            )
-        except (NotFound, Conflict):
-            log.debug("pod %s: gone already", self._name)
+        while True:
+            planned = plan(self.pod, self._observed, self._facts())
+            self._follow_probes()
+            for kill in planned.kills:
+                spec = self._spec_of(kill.container.name)
+                self._begin_stop(spec, kill, grace_of(self.pod))
+            self._report()
+            if await self._wait_for_stops():
+                break
+            await self._observe()
+        await self._observe()
+        if self._observed.running:
+            return 1.0
+        self._report()
+        for each in self._observed.sandboxes:
+            if each.state == cri.READY:
+                await self._shared.runtime.stop_pod_sandbox(each.id)
+        if not self._deleted:
+            return RESYNC_SECONDS
+        for each in self._observed.sandboxes:
+            await self._shared.runtime.remove_pod_sandbox(each.id)
+        await in_thread(self._shared.clock, self._volumes.remove)
+        await in_thread(self._shared.clock, self._shared.remove_folders, self.pod)
+        self._shared.puller.forget(self.uid)
+        self._shared.statuses.over(self.pod)
         self.finished = True
+        return 0.0
 
-    # telling
+    # probes and reports
 
-    async def _report(self, phase: str = "") -> None:
-        fresh = status.pod_status(
-            self.pod, self._known,
-            pod_ip=self._addresses()["podIP"], host_ip=self._shared.host_ip,
-            sandbox=self._sandbox is not None and self._sandbox.state == cri.READY,
-            now=now.stamp(self._shared.clock.time()), phase=phase,
-        )  # fmt: skip
-        if self._refused:
-            fresh |= {"reason": "Unsupported", "message": self._refused}
-        if fresh == self.pod.get("status"):
+    def _follow_probes(self) -> None:
+        address = self._addresses()["podIP"]
+        for spec in self.pod["spec"]["containers"]:
+            newest = self._observed.newest(spec["name"])
+            if newest is not None and newest.state == cri.RUNNING:
+                self._probes.follow(spec, newest, address)
+
+    def _unhealthy(self, container: str, message: str) -> None:
+        self._say(WARNING, "Unhealthy", message, container)
+
+    def _addresses(self) -> Mapping[str, str]:
+        shared = self._shared
+        sandbox = self._observed.sandbox
+        address = sandbox.ip if sandbox is not None else ""
+        if self.pod["spec"].get("hostNetwork"):
+            address = shared.host_ip
+        return {"podIP": address, "hostIP": shared.host_ip, **shared.capacity}
+
+    def _report(self) -> None:
+        if self._rejected:
             return
-        metadata = self.pod["metadata"]
-        body = copy_of(self.pod)
-        body["metadata"].pop("resourceVersion", None)
-        body["status"] = fresh
-        stored = await self._shared.client.update_status(PODS, body)
-        if stored["metadata"]["uid"] == metadata["uid"]:
-            self.pod = stored
+        statuses = self._shared.statuses
+        # conditions keep the times of the status that was set last, written or not
+        pod: dict[str, Any] = {**self.pod, "status": statuses.latest(self.pod)}
+        place = Place(self._addresses()["podIP"], self._shared.host_ip)
+        stamp = now.stamp(self._now())
+        fresh = pod_status(pod, self._observed, self._verdicts, self._waiting, place, stamp)
+        statuses.set(self.pod, fresh)
+        if fresh["phase"] in ("Succeeded", "Failed") and not is_ending(self.pod):
+            self.pod = {**self.pod, "status": fresh}
 
-    async def _event(self, kind: str, reason: str, message: str, container: str = "") -> None:
-        path = f"spec.containers{{{container}}}" if container else ""
-        await self._shared.recorder.event(self.pod, kind, reason, message, path)
+    def _say(self, kind: str, reason: str, message: str, container: str = "") -> None:
+        self._shared.announcer.say(self.pod, kind, reason, message, container)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-import socket
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound
 from dockyard.base.net.netlink import Netlink
-from dockyard.base.net.nft import Nft, RuleError
+from dockyard.base.net.nft import Nft
 from dockyard.base.oci.instance import instance_id
-from dockyard.node.network import rules, veth
+from dockyard.node.network import blocks, machine, rules, veth
 from dockyard.node.network.leases import Lease, Leases, NetworkRow, Port
+from dockyard.node.network.publisher import Publisher
 
 DEFAULT = "bridge"
-BLOCKS = [f"172.{second}.0.0/16" for second in range(17, 32)] + [
-    f"192.168.{third}.0/20" for third in range(0, 256, 16)
-]
-"""Where Docker looks for a block, in its order."""
+PREDEFINED = (DEFAULT, "host", "none")
 FIRST_GUEST = 2
 """The first address of a block is the bridge's."""
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
+PODS = "pods:"
+"""Before the block, the name of a pod network's leases; no bridge is named so."""
 
 
 class Connection(NamedTuple):
@@ -31,6 +32,8 @@ class Connection(NamedTuple):
     address: str
     gateway: str
     ports: tuple[Port, ...]
+    mac: str = ""
+    prefix: int = 0
 
 
 class BridgeNetworks:
@@ -39,20 +42,42 @@ class BridgeNetworks:
     def __init__(self, data_root: str) -> None:
         self._instance = instance_id(data_root)
         self._leases = Leases(data_root)
+        self._publisher = Publisher(self._instance, self._leases)
+
+    # containers
 
     def attach(
         self, container_id: str, pid: int, network: str, ports: Iterable[Port]
     ) -> Connection:
-        """Connect the network namespace of a process. Raises; then nothing is left of it."""
+        """Connect the network namespace of a process. Raises; then nothing is left of it.
+
+        What the container had of this network before is given back first.
+        """
+        wanted = tuple(ports)
         row = self._ensure(network)
-        chosen = tuple(_choose(port) for port in ports)
-        lease = self._leases.take(container_id, row.name, row.subnet, FIRST_GUEST, chosen)
+        stale = [lease for lease in self._leases.of(container_id) if lease.network == network]
+        for lease in stale:
+            self._give_back(lease)
+        if not wanted:
+            return self._attach(row, container_id, pid, None, ())
+        with machine.alone(), Nft() as nft:
+            return self._attach(row, container_id, pid, nft, wanted)
+
+    def _attach(
+        self, row: NetworkRow, holder: str, pid: int, nft: Nft | None, wanted: tuple[Port, ...]
+    ) -> Connection:
+        choose = self._publisher.chooser(nft, wanted) if nft else _no_ports
+        lease = self._leases.take(holder, row.name, row.subnet, FIRST_GUEST, choose)
         try:
-            return self._connect(row, lease, pid)
+            with veth.reported(row.name, holder):
+                made = self._connect(row, lease, pid)
+            if nft:
+                self._publisher.publish(nft, lease)
         except BaseException:
-            with contextlib.suppress(DockyardError):
-                self.detach(container_id)
+            with contextlib.suppress(DockyardError, OSError):  # the first error is the one to tell
+                self._disconnect(lease, nft)
             raise
+        return made
 
     def _connect(self, row: NetworkRow, lease: Lease, pid: int) -> Connection:
         block = ipaddress.ip_network(row.subnet)
@@ -60,117 +85,165 @@ class BridgeNetworks:
         namespace = veth.namespace_of(pid)
         try:
             with Netlink() as host:
-                index = veth.connect(host, self._link(lease), namespace, lease.address)
-                host.set_link(index, master=host.index(self._bridge(row)), up=True)
+                bridge = host.link(self._bridge(row))
+                name = self._link(lease)
+                index = veth.connect(host, name, namespace, lease.address, bridge.mtu)
+                host.set_link(index, master=bridge.number, up=True)
+                if (
+                    lease.ports
+                ):  # where br_netfilter is on, a guest's own port is bridged, not routed
+                    host.set_hairpin(index)
             veth.configure_guest(namespace, lease.address, block.prefixlen, gateway, None)
         finally:
             os.close(namespace)
-        if lease.ports:
-            Nft().run(rules.publish(self._instance, lease.address, lease.ports))
-        return Connection(lease.address, gateway, lease.ports)
+        mac = veth.mac_text(veth.mac_of(lease.address, 1))
+        return Connection(lease.address, gateway, lease.ports, mac, block.prefixlen)
 
     def detach(self, container_id: str) -> None:
-        """Give back a container's address, link and ports; an unknown one is fine."""
-        lease = self._leases.find(container_id)
-        if lease is None:
+        """Give back all addresses, links and ports of a container; an unknown one is fine."""
+        for lease in self._leases.of(container_id):
+            if not lease.network.startswith(PODS):
+                self._give_back(lease)
+
+    def _give_back(self, lease: Lease) -> None:
+        if not lease.ports:
+            self._disconnect(lease, None)
             return
+        with machine.alone(), Nft() as nft:
+            self._disconnect(lease, nft)
+
+    def _disconnect(self, lease: Lease, nft: Nft | None) -> None:
+        if nft:
+            self._publisher.unpublish(nft, lease)
         with Netlink() as host:
             host.delete_link(self._link(lease))
-        if lease.ports:
-            with contextlib.suppress(RuleError):  # the table went with a reboot
-                Nft().run(rules.unpublish(self._instance, lease.address, lease.ports))
-        self._leases.release(container_id)
+        self._leases.release([lease.number])
+
+    # networks
 
     def create(self, name: str, subnet: str = "") -> NetworkRow:
-        """A network of its own."""
-        if self._leases.network(name):
-            raise Conflict(f"network with name {name} already exists")
+        """A network of its own. Raises :class:`Conflict` for a name or block that is in use."""
+        if name in PREDEFINED:
+            raise Conflict(f"operation is not permitted on predefined {name} network")
+        if not NAME.fullmatch(name):
+            raise Invalid(f"network {name!r}: not a name; use letters, digits, '_', '.' and '-'")
         return self._make(name, subnet)
 
     def remove(self, name: str) -> None:
         """Remove a network that no container is on."""
-        if name in (DEFAULT, "host", "none"):
+        if name in PREDEFINED:
             raise Invalid(f"{name} is a pre-defined network and cannot be removed")
         row = self._leases.remove_network(name)
-        with Netlink() as host:
+        with machine.alone(), Nft() as nft, Netlink() as host:
             host.delete_link(self._bridge(row))
+            with contextlib.suppress(DockyardError):  # the table went with a reboot
+                nft.run(rules.remove_subnet(self._instance, row.subnet, self._bridge(row)))
 
     def list(self) -> list[NetworkRow]:
         """Every network that has been used."""
         return self._leases.networks()
 
-    def teardown(self) -> None:
-        """Remove every link and rule of this data root, whoever made it."""
+    def leases(self, name: str) -> tuple[Lease, ...]:
+        """Who is on a network, and where."""
+        return tuple(lease for lease in self._leases.all() if lease.network == name)
+
+    # the whole
+
+    def gc(self, valid: Callable[[], Collection[str]]) -> None:
+        """At a start: what crashed runs have left goes, what a reboot has taken comes back.
+
+        ``valid``: containers that may still hold something; asked for after their leases, which
+        are always the younger ones.
+        """
+        leases = [x for x in self._leases.all() if not x.network.startswith(PODS)]
+        alive = valid()
+        for lease in leases:
+            if lease.holder not in alive:
+                self._give_back(lease)
         with Netlink() as host:
-            for link in host.links():
-                if link.name.startswith((f"dy{self._instance}b", f"dy{self._instance}v")):
-                    host.delete_link(link.name)
-        Nft().delete_table("inet", rules.table_name(self._instance))
-        for lease in self._leases.all():
-            self._leases.release(lease.holder)
+            found = veth.links_of(host, self._instance, veth.BRIDGE + veth.BRIDGED)
+            rows = self._leases.networks()
+            keep = {self._bridge(row) for row in rows} | {self._link(x) for x in self._leases.all()}
+            for name in set(found) - keep:
+                host.delete_link(name)
+        if rows:
+            with machine.alone(), Nft() as nft:
+                for row in rows:
+                    self._build(row)
+                self._publisher.rebuild(nft)
+
+    def teardown(self) -> None:
+        """Remove every link and rule of this data root's bridges, whoever made it."""
+        with Netlink() as host:
+            for name in veth.links_of(host, self._instance, veth.BRIDGE + veth.BRIDGED):
+                host.delete_link(name)
+        with machine.alone(), Nft() as nft:
+            self._publisher.remove(nft)
+        leases = [x for x in self._leases.all() if not x.network.startswith(PODS)]
+        self._leases.release(lease.number for lease in leases)
 
     def _ensure(self, name: str) -> NetworkRow:
         row = self._leases.network(name)
         if row is None:
             if name != DEFAULT:
                 raise NotFound(f"network {name} not found")
-            return self._make(name, "")
-        if not os.path.isdir(f"/sys/class/net/{self._bridge(row)}"):
-            self._build(row)  # after a reboot
+            try:
+                return self._make(name, "")
+            except Conflict:
+                row = self._leases.network(name)  # somebody else has just made it
+                if row is None:
+                    raise
+        if not veth.exists(self._bridge(row)):  # after a reboot
+            with machine.alone(), Nft() as nft:
+                self._build(row)
+                self._publisher.rebuild(nft)
         return row
 
     def _make(self, name: str, subnet: str) -> NetworkRow:
-        with Netlink() as host:
-            used = [*host.routes(), *(row.subnet for row in self._leases.networks())]
-        row = self._leases.add_network(name, subnet or free_block(used))
-        self._build(row)
+        with machine.alone(), Nft() as nft:
+            with Netlink() as host:
+                routes = host.routes()
+
+            def choose(used: Iterable[str]) -> str:
+                taken = [*routes, *used]
+                return blocks.checked_block(subnet, taken) if subnet else blocks.free_block(taken)
+
+            row = self._leases.add_network(name, choose)
+            try:
+                self._build(row)
+                self._publisher.rebuild(nft)
+            except BaseException:
+                self._leases.remove_network(name)
+                with Netlink() as host:
+                    host.delete_link(self._bridge(row))
+                raise
         return row
 
     def _build(self, row: NetworkRow) -> None:
+        """The bridge, as it should be: also one that is there already."""
         block, bridge = ipaddress.ip_network(row.subnet), self._bridge(row)
+        own = f"{block[1]}/{block.prefixlen}"
         with Netlink() as host:
             with contextlib.suppress(FileExistsError):
                 host.add_link(bridge, "bridge", f"dockyard {self._instance} {row.name}")
             index = host.index(bridge)
+            for other in host.addresses(index):
+                if ":" not in other and other != own:  # of an earlier data root at this path
+                    address, _, prefix = other.partition("/")
+                    host.delete_address(index, address, int(prefix))
             host.add_address(index, str(block[1]), block.prefixlen)
+            host.set_link(index, mtu=veth.mtu(host))
+            veth.host_end(bridge)
             host.set_link(index, up=True)
         veth.set_sysctl("net/ipv4/ip_forward", "1")
         veth.set_sysctl(f"net/ipv4/conf/{bridge}/route_localnet", "1")
-        with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
-            veth.set_sysctl(f"net/ipv6/conf/{bridge}/accept_ra", "0")
-        commands = rules.base(self._instance)
-        for each in self._leases.networks():
-            commands += rules.add_subnet(self._instance, each.subnet, self._bridge(each))
-        for lease in self._leases.all():
-            commands += rules.publish(self._instance, lease.address, lease.ports)
-        Nft().run(commands)
 
     def _bridge(self, row: NetworkRow) -> str:
-        return veth.link_name(self._instance, "b", row.number)
+        return veth.link_name(self._instance, veth.BRIDGE, row.number)
 
     def _link(self, lease: Lease) -> str:
-        return veth.link_name(self._instance, "v", lease.number)
+        return veth.link_name(self._instance, veth.BRIDGED, lease.number)
 
 
-def free_block(used: Iterable[str]) -> str:
-    """The first of Docker's blocks that overlaps nothing in use."""
-    networks = [ipaddress.ip_network(block) for block in used]
-    for candidate in map(ipaddress.ip_network, BLOCKS):
-        if not any(candidate.overlaps(network) for network in networks):
-            return str(candidate)
-    raise Conflict("network: all predefined address pools have been fully subnetted")
-
-
-def _choose(port: Port) -> Port:
-    """A port with its host port: the one asked for if nobody has it, or a free one."""
-    kind = socket.SOCK_DGRAM if port.protocol == "udp" else socket.SOCK_STREAM
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((port.host_ip or rules.ANY, port.host_port))
-        except OSError as error:
-            raise Conflict(
-                f"Bind for {port.host_ip or rules.ANY}:{port.host_port} failed: port is already "
-                f"allocated ({error.strerror})"
-            ) from error
-        return port._replace(host_port=probe.getsockname()[1])
+def _no_ports(held: tuple[Port, ...]) -> tuple[Port, ...]:
+    return ()

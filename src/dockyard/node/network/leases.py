@@ -1,28 +1,33 @@
 """Turns containers into addresses and ports that nobody else has: rows of node.db.
 
-One transaction a change, so that commands, daemon and agent can ask at once.
+One transaction a change, so that commands, daemon and agent can ask at once. What a lease needs to
+know of others (addresses and ports that are taken) is read in the transaction that makes it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from dockyard.base.errors import Conflict, NotFound
+from dockyard.node.network import blocks
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS networks (
-    number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, subnet TEXT NOT NULL);
+    number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, subnet TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS leases (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, holder TEXT NOT NULL UNIQUE, network TEXT NOT NULL,
-    address TEXT NOT NULL, ports TEXT NOT NULL, UNIQUE (network, address));
+    number INTEGER PRIMARY KEY AUTOINCREMENT, holder TEXT NOT NULL, network TEXT NOT NULL,
+    address TEXT NOT NULL, ports TEXT NOT NULL,
+    UNIQUE (holder, network), UNIQUE (network, address));
+CREATE TABLE IF NOT EXISTS latest_addresses (network TEXT PRIMARY KEY, address TEXT NOT NULL);
 """
 BUSY_SECONDS = 20.0
+DURABLE, QUICK = "FULL", "NORMAL"
+"""A network outlives a power failure; a lease need not: its container does not either."""
 
 
 class Port(NamedTuple):
@@ -46,11 +51,15 @@ class Lease(NamedTuple):
 
 
 class NetworkRow(NamedTuple):
-    """A network: its bridge is named by its number."""
+    """A network: its bridge is named by its number, which is never used twice."""
 
     number: int
     name: str
     subnet: str
+
+
+Chooser = Callable[[tuple[Port, ...]], tuple[Port, ...]]
+"""Called with all ports that are held: the ports of the new lease."""
 
 
 class Leases:
@@ -60,115 +69,155 @@ class Leases:
         self._folder = data_root
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        os.makedirs(self._folder, 0o711, exist_ok=True)
+    def _read(self) -> Iterator[sqlite3.Connection]:
         path = os.path.join(self._folder, "node.db")
+        fresh = not os.path.exists(path)
+        os.makedirs(self._folder, 0o711, exist_ok=True)
         connection = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            if fresh:
+                connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(SCHEMA)
-            connection.execute("BEGIN IMMEDIATE")
             yield connection
-            connection.execute("COMMIT")
         finally:
             connection.close()  # what was not committed is rolled back
 
+    @contextlib.contextmanager
+    def _change(self, how: str) -> Iterator[sqlite3.Connection]:
+        with self._read() as connection:
+            connection.execute(f"PRAGMA synchronous={how}")
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    # networks
+
     def network(self, name: str) -> NetworkRow | None:
         """A network by name."""
-        with self._open() as connection:
-            row = connection.execute("SELECT * FROM networks WHERE name = ?", (name,)).fetchone()
-        return NetworkRow(*row) if row else None
+        with self._read() as connection:
+            return _network(connection, name)
 
     def networks(self) -> list[NetworkRow]:
         """Every network, the oldest first."""
-        with self._open() as connection:
-            rows = connection.execute("SELECT * FROM networks ORDER BY number").fetchall()
-        return [NetworkRow(*row) for row in rows]
+        with self._read() as connection:
+            return _networks(connection)
 
-    def add_network(self, name: str, subnet: str) -> NetworkRow:
-        """A new network; one of that name that came meanwhile is returned instead."""
-        with self._open() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO networks (name, subnet) VALUES (?, ?)", (name, subnet)
+    def add_network(self, name: str, choose: Callable[[list[str]], str]) -> NetworkRow:
+        """A new network. ``choose`` is called with the blocks of the others.
+
+        Raises :class:`Conflict` if there is one of that name.
+        """
+        with self._change(DURABLE) as connection:
+            if _network(connection, name):
+                raise Conflict(f"network with name {name} already exists")
+            subnet = choose([row.subnet for row in _networks(connection)])
+            cursor = connection.execute(
+                "INSERT INTO networks (name, subnet) VALUES (?, ?)", (name, subnet)
             )
-            row = connection.execute("SELECT * FROM networks WHERE name = ?", (name,)).fetchone()
-        return NetworkRow(*row)
+            return NetworkRow(int(cursor.lastrowid or 0), name, subnet)
 
     def remove_network(self, name: str) -> NetworkRow:
         """Forget a network that no container is on."""
-        with self._open() as connection:
-            row = connection.execute("SELECT * FROM networks WHERE name = ?", (name,)).fetchone()
+        with self._change(DURABLE) as connection:
+            row = _network(connection, name)
             if row is None:
                 raise NotFound(f"network {name} not found")
-            used = connection.execute(
-                "SELECT count(*) FROM leases WHERE network = ?", (name,)
-            ).fetchone()[0]
-            if used:
-                raise Conflict(f"error while removing network: network {name} has active endpoints")
+            holders = connection.execute(
+                "SELECT holder FROM leases WHERE network = ?", (name,)
+            ).fetchall()
+            if holders:
+                raise Conflict(
+                    f"error while removing network: network {name} has active endpoints "
+                    f"({', '.join(sorted(holder[:12] for (holder,) in holders)[:5])})"
+                )
             connection.execute("DELETE FROM networks WHERE name = ?", (name,))
-        return NetworkRow(*row)
+            return row
+
+    # leases
 
     def take(
-        self, holder: str, network: str, subnet: str, first: int, ports: Iterable[Port]
+        self,
+        holder: str,
+        network: str,
+        subnet: str,
+        first: int,
+        choose: Chooser = lambda held: (),
+        *,
+        in_turn: bool = False,
     ) -> Lease:
-        """The lowest free address from the ``first``-th on, and the ports asked for.
+        """A free address from the ``first``-th of the block on, and the ports that are chosen.
 
-        Raises :class:`Conflict` when the block is used up or a port is taken.
+        The lowest one, or ``in_turn``: the next after the latest one, so that an address rests
+        before it is somebody else's. Raises :class:`Conflict` when the block is used up.
         """
-        wanted = tuple(ports)
-        with self._open() as connection:
+        with self._change(QUICK) as connection:
             taken = {
                 row[0]
                 for row in connection.execute(
                     "SELECT address FROM leases WHERE network = ?", (network,)
                 )
             }
-            for (text,) in connection.execute("SELECT ports FROM leases WHERE ports != '[]'"):
-                for held in map(Port._make, json.loads(text)):
-                    for port in wanted:
-                        _refuse_clash(port, held)
-            address = _free(subnet, first, taken)
+            latest = connection.execute(
+                "SELECT address FROM latest_addresses WHERE network = ?", (network,)
+            ).fetchone()
+            after = latest[0] if latest and in_turn else ""
+            address = blocks.free_address(subnet, first, taken, after)
+            ports = choose(_ports(connection))
             cursor = connection.execute(
                 "INSERT INTO leases (holder, network, address, ports) VALUES (?, ?, ?, ?)",
-                (holder, network, address, json.dumps(wanted)),
+                (holder, network, address, json.dumps(ports)),
             )
-            return Lease(int(cursor.lastrowid or 0), holder, network, address, wanted)
+            if in_turn:
+                connection.execute(
+                    "INSERT OR REPLACE INTO latest_addresses VALUES (?, ?)", (network, address)
+                )
+            return Lease(int(cursor.lastrowid or 0), holder, network, address, ports)
 
     def find(self, holder: str) -> Lease | None:
-        """What a container holds."""
-        with self._open() as connection:
-            row = connection.execute("SELECT * FROM leases WHERE holder = ?", (holder,)).fetchone()
-        return _lease(row) if row else None
+        """What a container holds; of several the oldest."""
+        return next(iter(self.of(holder)), None)
+
+    def of(self, holder: str) -> list[Lease]:
+        """All that a container holds."""
+        with self._read() as connection:
+            return _leases(connection, "WHERE holder = ?", holder)
 
     def all(self) -> list[Lease]:
         """Every lease."""
-        with self._open() as connection:
-            return [_lease(row) for row in connection.execute("SELECT * FROM leases")]
+        with self._read() as connection:
+            return _leases(connection)
 
-    def release(self, holder: str) -> Lease | None:
-        """Give back what a container holds; what it was."""
-        with self._open() as connection:
-            row = connection.execute("SELECT * FROM leases WHERE holder = ?", (holder,)).fetchone()
-            connection.execute("DELETE FROM leases WHERE holder = ?", (holder,))
-        return _lease(row) if row else None
-
-
-def _lease(row: tuple[int, str, str, str, str]) -> Lease:
-    return Lease(*row[:4], tuple(map(Port._make, json.loads(row[4]))))
+    def release(self, numbers: Iterable[int]) -> None:
+        """Give leases back."""
+        with self._change(QUICK) as connection:
+            connection.executemany(
+                "DELETE FROM leases WHERE number = ?", [(number,) for number in numbers]
+            )
 
 
-def _refuse_clash(port: Port, held: Port) -> None:
-    same_address = port.host_ip == held.host_ip or "0.0.0.0" in (port.host_ip, held.host_ip)  # noqa: S104
-    if (port.protocol, port.host_port) == (held.protocol, held.host_port) and same_address:
-        raise Conflict(
-            f"Bind for {port.host_ip}:{port.host_port} failed: port is already allocated"
-        )
+def _network(connection: sqlite3.Connection, name: str) -> NetworkRow | None:
+    row = connection.execute(
+        "SELECT number, name, subnet FROM networks WHERE name = ?", (name,)
+    ).fetchone()
+    return NetworkRow(*row) if row else None
 
 
-def _free(subnet: str, first: int, taken: set[str]) -> str:
-    block = ipaddress.ip_network(subnet)
-    for number in range(first, block.num_addresses - 1):
-        address = str(block[number])
-        if address not in taken:
-            return address
-    raise Conflict(f"network: {subnet}: no address is left; remove containers")
+def _networks(connection: sqlite3.Connection) -> list[NetworkRow]:
+    rows = connection.execute("SELECT number, name, subnet FROM networks ORDER BY number")
+    return [NetworkRow(*row) for row in rows]
+
+
+def _leases(connection: sqlite3.Connection, where: str = "", *values: str) -> list[Lease]:
+    rows = connection.execute(
+        f"SELECT number, holder, network, address, ports FROM leases {where} ORDER BY number",  # noqa: S608 - where is ours
+        values,
+    )
+    return [
+        Lease(number, holder, network, address, tuple(map(Port._make, json.loads(ports))))
+        for number, holder, network, address, ports in rows
+    ]
+
+
+def _ports(connection: sqlite3.Connection) -> tuple[Port, ...]:
+    rows = connection.execute("SELECT ports FROM leases WHERE ports != '[]'")
+    return tuple(Port._make(port) for (text,) in rows for port in json.loads(text))

@@ -1,12 +1,21 @@
-"""Turns networks and published ports into nftables commands. Pure."""
+"""Turns networks and published ports into nftables commands. Pure.
+
+One table a data root, shared by bridges and pods:
+
+- ``ports`` holds what is published on every address of the host, ``bound`` what is on one;
+- what comes to 127.0.0.1 is sent to the container too, from the link's own address: loopback routes
+  no answers;
+- a container reaches the host's loopback by no address of it (CVE-2020-8558), and nobody outside
+  reaches what is published on 127.0.0.1;
+- bridges are kept apart, and what is not published is reached from its own bridge only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dockyard.node.network.hostports import ANY
 from dockyard.node.network.leases import Port
-
-ANY = "0.0.0.0"  # noqa: S104 - Docker's way to say "every address of the host"
 
 
 def table_name(instance: str) -> str:
@@ -15,67 +24,96 @@ def table_name(instance: str) -> str:
 
 
 def base(instance: str) -> str:
-    """The table, its maps and chains. Applying it again changes nothing.
-
-    ``ports`` holds what is published on every address, ``bound`` what is on one. What comes to
-    127.0.0.1 is sent to the container too, from the bridge's address: loopback routes no answers.
-    A container must not reach the host's loopback through its bridge (CVE-2020-8558).
-    """
-    table, ours = f"inet {table_name(instance)}", f'"dy{instance}b*"'
-    ports = "dnat ip to meta l4proto . th dport map @ports"
-    bound = "dnat ip to ip daddr . meta l4proto . th dport map @bound"
-    return f"""
-add table {table}
-add set {table} subnets {{ type ipv4_addr; flags interval; }}
-add map {table} ports {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
-add map {table} bound {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
-add chain {table} martians {{ type filter hook prerouting priority raw; policy accept; }}
-add chain {table} prerouting {{ type nat hook prerouting priority dstnat; policy accept; }}
-add chain {table} output {{ type nat hook output priority -100; policy accept; }}
-add chain {table} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}
-add chain {table} forward {{ type filter hook forward priority filter; policy accept; }}
-flush chain {table} martians
-flush chain {table} prerouting
-flush chain {table} output
-flush chain {table} postrouting
-flush chain {table} forward
+    """The table, its maps and chains. Applying it again changes nothing."""
+    table, ours = f"inet {table_name(instance)}", f'"dy{instance}*"'
+    bridges = f'"dy{instance}b*"'
+    local = "fib daddr type local meta l4proto { tcp, udp } dnat ip to"
+    bound = f"{local} ip daddr . meta l4proto . th dport map @bound"
+    ports = f"{local} meta l4proto . th dport map @ports"
+    chains = {
+        "martians": "filter hook prerouting priority raw",
+        "prerouting": "nat hook prerouting priority dstnat",
+        "output": "nat hook output priority -100",
+        "postrouting": "nat hook postrouting priority srcnat",
+        "forward": "filter hook forward priority filter",
+    }
+    rules = f"""
 add rule {table} martians iifname {ours} ip daddr 127.0.0.0/8 drop
-add rule {table} prerouting fib daddr type local meta l4proto {{ tcp, udp }} {bound}
-add rule {table} prerouting fib daddr type local meta l4proto {{ tcp, udp }} {ports}
-add rule {table} output fib daddr type local meta l4proto {{ tcp, udp }} {bound}
-add rule {table} output fib daddr type local meta l4proto {{ tcp, udp }} {ports}
+add rule {table} martians iifname {ours} ip saddr 127.0.0.0/8 drop
+add rule {table} prerouting iifname != "lo" ip daddr 127.0.0.0/8 return
+add rule {table} prerouting {bound}
+add rule {table} prerouting {ports}
+add rule {table} output {bound}
+add rule {table} output {ports}
 add rule {table} postrouting ip saddr 127.0.0.0/8 oifname {ours} masquerade
+add rule {table} postrouting ip saddr . ip daddr @hairpins ct status dnat masquerade
 add rule {table} postrouting ip saddr @subnets ip daddr @subnets ct status dnat masquerade
 add rule {table} postrouting ip saddr @subnets ip daddr != @subnets masquerade
-add rule {table} forward iifname {ours} oifname {ours} ct status dnat accept
+add rule {table} forward oifname {bridges} ct status dnat accept
+add rule {table} forward iifname {bridges} oifname {bridges} iifname . oifname != @bridges drop
+add rule {table} forward iifname != {bridges} oifname {bridges} ct state new drop
 """
+    lines = [
+        f"add table {table}",
+        f"add set {table} subnets {{ type ipv4_addr; flags interval; }}",
+        f"add set {table} bridges {{ type ifname . ifname; }}",
+        f"add set {table} hairpins {{ type ipv4_addr . ipv4_addr; }}",
+        f"add map {table} ports {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}",
+        f"add map {table} bound {{ type ipv4_addr . inet_proto . inet_service"
+        " : ipv4_addr . inet_service; }",
+        *(f"add chain {table} {name} {{ type {chains[name]}; policy accept; }}" for name in chains),
+        *(f"flush chain {table} {name}" for name in chains),
+    ]
+    return "\n".join(lines) + rules
+
+
+def emptied(instance: str) -> str:
+    """Without any network or port; what is there comes after this, in the same transaction."""
+    names = ("set subnets", "set bridges", "set hairpins", "map ports", "map bound")
+    words = (name.split() for name in names)
+    return "".join(f"flush {kind} inet {table_name(instance)} {name}\n" for kind, name in words)
 
 
 def add_subnet(instance: str, subnet: str, bridge: str) -> str:
     """A network: masqueraded on its way out, and kept apart from the others."""
-    table, ours = f"inet {table_name(instance)}", f'"dy{instance}b*"'
-    return f"""
-add element {table} subnets {{ {subnet} }}
-add rule {table} forward iifname "{bridge}" oifname {ours} oifname != "{bridge}" drop
-"""
+    return _subnet("add", instance, subnet, bridge)
+
+
+def remove_subnet(instance: str, subnet: str, bridge: str) -> str:
+    """The opposite of :func:`add_subnet`."""
+    return _subnet("delete", instance, subnet, bridge)
+
+
+def _subnet(verb: str, instance: str, subnet: str, bridge: str) -> str:
+    table = f"inet {table_name(instance)}"
+    return (
+        f"{verb} element {table} subnets {{ {subnet} }}\n"
+        f'{verb} element {table} bridges {{ "{bridge}" . "{bridge}" }}\n'
+    )
 
 
 def publish(instance: str, address: str, ports: Iterable[Port]) -> str:
     """Send what comes to a port of the host to a container."""
-    return "".join(_element("add", instance, address, port) for port in ports)
+    return _ports("add", instance, address, ports)
 
 
 def unpublish(instance: str, address: str, ports: Iterable[Port]) -> str:
     """The opposite of :func:`publish`."""
-    return "".join(_element("delete", instance, address, port) for port in ports)
+    return _ports("delete", instance, address, ports)
 
 
-def _element(verb: str, instance: str, address: str, port: Port) -> str:
+def _ports(verb: str, instance: str, address: str, ports: Iterable[Port]) -> str:
+    lines = [_port(verb, instance, address, port) for port in ports]
+    if lines:
+        place = f"inet {table_name(instance)} hairpins"
+        lines.append(f"{verb} element {place} {{ {address} . {address} }}\n")
+    return "".join(lines)
+
+
+def _port(verb: str, instance: str, address: str, port: Port) -> str:
     table = f"inet {table_name(instance)}"
+    place = f"{port.protocol} . {port.host_port}"
     target = f"{address} . {port.container_port}"
     if port.host_ip in ("", ANY):
-        return f"{verb} element {table} ports {{ {port.protocol} . {port.host_port} : {target} }}\n"
-    return (
-        f"{verb} element {table} bound "
-        f"{{ {port.host_ip} . {port.protocol} . {port.host_port} : {target} }}\n"
-    )
+        return f"{verb} element {table} ports {{ {place} : {target} }}\n"
+    return f"{verb} element {table} bound {{ {port.host_ip} . {place} : {target} }}\n"

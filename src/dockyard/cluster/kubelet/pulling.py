@@ -1,0 +1,92 @@
+"""Turns an image's name and pull policy into an image on the node, or the reason why there is none.
+
+Policy, pauses and wording are the kubelet's image manager's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dockyard.base.aio.clock import Clock
+from dockyard.base.errors import DockyardError
+from dockyard.cluster.client.transport import Object
+from dockyard.cluster.kubelet.announcer import NORMAL, WARNING, Announcer
+from dockyard.cluster.kubelet.backoff import BackOff, go_duration
+from dockyard.interfaces import cri
+
+_Say = Callable[[str, str, str], None]
+"""(type, reason, message) of an event of the container."""
+
+
+class NoImage(DockyardError):
+    """The container waits; ``reason`` is what its status says."""
+
+    def __init__(self, reason: str, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.seconds = seconds
+        """Until the next try."""
+
+
+class Puller:
+    """Images for the pods of a node."""
+
+    def __init__(self, images: cri.ImageService, announcer: Announcer, clock: Clock) -> None:
+        self._images, self._announcer, self._clock = images, announcer, clock
+        self._pauses = BackOff()
+        self._failures: dict[str, tuple[float, str]] = {}
+
+    async def ensure(self, pod: Object, spec: Object, *, init: bool) -> cri.Image:
+        """The container's image. Raises NoImage."""
+        name, image = spec["name"], spec["image"]
+
+        def say(kind: str, reason: str, message: str) -> None:
+            self._announcer.say(pod, kind, reason, message, name, init=init)
+
+        policy = spec.get("imagePullPolicy", "IfNotPresent")
+        try:
+            found = await self._images.image_status(image)
+        except cri.InvalidImageName as error:
+            message = (f'Failed to apply default image tag "{image}": '
+                       f'couldn\'t parse image name "{image}": {error}')  # fmt: skip
+            say(WARNING, "InspectFailed", message)
+            raise NoImage("InvalidImageName", message, 60.0) from error
+        if found is not None and policy != "Always":
+            say(NORMAL, "Pulled", f'Container image "{image}" already present on machine')
+            return found
+        if policy == "Never":
+            message = f'Container image "{image}" is not present with pull policy of Never'
+            say(WARNING, "ErrImageNeverPull", message)
+            raise NoImage("ErrImageNeverPull", message, 10.0)
+        return await self._pull(f"{pod['metadata']['uid']}_{image}", image, say)
+
+    async def _pull(self, key: str, image: str, say: _Say) -> cri.Image:
+        since, why = self._failures.get(key, (0.0, ""))
+        left = self._pauses.left(key, since, self._clock.time()) if why else 0.0
+        if left > 0:
+            message = f'Back-off pulling image "{image}"'
+            say(NORMAL, "BackOff", message)
+            raise NoImage("ImagePullBackOff", f"{message}: ErrImagePull: {why}", left)
+        say(NORMAL, "Pulling", f'Pulling image "{image}"')
+        started = self._clock.monotonic()
+        try:
+            found = await self._images.pull_image(image)
+        except cri.PullFailed as error:
+            say(WARNING, "Failed", f'Failed to pull image "{image}": {error}')
+            now = self._clock.time()
+            self._pauses.tried(key, now, now)
+            self._failures[key] = (now, str(error))
+            left = self._pauses.left(key, now, now)
+            raise NoImage("ErrImagePull", str(error), left) from error
+        took = go_duration(round(self._clock.monotonic() - started, 3))
+        say(NORMAL, "Pulled", f'Successfully pulled image "{image}" in {took} ({took} including '
+                              f"waiting). Image size: {found.size} bytes.")  # fmt: skip
+        self._pauses.forget(key)
+        self._failures.pop(key, None)
+        return found
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone."""
+        for key in [key for key in self._failures if key.startswith(f"{uid}_")]:
+            del self._failures[key]
+            self._pauses.forget(key)

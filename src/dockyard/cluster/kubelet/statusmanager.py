@@ -1,0 +1,99 @@
+"""Turns the latest status of each pod into a patch, if it differs, and the last one into a delete.
+
+The workers never wait for the API: the newest status of a pod waits here until it is written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dockyard.base.aio.clock import Clock
+from dockyard.cluster.client.client import Client
+from dockyard.cluster.client.resources import PODS
+from dockyard.cluster.client.transport import Object
+from dockyard.cluster.client.workqueue import WorkQueue, work
+from dockyard.cluster.meta.errors import Conflict, Invalid, NotFound
+
+
+class StatusManager:
+    """Writes statuses. Keys are uids: a pod of the same name is another one."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._queue = WorkQueue(clock)
+        self._wanted: dict[str, tuple[Object, dict[str, Any]]] = {}
+        self._written: dict[str, dict[str, Any]] = {}
+        self._over: set[str] = set()
+
+    def set(self, pod: Object, status: dict[str, Any]) -> None:
+        """The pod's status is this now."""
+        uid = pod["metadata"]["uid"]
+        if status == self.latest(pod):
+            return
+        self._wanted[uid] = (pod, status)
+        self._queue.add(uid)
+
+    def latest(self, pod: Object) -> Object:
+        """The status that was set last, or the API's."""
+        uid = pod["metadata"]["uid"]
+        if uid in self._wanted:
+            return self._wanted[uid][1]
+        status: Object = self._written.get(uid, pod.get("status", {}))
+        return status
+
+    def over(self, pod: Object) -> None:
+        """Nothing of the pod is left: write its last status, then delete it."""
+        uid = pod["metadata"]["uid"]
+        self._over.add(uid)
+        self._wanted.setdefault(uid, (pod, dict(self.latest(pod))))
+        self._queue.add(uid)
+
+    def forget(self, uid: str) -> None:
+        """The API has it no more."""
+        self._wanted.pop(uid, None)
+        self._written.pop(uid, None)
+        self._over.discard(uid)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await work("pod status", self._queue, self._write)
+
+    async def _write(self, uid: str) -> None:
+        found = self._wanted.get(uid)
+        if found is None:
+            return
+        pod, status = found
+        metadata = pod["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
+        known: Object = self._written.get(uid) or pod.get("status") or {}
+        try:
+            if patch := difference(known, status):
+                body = {"metadata": {"uid": uid}, "status": patch}
+                await self._client.patch(PODS, name, body, namespace, "status")
+            self._written[uid] = status
+            if uid in self._over:
+                await self._client.delete(PODS, name, namespace, uid=uid, grace=0)
+        except NotFound:
+            self.forget(uid)
+            return
+        except (Conflict, Invalid):
+            if await self._is_another(uid, name, namespace):
+                self.forget(uid)
+                return
+            raise
+        if self._wanted.get(uid) == found:
+            del self._wanted[uid]
+
+    async def _is_another(self, uid: str, name: str, namespace: str) -> bool:
+        """Whether the name belongs to another pod by now."""
+        try:
+            latest = await self._client.get(PODS, name, namespace)
+        except NotFound:
+            return True
+        return bool(latest["metadata"]["uid"] != uid)
+
+
+def difference(before: Object, after: dict[str, Any]) -> dict[str, Any]:
+    """A merge patch (RFC 7396) that makes one status of another."""
+    found = {key: value for key, value in after.items() if before.get(key) != value}
+    return found | {key: None for key in before if key not in after}

@@ -1,0 +1,39 @@
+"""Turns an ``emptyDir`` in memory into a tmpfs on the host, which a pod's containers share."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from dockyard.base.linux import syscalls
+
+MS_NOSUID, MS_NODEV = 2, 4
+ESCAPED = re.compile(r"\\([0-7]{3})")
+"""Spaces and the like in proc_pid_mountinfo(5)."""
+
+
+def mount(path: Path, size: int) -> None:
+    """Idempotent. ``size`` in bytes; 0: half of the machine's memory, as tmpfs(5) has it."""
+    path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not os.path.ismount(path):
+        limit = f",size={size}" if size else ""
+        syscalls.mount("tmpfs", str(path), "tmpfs", MS_NOSUID | MS_NODEV, f"mode=0777{limit}")
+
+
+def unmount_below(folder: Path) -> list[str]:
+    """Unmount every tmpfs below a folder, the innermost first; their paths.
+
+    Only what ``/proc/self/mountinfo`` names below it: nobody else's mounts.
+    """
+    root = os.path.realpath(folder)
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    found = []
+    for line in lines:
+        words = line.split()
+        point = ESCAPED.sub(lambda found: chr(int(found[1], 8)), words[4])
+        if point.startswith(f"{root}/") and words[words.index("-") + 1] == "tmpfs":
+            found.append(point)
+    for point in sorted(found, key=len, reverse=True):
+        syscalls.umount(point)
+    return found
