@@ -28,9 +28,9 @@ from dockyard.cluster.client.http import HttpTransport
 from dockyard.cluster.client.informer import Informers
 from dockyard.cluster.dns.server import DnsServer
 from dockyard.cluster.ingress.proxy import IngressProxy
-from dockyard.cluster.kubelet.configs import Dns
 from dockyard.cluster.kubelet.kubelet import Kubelet
 from dockyard.cluster.kubelet.node import NodeStatus
+from dockyard.cluster.kubelet.sandboxconfig import Dns
 from dockyard.cluster.kubelet.server import KubeletServer
 from dockyard.cluster.proxy.proxy import Proxy
 from dockyard.interfaces.cri import DnsConfig
@@ -58,7 +58,7 @@ async def serve(place: Layout, settings: Settings) -> None:
     cidrs = (settings.pod_cidr, settings.service_cidr)
     network = RoutedPods(str(place.data_root), settings.pod_cidr, cidrs)
     runtime = CriRuntime(engine, network, str(place.cluster / "sandboxes"), clock)
-    images = CriImages(ImageStore(place.data_root), clock)
+    images = CriImages(ImageStore(place.data_root), str(place.images), clock)
     add_service_addresses(settings, place.instance)
     await runtime.start()
     await _wait_for_credentials(place, clock)
@@ -70,15 +70,17 @@ async def serve(place: Layout, settings: Settings) -> None:
     kubelet = Kubelet(
         client, informers, runtime, images, clock,
         node=settings.node_name, address=settings.node_address, dns=dns, pods_folder=place.pods,
+        memory_folder=place.memory,
     )  # fmt: skip
     proxy = Proxy(informers, Nft(), place.instance, clock)
     names = DnsServer(informers, settings.domain, node_dns.servers, clock)
     ingress = IngressProxy(informers, client, clock, settings.node_address)
     node = NodeStatus(
-        client, clock, settings.node_name, settings.node_address, settings.kubelet_port,
-        settings.release, images.list_images,
+        client, clock, runtime, images,
+        name=settings.node_name, address=settings.node_address, port=settings.kubelet_port,
+        release=settings.release, folder=place.data_root,
     )  # fmt: skip
-    handler = KubeletServer(kubelet.pod, place.pods, clock)
+    handler = KubeletServer(kubelet.pod, runtime, place.pods, clock)
     tls = credentials.server_context(place, "kubelet", require_client=True)
     await loop.create_server(
         lambda: Connection(handler, clock), "0.0.0.0", settings.kubelet_port, ssl=tls  # noqa: S104
@@ -96,7 +98,7 @@ async def serve(place: Layout, settings: Settings) -> None:
         gc.collect()
         gc.freeze()
         await stop.wait()
-    runtime.close()
+    await runtime.close()
     await transport.close()
     launcher.close()
 

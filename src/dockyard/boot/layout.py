@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from dockyard.base.errors import Conflict, Corrupt
-from dockyard.base.oci.instance import instance_id
+from dockyard.base.oci.instance import instance_id, run_path
 
 __all__ = ["HostView", "Layout", "Settings", "choose", "load", "look_at_host", "replace", "save"]
 
@@ -63,6 +63,15 @@ class Layout:
     def pods(self) -> Path:
         """The kubelet's: volumes and logs of pods."""
         return self.cluster / "pods"
+
+    @property
+    def memory(self) -> Path:
+        """In memory: what of pods must not be written to a disk."""
+        return Path(run_path(self.data_root)) / "pods"
+
+    @property
+    def images(self) -> Path:
+        return self.data_root / "images"
 
     @property
     def local_volumes(self) -> Path:

@@ -1,36 +1,49 @@
-"""Turns the API server's requests about this node's pods into answers: logs, health.
+"""Turns the API server's requests about this node's pods into answers: logs, streams, health.
 
 Every client shows a certificate of the cluster's authority; only the API server's is let in.
 """
 
 from __future__ import annotations
 
-import os
+import asyncio
+import contextlib
 import ssl
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dockyard.base.aio.clock import Clock
-from dockyard.base.aio.now import parse_stamp
-from dockyard.base.errors import DockyardError, Invalid, NotFound
+from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound, Unsupported
 from dockyard.base.wire.http import Connection, Request
+from dockyard.base.wire.tunnel import Tunnel, read_head
 from dockyard.cluster.client.transport import Object
+from dockyard.cluster.kubelet import logfiles, logs
+from dockyard.cluster.kubelet.sandboxconfig import log_folder
+from dockyard.cluster.kubelet.verdicts import PREFIX
+from dockyard.interfaces.cri import RuntimeService, StreamOptions
 
 TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 API_SERVER = "system:apiserver"
-POLL_SECONDS = 0.1
-PIECE = 256 * 1024
+PIECE = 64 * 1024
+SECTIONS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+STATUSES = ((NotFound, 404), (Conflict, 409), (Unsupported, 501), (DockyardError, 400))
+HANDSHAKE = (b"upgrade", b"connection", b"sec-websocket-key", b"sec-websocket-version",
+             b"sec-websocket-protocol", b"x-stream-protocol-version")  # fmt: skip
+Query = Mapping[str, Sequence[str]]
 
 
 class KubeletServer:
     """The handler of the kubelet's HTTPS port."""
 
     def __init__(
-        self, find_pod: Callable[[str, str], Object | None], pods_folder: Path, clock: Clock
+        self,
+        find_pod: Callable[[str, str], Object | None],
+        runtime: RuntimeService,
+        pods_folder: Path,
+        clock: Clock,
     ) -> None:
-        self._find_pod, self._folder, self._clock = find_pod, pods_folder, clock
+        self._find_pod, self._runtime = find_pod, runtime
+        self._folder, self._clock = pods_folder, clock
 
     def __call__(self, request: Request, connection: Connection) -> Awaitable[None] | None:
         if not _is_api_server(connection):
@@ -41,114 +54,122 @@ class KubeletServer:
     async def _answer(self, request: Request, connection: Connection) -> None:
         parts = urlsplit(request.target.decode("latin-1"))
         words = [unquote(word) for word in parts.path.split("/")[1:]]
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        query = parse_qs(parts.query, keep_blank_values=True)
         try:
             match words:
                 case ["healthz"]:
                     connection.respond(200, TEXT, b"ok")
                 case ["containerLogs", namespace, pod, container]:
-                    await self._logs(namespace, pod, container, query, connection)
-                case ["exec" | "attach" | "portForward" as what, *_]:
-                    connection.respond(501, TEXT, f"{what}: not implemented".encode())
+                    await self._logs(self._pod(namespace, pod), container, query, connection)
+                case ["exec" | "attach" as verb, namespace, pod, container]:
+                    status = container_status(self._pod(namespace, pod), container)
+                    url = await self._url(verb, _running_id(status, container), query)
+                    await pass_on(url, request, connection)
+                case ["portForward", *_]:
+                    raise Unsupported("port-forward: not implemented")
                 case _:
                     connection.respond(404, TEXT, b"no such path")
-        except NotFound as error:
-            connection.respond(404, TEXT, str(error).encode())
         except DockyardError as error:
-            connection.respond(400, TEXT, str(error).encode())
+            number = next(number for kind, number in STATUSES if isinstance(error, kind))
+            connection.respond(number, TEXT, str(error).encode())
 
-    async def _logs(
-        self, namespace: str, name: str, container: str, query: dict[str, str],
-        connection: Connection,
-    ) -> None:  # fmt: skip
+    def _pod(self, namespace: str, name: str) -> Object:
         pod = self._find_pod(namespace, name)
         if pod is None:
             raise NotFound(f'pod "{name}" not found on this node')
-        folder = self._folder / pod["metadata"]["uid"] / "logs" / container
-        path = attempt(folder, previous=query.get("previous") == "true")
-        if path is None:
-            raise Invalid(
-                f'container "{container}" in pod "{name}" is waiting to start: no log is there'
-            )
-        tail = int(query["tailLines"]) if query.get("tailLines") else None
-        since = float(query.get("sinceSeconds") or 0)
-        after = self._clock.time() - since if since else 0.0
-        if query.get("sinceTime"):
-            after = parse_stamp(query["sinceTime"])
-        stamps, limit = query.get("timestamps") == "true", int(query.get("limitBytes") or 0)
-        lines = (text(line, stamps) for line in path.open("rb") if _is_after(line, after))
-        chosen: Iterator[bytes] | deque[bytes] = lines if tail is None else deque(lines, tail)
-        connection.begin(200, TEXT)
-        sent = 0
-        for line in chosen:
-            piece = line[: limit - sent] if limit else line
-            connection.write(piece)
-            sent += len(piece)
-            if limit and sent >= limit:
-                break
-            await connection.drain()
-        if query.get("follow") == "true" and not limit:
-            await self._follow(path, stamps, pod, container, connection)
-        connection.end()
+        return pod
 
-    async def _follow(
-        self, path: Path, stamps: bool, pod: Object, container: str, connection: Connection
+    async def _url(self, verb: str, container_id: str, query: Query) -> str:
+        def wants(name: str) -> bool:
+            return query.get(name, ["0"])[-1] in ("1", "true")
+
+        options = StreamOptions(wants("input"), wants("output"), wants("error"), wants("tty"))
+        if not (options.stdin or options.stdout or options.stderr):
+            raise Invalid("you must specify at least 1 of stdin, stdout, stderr")
+        if verb == "attach":
+            return await self._runtime.attach(container_id, options)
+        command = tuple(query.get("command", ()))
+        if not command:
+            raise Invalid("exec: you must specify at least one command for the container")
+        return await self._runtime.exec(container_id, command, options)
+
+    async def _logs(
+        self, pod: Object, container: str, query: Query, connection: Connection
     ) -> None:
-        """What is written from now on, until the container has ended or the client leaves."""
+        wanted = logs.parse({name: values[-1] for name, values in query.items()},
+                            self._clock.time())  # fmt: skip
         metadata = pod["metadata"]
-        with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            partial = b""
-            while not connection.closed:
-                latest = self._find_pod(metadata["namespace"], metadata["name"])
-                running = latest is not None and _runs(latest, container)
-                while line := file.readline():
-                    partial += line
-                    if partial.endswith(b"\n"):
-                        connection.write(text(partial, stamps))
-                        partial = b""
+        folder = self._folder / log_folder(pod) / container
+        path = logfiles.attempt(folder, previous=wanted.previous)
+        if path is None:
+            raise Invalid(_no_log(pod, container, wanted.previous))
+
+        def running() -> bool:
+            latest = self._find_pod(metadata["namespace"], metadata["name"])
+            if latest is None or latest["metadata"]["uid"] != metadata["uid"]:
+                return False
+            return "running" in container_status(latest, container).get("state", {})
+
+        connection.begin(200, TEXT)
+        with contextlib.suppress(ConnectionResetError):  # a client may leave a log at any time
+            async for piece in logs.read(path, wanted, self._clock, running):
+                connection.write(piece)
                 await connection.drain()
-                if not running:
+                if connection.closed:
                     return
-                await self._clock.sleep(POLL_SECONDS)
+            connection.end()
 
 
-def attempt(folder: Path, *, previous: bool) -> Path | None:
-    """The newest log of a container, or the one before; never through a link (F24)."""
-    if not folder.is_dir():
-        return None
-    logs = sorted(
-        (path for path in folder.glob("*.log") if path.stem.isdecimal() and not path.is_symlink()),
-        key=lambda path: int(path.stem),
-    )
-    index = -2 if previous else -1
-    return logs[index] if len(logs) >= -index else None
+def container_status(pod: Object, container: str) -> Object:
+    """What the pod's status says of a container; an empty object where it says nothing."""
+    for section in SECTIONS:
+        for found in pod.get("status", {}).get(section) or ():
+            if found["name"] == container:
+                status: Object = found
+                return status
+    return {}
 
 
-def text(line: bytes, stamps: bool) -> bytes:
-    """What a container printed, out of a line of its CRI log."""
-    stamp, _, rest = line.partition(b" ")
-    _, _, rest = rest.partition(b" ")
-    tag, _, content = rest.partition(b" ")
-    if tag == b"P":
-        content = content.removesuffix(b"\n")
-    return stamp + b" " + content if stamps else content
+def _running_id(status: Object, container: str) -> str:
+    if "running" not in status.get("state", {}):
+        raise NotFound(f'container not found ("{container}")')
+    return str(status["containerID"]).removeprefix(PREFIX)
 
 
-def _is_after(line: bytes, when: float) -> bool:
-    if not when:
-        return True
+def _no_log(pod: Object, container: str, previous: bool) -> str:
+    """Why there is none, in the kubelet's words."""
+    name = pod["metadata"]["name"]
+    if previous:
+        return f'previous terminated container "{container}" in pod "{name}" not found'
+    waiting = container_status(pod, container).get("state", {}).get("waiting") or {}
+    reason = waiting.get("reason") or "ContainerCreating"
+    return f'container "{container}" in pod "{name}" is waiting to start: {reason}'
+
+
+async def pass_on(url: str, request: Request, connection: Connection) -> None:
+    """Carry an upgraded connection to a streaming server, byte for byte."""
+    where = urlsplit(url)
+    assert where.hostname is not None
     try:
-        return parse_stamp(line.partition(b" ")[0].decode()) >= when
-    except ValueError:  # a line that a crash cut off
-        return False
-
-
-def _runs(pod: Object, container: str) -> bool:
-    for found in pod.get("status", {}).get("containerStatuses") or ():
-        if found["name"] == container:
-            return "running" in found.get("state", {})
-    return False
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    except OSError as error:
+        connection.respond(502, TEXT, f"streaming server: {error}".encode())
+        return
+    try:
+        lines = [f"{request.method} {where.path} HTTP/1.1", f"Host: {where.netloc}"]
+        lines += [f"{name.decode()}: {value.decode('latin-1')}"
+                  for name, value in request.headers if name in HANDSHAKE]  # fmt: skip
+        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        status, headers = await read_head(reader)
+        if status == 101:
+            await Tunnel(connection, reader, writer).run(status, headers)
+        else:
+            body = await reader.read(PIECE)
+            connection.respond(status if status >= 400 else 502, TEXT, body)
+    except ConnectionError as error:
+        connection.respond(502, TEXT, f"streaming server: {error}".encode())
+    finally:
+        writer.close()
 
 
 def _is_api_server(connection: Connection) -> bool:

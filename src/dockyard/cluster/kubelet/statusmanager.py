@@ -38,7 +38,7 @@ class StatusManager:
         uid = pod["metadata"]["uid"]
         if uid in self._wanted:
             return self._wanted[uid][1]
-        status: Object = self._written.get(uid, pod.get("status", {}))
+        status: Object = self._written.get(uid) or pod.get("status", {})
         return status
 
     def over(self, pod: Object) -> None:

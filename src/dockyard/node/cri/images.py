@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from dockyard.base.aio.clock import Clock
 from dockyard.base.aio.tasks import in_thread
-from dockyard.base.errors import DockyardError, NotFound
+from dockyard.base.errors import DockyardError, Invalid, NotFound, Unavailable
 from dockyard.interfaces import cri
+from dockyard.node.cri.stats import tree_usage
 from dockyard.node.image.image import Image
 from dockyard.node.image.store import ImageStore
 
@@ -15,27 +17,35 @@ from dockyard.node.image.store import ImageStore
 class CriImages:
     """:class:`dockyard.interfaces.cri.ImageService` over an image store."""
 
-    def __init__(self, store: ImageStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: ImageStore, folder: str, clock: Clock) -> None:
+        """``folder``: where the store keeps images."""
+        self._store, self._folder, self._clock = store, folder, clock
         self._pulling: dict[str, asyncio.Lock] = {}
 
     async def pull_image(self, image: str) -> cri.Image:
         lock = self._pulling.setdefault(image, asyncio.Lock())
-        async with lock:
-            try:
+        try:
+            async with lock:
                 return _image(await in_thread(self._clock, self._store.pull, image))
-            except DockyardError as error:
-                raise cri.PullFailed(str(error)) from error
-            except OSError as error:
-                raise cri.PullFailed(f"image {image}: {error}") from error
+        except Invalid as error:
+            raise cri.InvalidImageName(str(error)) from error
+        except Unavailable as error:
+            raise cri.RegistryUnavailable(str(error)) from error
+        except DockyardError as error:
+            raise cri.PullFailed(str(error)) from error
+        except OSError as error:
+            raise cri.PullFailed(f"image {image}: {error}") from error
+        finally:
+            if not lock.locked():
+                self._pulling.pop(image, None)
 
     async def image_status(self, image: str) -> cri.Image | None:
         try:
             return _image(await in_thread(self._clock, self._store.resolve, image))
         except NotFound:
             return None
-        except DockyardError as error:
-            raise cri.PullFailed(str(error)) from error
+        except Invalid as error:
+            raise cri.InvalidImageName(str(error)) from error
 
     async def list_images(self) -> list[cri.Image]:
         return [_image(found) for found in await in_thread(self._clock, self._store.list)]
@@ -45,6 +55,13 @@ class CriImages:
             await in_thread(self._clock, self._store.remove, image)
         except NotFound:
             return
+
+    async def image_fs_info(self) -> cri.FilesystemUsage:
+        def look() -> tuple[int, int]:
+            return tree_usage(self._folder) if os.path.isdir(self._folder) else (0, 0)
+
+        used, inodes = await in_thread(self._clock, look)
+        return cri.FilesystemUsage(self._folder, self._clock.time(), used, inodes)
 
 
 def _image(found: Image) -> cri.Image:

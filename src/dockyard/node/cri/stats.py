@@ -29,16 +29,17 @@ def usage(cgroup: str) -> tuple[int, int, int]:
     return cpu, max(0, used - fields.get("total_inactive_file", 0)), fields.get("total_rss", 0)
 
 
-def tree_bytes(folder: str) -> int:
-    """What the files below a folder take on disk; other mounts are not entered."""
-    total = 0
+def tree_usage(folder: str) -> tuple[int, int]:
+    """(bytes on disk, inodes) of what is below a folder; other mounts are not entered."""
+    total = count = 0
     for _, folders, _, descriptor in os.fwalk(folder):
         with os.scandir(descriptor) as entries:
-            total += sum(e.stat(follow_symlinks=False).st_blocks * 512 for e in entries)
+            sizes = [e.stat(follow_symlinks=False).st_blocks * 512 for e in entries]
+        total, count = total + sum(sizes), count + len(sizes)
         folders[:] = [name for name in folders
                       if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_dev
                       == os.fstat(descriptor).st_dev]  # fmt: skip
-    return total
+    return total, count
 
 
 def _number(path: str) -> int:

@@ -20,6 +20,8 @@ LABEL, ANNOTATION = "label:", "annotation:"
 """What goes before a caller's own labels and annotations, so that they cannot be taken for ours."""
 LOG_BYTES, LOG_FILES = 10 * 2**20, 5
 """A log is rotated at 10 MiB, and five files are kept: the kubelet's defaults."""
+STATES = {"creating": cri.CREATED, "created": cri.CREATED, "starting": cri.CREATED,
+          "running": cri.RUNNING, "paused": cri.RUNNING}  # fmt: skip
 START_ERROR, START_ERROR_CODE = "StartError", 128
 
 
@@ -187,8 +189,7 @@ def container_status(found: Container) -> cri.ContainerStatus:
     """A container as the CRI shows it. One whose start failed has ended, with ``StartError``."""
     labels = dict(found.config.labels)
     failed = found.status == "created" and bool(found.error)
-    state = {"creating": cri.CREATED, "created": cri.CREATED, "starting": cri.CREATED,
-             "running": cri.RUNNING, "paused": cri.RUNNING}.get(found.status, cri.EXITED)  # fmt: skip
+    state = STATES.get(found.status, cri.EXITED)
     reason, code = "", found.exit_code
     if failed:
         state, reason, code = cri.EXITED, START_ERROR, found.exit_code or START_ERROR_CODE

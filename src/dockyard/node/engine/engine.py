@@ -78,9 +78,11 @@ class Engine:
         """A container, as it is now."""
         return refresh.find(self._parts, reference)
 
-    def list(self) -> Containers:
-        """Every container, the newest first; as it is now."""
-        return [refresh.refresh(self._parts, each) for each in self._parts.database.all()]
+    def list(self, keep: Callable[[Container], bool] | None = None) -> Containers:
+        """Every container, the newest first, as it is now; those that ``keep`` lets through, who
+        is asked of each as it was last known."""
+        known = self._parts.database.all()
+        return [refresh.refresh(self._parts, each) for each in known if keep is None or keep(each)]
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """A container in the JSON shape of Docker's API."""
