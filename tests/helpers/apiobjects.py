@@ -72,3 +72,7 @@ def faults_of_update(old: dict[str, Any], new: dict[str, Any]) -> list[FieldErro
 
 def words(faults: list[FieldError]) -> list[str]:
     return [str(each) for each in faults]
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "data": data}

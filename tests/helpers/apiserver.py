@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from dockyard.base.aio.clock import Clock, RealClock
 from dockyard.base.aio.tasks import Tasks
@@ -49,13 +51,11 @@ class ApiServer:
     def local_as(self, user: User) -> LocalTransport:
         return LocalTransport(self.plane.service, user)
 
-    async def raw(self, data: bytes, wait: bool = True) -> bytes:
-        """What the server answers to bytes, until it closes the connection or is idle."""
+    async def raw(self, data: bytes) -> bytes:
+        """What the server answers to a request that ends its connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(data)
-            if wait:
-                writer.write_eof()
             return await reader.read()
         finally:
             writer.close()
@@ -86,3 +86,48 @@ async def serving(
             plane.close()
             server.close()
     await store.close()
+
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+class Answer(NamedTuple):
+    code: int
+    headers: str
+    body: bytes
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        assert found["kind"] == "Status"
+        assert found["code"] == self.code
+        return found
+
+
+def run(tmp_path: Path, body: Callable[[ApiServer], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as server, RealClock().timeout(60):
+            await body(server)
+
+    asyncio.run(main())
+
+
+async def ask(
+    server: ApiServer,
+    path: str,
+    *headers: str,
+    method: str = "GET",
+    body: bytes = b"",
+    media: str = "application/json",
+    token: str = "admin-token",
+) -> Answer:
+    upgrade = any("Upgrade" in header for header in headers)
+    ending = () if upgrade else ("Connection: close",)
+    lines = [f"{method} {path} HTTP/1.1", "Host: a", *ending, *headers]
+    if token:
+        lines.append(f"Authorization: Bearer {token}")
+    if body or method != "GET":
+        lines += [f"Content-Type: {media}", f"Content-Length: {len(body)}"]
+    answer = await server.raw("\r\n".join([*lines, "", ""]).encode() + body)
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    return Answer(int(head.split(b" ")[1]), head.decode(), rest)

@@ -22,7 +22,7 @@ from dockyard.base.version import VERSION
 from dockyard.base.wire.http import Connection
 from dockyard.boot import credentials, layout, workers
 from dockyard.boot.layout import Layout, Settings
-from dockyard.cluster.api import admission, warnings
+from dockyard.cluster.api import admission, front, warnings
 from dockyard.cluster.api.authn import Authenticator, read_tokens
 from dockyard.cluster.api.cache import Caches, key_of
 from dockyard.cluster.api.documents import Documents
@@ -86,7 +86,7 @@ class ControlPlane:
 
     def connection(self) -> Connection:
         """The protocol of a new client."""
-        return Connection(self.front, self._clock, register=self._register)
+        return Connection(self.front, self._clock, register=self._register, refusal=front.refusal)
 
     def _register(self, connection: Connection, there: bool) -> None:
         (self._connections.add if there else self._connections.discard)(connection)

@@ -26,6 +26,10 @@ BODY_SECONDS = 60.0
 IDLE_SECONDS = 300.0
 TICK_SECONDS = 10.0
 """How late a client that is over its time may be found out: a timer a request would cost more."""
+TOO_MUCH = (413, 414, 431)
+LINGER_SECONDS = 5.0
+"""How long what a client sends behind a refusal of its size is read and dropped: closing on unread
+bytes resets the connection, and the answer is lost with it (RFC 9112, 9.6)."""
 HIGH_WATER = 1024 * 1024
 PLAIN = b"Content-Type: text/plain\r\n"
 
@@ -80,6 +84,11 @@ class Refused(Exception):
         self.status = status
 
 
+def plainly(status: int, why: str) -> tuple[bytes, bytes]:
+    """What a refused request is told: header lines and a body."""
+    return PLAIN, why.encode()
+
+
 class Connection(asyncio.Protocol):
     """One client. A handler answers with :meth:`respond`, or with begin, write and end."""
 
@@ -89,11 +98,13 @@ class Connection(asyncio.Protocol):
         clock: Clock,
         largest_body: int = LARGEST_BODY,
         register: Callable[[Connection, bool], None] | None = None,
+        refusal: Callable[[int, str], tuple[bytes, bytes]] = plainly,
     ) -> None:
+        """``refusal``: the words for a request that no handler sees."""
         self._handler, self._clock, self._largest_body = handler, clock, largest_body
         self._most_bytes = 2 * largest_body + LARGEST_HEAD
         """What the parser may have of one message: it keeps what is not whole yet."""
-        self._register = register
+        self._register, self._refusal = register, refusal
         self._parser = httptools.HttpRequestParser(self)
         self._request = self._current = Request()
         self._in_head = False
@@ -108,7 +119,7 @@ class Connection(asyncio.Protocol):
         self._refused: Refused | None = None
         self._taken: asyncio.Protocol | None = None
         self._after_upgrade = b""
-        self._answering = self._chunked = False
+        self._answering = self._chunked = self._lingering = False
         self.transport: asyncio.Transport
         self.closed = False
         self.user: object = None
@@ -276,7 +287,11 @@ class Connection(asyncio.Protocol):
         if not self._closing:
             self._current = Request()
             self._current.keep_alive = False
-            self.respond(refused.status, PLAIN, str(refused).encode())
+            self._lingering = refused.status in TOO_MUCH and not self.closed
+            self.respond(refused.status, *self._refusal(refused.status, str(refused)))
+            if self._lingering:
+                self._clock.call_later(LINGER_SECONDS, self.transport.close)
+                return
         self.transport.close()
 
     # answering
@@ -297,7 +312,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(head if request.method == "HEAD" else head + body)
         if keep:
             self._deadline = self._clock.monotonic() + IDLE_SECONDS
-        else:
+        elif not self._lingering:
             self.transport.close()
 
     def begin(self, status: int, headers: bytes, length: int | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from dockyard.base.wire.http import Request as HttpRequest
 from dockyard.cluster.api.patching import require_known
@@ -21,18 +20,17 @@ def with_body(wanted: Request, request: HttpRequest) -> Request:
     media = request.header(b"content-type").partition(";")[0].strip().lower()
     if wanted.verb == "patch":
         require_known(media)
-        return replace(wanted, body=_decode(request.body, JSON, wanted), patch_type=media)
+        return _decoded(request.body, JSON, replace(wanted, patch_type=media))
     if wanted.verb not in WITH_BODY or not request.body:
         return wanted
     if media and media not in (JSON, YAML):
         raise errors.unsupported_media_type(media, (JSON, YAML))
-    return replace(wanted, body=_decode(request.body, media or JSON, wanted))
+    return _decoded(request.body, media or JSON, wanted)
 
 
-def _decode(data: bytes, media: str, wanted: Request) -> Any:
-    strict = wanted.options.get("fieldValidation") == "Strict"
+def _decoded(data: bytes, media: str, wanted: Request) -> Request:
+    """Who asks for ``Ignore`` hears of no fault, so none is looked for."""
+    strict = wanted.options.get("fieldValidation") != "Ignore"
     decode = decode_yaml if media == YAML else decode_json
     value, faults = decode(data, strict=strict)
-    if faults and strict:
-        raise errors.BadRequest(f"strict decoding error: {', '.join(faults)}")
-    return value
+    return replace(wanted, body=value, faults=tuple(faults))

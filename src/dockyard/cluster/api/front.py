@@ -28,6 +28,7 @@ from dockyard.cluster.api.watching import stream
 from dockyard.cluster.client.transport import Request, User
 from dockyard.cluster.kinds.kind import Kind
 from dockyard.cluster.meta import errors
+from dockyard.cluster.meta.decode import MAX_BODY
 
 log = logging.getLogger("dockyard.api")
 JSON = b"Content-Type: application/json\r\n"
@@ -37,6 +38,13 @@ SLICE = 500
 
 
 MOST_HOT = 16384
+
+
+def refusal(status: int, why: str) -> tuple[bytes, bytes]:
+    """A Status for a request that could not be read."""
+    if status == errors.TooLarge.code:
+        return JSON, orjson.dumps(errors.too_large(MAX_BODY).status())
+    return JSON, orjson.dumps(errors.BadRequest(why, code=status).status())
 
 
 class Hot(NamedTuple):

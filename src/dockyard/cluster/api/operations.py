@@ -192,7 +192,7 @@ class Operations:
                     "metadata.name", patched.get("metadata", {}).get("name"), "field is immutable"
                 )
                 raise errors.invalid(kind.kind, request.name, [fault], kind.group)
-            self._conform(kind, patched, options)
+            self._conform(kind, patched, request, options)
             return patched
 
         return await self._change(kind, request, user, options, change, None)
@@ -355,7 +355,7 @@ class Operations:
                 f"the API version in the data ({obj.get('apiVersion')}, Kind={obj.get('kind')}) "
                 f"does not match the expected API version ({kind.api_version}, Kind={kind.kind})"
             )
-        self._conform(kind, obj, options)
+        self._conform(kind, obj, request, options)
         metadata = obj.setdefault("metadata", {})
         given = metadata.get("namespace")
         if kind.namespaced and given and given != request.namespace:
@@ -365,8 +365,8 @@ class Operations:
             )
         return obj
 
-    def _conform(self, kind: Kind, obj: Object, options: WriteOptions) -> None:
-        faults = self.registry.conform(kind, obj)
+    def _conform(self, kind: Kind, obj: Object, request: Request, options: WriteOptions) -> None:
+        faults = [*request.faults, *self.registry.conform(kind, obj)]
         if faults and options.validation == "Strict":
             raise self.registry.strict_error(kind, faults)
         if options.validation == "Warn":

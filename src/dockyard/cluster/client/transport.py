@@ -54,6 +54,8 @@ class Request:
     """The media type of a patch."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Query parameters with their published names: labelSelector, limit, dryRun, ..."""
+    faults: tuple[str, ...] = ()
+    """What strict decoding found in the text of the body: keys that stand there twice."""
 
 
 class WatchEvent(NamedTuple):
