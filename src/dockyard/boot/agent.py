@@ -134,7 +134,8 @@ async def _wait_for_credentials(place: Layout, clock: Clock) -> None:
 
 
 def service_link(instance: str) -> str:
-    """The dummy link that holds the addresses that the node itself answers on."""
+    """The link that holds the addresses that the node itself answers on: a bridge without ports,
+    since not every kernel has dummy links."""
     return f"dy{instance}s0"
 
 
@@ -143,7 +144,7 @@ def add_service_addresses(settings: Settings, instance: str) -> None:
     name = service_link(instance)
     with Netlink() as host:
         if name not in {link.name for link in host.links()}:
-            host.add_link(name, "dummy", f"dockyard {instance} services")
+            host.add_link(name, "bridge", f"dockyard {instance} services")
         index = host.index(name)
         host.add_address(index, settings.dns_address, 32)
         host.set_link(index, up=True)
