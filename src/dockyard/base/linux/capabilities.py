@@ -3,6 +3,7 @@
 import ctypes
 
 from dockyard.base.linux import syscalls
+from dockyard.base.linux.door import call
 
 NAMES = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
@@ -15,14 +16,17 @@ NAMES = (
 NUMBERS = {f"CAP_{name}": number for number, name in enumerate(NAMES)}
 
 _VERSION_3 = 0x20080522
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
-class _Header(ctypes.Structure):
+class CapabilityHeader(ctypes.Structure):
+    """Whose capabilities: capget(2)."""
+
     _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
 
 
-class _Data(ctypes.Structure):
+class CapabilityData(ctypes.Structure):
+    """Half of the three sets: the first structure has the lower 32."""
+
     _fields_ = [
         ("effective", ctypes.c_uint32),
         ("permitted", ctypes.c_uint32),
@@ -42,9 +46,8 @@ def mask(names: list[str]) -> int:
 
 def permitted() -> int:
     """What this process may have at most, as a mask."""
-    header, data = _Header(_VERSION_3, 0), (_Data * 2)()
-    if _libc.capget(ctypes.byref(header), data):
-        raise syscalls.fail("capget")
+    header, data = CapabilityHeader(_VERSION_3, 0), (CapabilityData * 2)()
+    call("capget", header, data)
     return int(data[0].permitted) | int(data[1].permitted) << 32
 
 
@@ -57,14 +60,13 @@ def set_bounding(allowed: int) -> None:
 
 def set_process(effective: int, permitted_: int, inheritable: int) -> None:
     """Set the three sets of this thread: capset(2)."""
-    header, data = _Header(_VERSION_3, 0), (_Data * 2)()
+    header, data = CapabilityHeader(_VERSION_3, 0), (CapabilityData * 2)()
     for index in (0, 1):
         shift = 32 * index
         data[index].effective = effective >> shift & 0xFFFFFFFF
         data[index].permitted = permitted_ >> shift & 0xFFFFFFFF
         data[index].inheritable = inheritable >> shift & 0xFFFFFFFF
-    if _libc.capset(ctypes.byref(header), data):
-        raise syscalls.fail("capset", hex(effective), hex(permitted_), hex(inheritable))
+    call("capset", header, data)
 
 
 def set_ambient(wanted: int) -> None:

@@ -8,8 +8,8 @@ import errno
 import os
 
 from dockyard.base.errors import Unsupported
+from dockyard.base.linux.door import call
 
-SYS_OPENAT2 = 437
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
@@ -19,23 +19,14 @@ RESOLVE_IN_ROOT = 0x10
 _TRIES = 64
 
 
-class _OpenHow(ctypes.Structure):
+class OpenHow(ctypes.Structure):
+    """``struct open_how`` of openat2(2)."""
+
     _fields_ = [
         ("flags", ctypes.c_uint64),
         ("mode", ctypes.c_uint64),
         ("resolve", ctypes.c_uint64),
     ]
-
-
-_syscall = ctypes.CDLL(None, use_errno=True).syscall
-_syscall.restype = ctypes.c_long
-_syscall.argtypes = [
-    ctypes.c_long,
-    ctypes.c_int,
-    ctypes.c_char_p,
-    ctypes.POINTER(_OpenHow),
-    ctypes.c_size_t,
-]
 
 
 def openat2(directory: int, path: bytes | str, flags: int, resolve: int, mode: int = 0) -> int:
@@ -46,17 +37,17 @@ def openat2(directory: int, path: bytes | str, flags: int, resolve: int, mode: i
     name = os.fsencode(path)
     if b"\0" in name:
         raise ValueError("openat2: a path with a NUL")
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    how = OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_TRIES):
-        found = int(_syscall(SYS_OPENAT2, directory, name, how, ctypes.sizeof(how)))
-        if found >= 0:
-            return found
-        code = ctypes.get_errno()
-        if code == errno.ENOSYS:
-            raise Unsupported("openat2: this kernel has none: Linux 5.6 or newer is needed")
-        # EAGAIN: something was renamed or mounted during the walk (openat2(2), RESOLVE_IN_ROOT)
-        if code not in (errno.EAGAIN, errno.EINTR):
-            raise OSError(code, os.strerror(code), os.fsdecode(name))
+        try:
+            return call("openat2", directory, name, how, ctypes.sizeof(how))
+        except OSError as error:
+            if error.errno == errno.ENOSYS:
+                text = "openat2: this kernel has none: Linux 5.6 or newer is needed"
+                raise Unsupported(text) from None
+            # EAGAIN: something was renamed or mounted during the walk (RESOLVE_IN_ROOT)
+            if error.errno not in (errno.EAGAIN, errno.EINTR):
+                raise type(error)(error.errno, error.strerror, os.fsdecode(name)) from None
     raise OSError(errno.EAGAIN, "the path kept changing", os.fsdecode(name))
 
 

@@ -13,7 +13,7 @@ from _blake2 import blake2b  # hashlib loads OpenSSL, which every monitor would 
 from typing import Any
 
 from dockyard.base.errors import Invalid, Unsupported
-from dockyard.base.linux import syscalls
+from dockyard.base.linux.door import call
 
 ACTIONS = {
     "SCMP_ACT_KILL": 0x00000000, "SCMP_ACT_KILL_THREAD": 0x00000000,
@@ -73,8 +73,7 @@ def filter_for(profile: dict[str, Any], cache: str) -> bytes:
 def load(program: bytes) -> None:
     """Put this thread under the filter: seccomp(2). Needs no_new_privs or CAP_SYS_ADMIN."""
     packed = _Program(len(program) // 8, program)
-    number = syscalls.number("seccomp")
-    syscalls.syscall("seccomp", number, _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(packed))
+    call("seccomp", _SECCOMP_SET_MODE_FILTER, 0, packed)
 
 
 def compile_profile(profile: dict[str, Any]) -> bytes:

@@ -1,13 +1,13 @@
-"""Turns kernel calls that Python does not have into functions that raise ``OSError``.
+"""Turns kernel calls that every container needs into functions that raise ``OSError``.
 
-ctypes on libc, nothing else. An error names the call and its arguments. Constants are those of the
-kernel's headers; each function names its manual page.
+Each goes through :mod:`..door`; an error names the call and its arguments. Constants are those of
+the kernel's headers; each function names its manual page. Rarer calls have files of their own.
 """
 
 import ctypes
 import os
 
-_libc = ctypes.CDLL(None, use_errno=True)
+from dockyard.base.linux.door import Bits, call, through
 
 CLONE_NEWTIME = 0x00000080
 CLONE_NEWNS = 0x00020000
@@ -48,76 +48,27 @@ _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_BY_DESCRIPTORS = 0x04 | 0x40
 
-# System call numbers that are the same on every architecture (they came after 5.0), and the few
-# that are not, by machine.
-SYS_PIDFD_SEND_SIGNAL = 424
-SYS_PIDFD_OPEN = 434
-SYS_OPEN_TREE = 428
-SYS_MOVE_MOUNT = 429
-SYS_CLOSE_RANGE = 436
-SYS_MOUNT_SETATTR = 442
-_BY_MACHINE = {
-    "x86_64": {"pivot_root": 155, "keyctl": 250, "seccomp": 317},
-    "aarch64": {"pivot_root": 41, "keyctl": 219, "seccomp": 277},
-}
-
-
-def number(name: str) -> int:
-    """The number of a system call on this machine."""
-    machine = os.uname().machine
-    try:
-        return _BY_MACHINE[machine][name]
-    except KeyError:
-        raise OSError(38, f"{name}: not known on {machine}") from None
-
-
-def fail(call: str, *arguments: object) -> OSError:
-    """The error that the last call left in errno, naming the call and its arguments."""
-    code = ctypes.get_errno()
-    shown = ", ".join(str(argument) for argument in arguments)
-    return OSError(code, f"{call}({shown}): {os.strerror(code)}")
-
-
-def syscall(name: str, call: int, *arguments: object) -> int:
-    """Any system call; integers are passed as longs."""
-    packed = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
-    result = int(_libc.syscall(ctypes.c_long(call), *packed))
-    if result < 0:
-        raise fail(name, *arguments)
-    return result
-
 
 def unshare(flags: int) -> None:
     """Leave namespaces for new ones: unshare(2)."""
-    if _libc.unshare(ctypes.c_int(flags)):
-        raise fail("unshare", hex(flags))
+    call("unshare", Bits(flags))
 
 
 def setns(descriptor: int, flags: int) -> None:
     """Join the namespace of a descriptor, or several of a pidfd: setns(2)."""
-    if _libc.setns(ctypes.c_int(descriptor), ctypes.c_int(flags)):
-        raise fail("setns", descriptor, hex(flags))
+    call("setns", descriptor, Bits(flags))
 
 
 def mount(
     source: str | None, target: str, kind: str | None, flags: int, data: str | None = None
 ) -> None:
     """mount(2). ``target`` may be ``/proc/self/fd/N`` of a directory that was opened safely."""
-    result = _libc.mount(
-        source and os.fsencode(source),
-        os.fsencode(target),
-        kind and kind.encode(),
-        ctypes.c_ulong(flags),
-        data and os.fsencode(data),
-    )
-    if result:
-        raise fail("mount", source, target, kind, hex(flags), data)
+    call("mount", source, target, kind, Bits(flags), data)
 
 
 def umount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
-    if _libc.umount2(os.fsencode(target), ctypes.c_int(flags)):
-        raise fail("umount2", target, flags)
+    call("umount2", target, Bits(flags))
 
 
 def clone_tree(source: str | int, *, recursive: bool) -> int:
@@ -125,18 +76,20 @@ def clone_tree(source: str | int, *, recursive: bool) -> int:
 
     It ends with its descriptor unless it is put somewhere.
     """
-    folder, path = (_AT_FDCWD, os.fsencode(source)) if isinstance(source, str) else (source, b"")
+    folder, path = (_AT_FDCWD, source) if isinstance(source, str) else (source, "")
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
     flags |= 0 if path else _AT_EMPTY_PATH
-    return syscall("open_tree", SYS_OPEN_TREE, folder, path, flags)
+    return call("open_tree", folder, path, Bits(flags))
 
 
 def put_tree(tree: int, target: int) -> None:
     """Mount what :func:`clone_tree` made on a descriptor's file: move_mount(2), Linux 5.2."""
-    syscall("move_mount", SYS_MOVE_MOUNT, tree, b"", target, b"", _MOVE_MOUNT_BY_DESCRIPTORS)
+    call("move_mount", tree, "", target, "", Bits(_MOVE_MOUNT_BY_DESCRIPTORS))
 
 
-class _MountAttributes(ctypes.Structure):
+class MountAttributes(ctypes.Structure):
+    """``struct mount_attr`` of mount_setattr(2)."""
+
     _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
 
 
@@ -147,54 +100,46 @@ def set_mount(
 
     ``propagation`` is ``MS_PRIVATE`` or the like.
     """
-    attributes = _MountAttributes(add, clear, propagation, 0)
-    size = ctypes.sizeof(attributes)
-    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
-    pointer = ctypes.byref(attributes)
-    syscall("mount_setattr", SYS_MOUNT_SETATTR, mounted, b"", flags, pointer, size)
+    attributes = MountAttributes(add, clear, propagation, 0)
+    flags = Bits(_AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0))
+    call("mount_setattr", mounted, "", flags, attributes, ctypes.sizeof(attributes))
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """pivot_root(2)."""
-    syscall("pivot_root", number("pivot_root"), os.fsencode(new_root), os.fsencode(put_old))
+    call("pivot_root", new_root, put_old)
 
 
-def prctl(option: int, *arguments: int) -> None:
+def prctl(option: int, *arguments: int) -> int:
     """prctl(2); missing arguments are zero."""
-    words = [ctypes.c_ulong(word) for word in (*arguments, 0, 0, 0, 0)[:4]]
-    if _libc.prctl(ctypes.c_int(option), *words) < 0:
-        raise fail("prctl", option, *arguments)
+    return call("prctl", option, *(*arguments, 0, 0, 0, 0)[:4])
 
 
 def sethostname(name: str) -> None:
     """sethostname(2)."""
-    data = name.encode()
-    if _libc.sethostname(data, ctypes.c_size_t(len(data))):
-        raise fail("sethostname", name)
+    call("sethostname", name, len(name.encode()))
 
 
 def setdomainname(name: str) -> None:
     """setdomainname(2)."""
-    data = name.encode()
-    if _libc.setdomainname(data, ctypes.c_size_t(len(data))):
-        raise fail("setdomainname", name)
+    call("setdomainname", name, len(name.encode()))
 
 
 def join_session_keyring(name: str) -> None:
     """A session keyring of its own, so that keys of the host are out of reach: keyctl(2)."""
-    syscall("keyctl", number("keyctl"), KEYCTL_JOIN_SESSION_KEYRING, name.encode())
+    call("keyctl", KEYCTL_JOIN_SESSION_KEYRING, name)
 
 
 def pidfd_open(pid: int) -> int:
     """A descriptor of a process that no reuse of its pid can move: pidfd_open(2)."""
-    return os.pidfd_open(pid)
+    return through("pidfd_open", os.pidfd_open, pid)
 
 
 def pidfd_send_signal(pidfd: int, signal_number: int) -> None:
     """pidfd_send_signal(2)."""
-    syscall("pidfd_send_signal", SYS_PIDFD_SEND_SIGNAL, pidfd, signal_number, None, 0)
+    call("pidfd_send_signal", pidfd, signal_number, None, 0)
 
 
 def close_range(first: int, last: int = 0xFFFFFFFF, cloexec: bool = False) -> None:
     """Close descriptors, or mark them close-on-exec: close_range(2), Linux 5.9."""
-    syscall("close_range", SYS_CLOSE_RANGE, first, last, 4 if cloexec else 0)
+    call("close_range", first, last, Bits(4 if cloexec else 0))

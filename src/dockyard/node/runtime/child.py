@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from dockyard.base.linux import firststep
+from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import execution, init
 
@@ -50,7 +51,7 @@ class Child:
 
     def fork(self, body: Callable[[socket.socket], NoReturn]) -> None:
         """Start the process; ``body`` runs in it and gets its end of the socket."""
-        self.pid = os.fork()
+        self.pid = through("clone", os.fork)
         if self.pid == 0:
             try:
                 signal.set_wakeup_fd(-1)  # it is the monitor's

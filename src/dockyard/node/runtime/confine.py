@@ -12,6 +12,7 @@ import resource
 
 from dockyard.base.errors import Denied
 from dockyard.base.linux import capabilities, seccomp, syscalls
+from dockyard.base.linux.door import through
 from dockyard.base.oci.runtimespec import Process
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime.execution import NOT_EXECUTABLE, NOT_FOUND
@@ -28,7 +29,7 @@ def confine(process: Process, filter_program: bytes | None, container: str) -> N
     _leave_keyring(container)
     for name, soft, hard in process.rlimits:
         _limit(name, soft, hard)
-    os.umask(0o022 if process.umask is None else process.umask)
+    through("umask", os.umask, 0o022 if process.umask is None else process.umask)
     if not _enter(process.cwd) and process.uid == 0:
         raise StartFailed(f"cwd: {process.cwd}: permission denied", NOT_EXECUTABLE)
     if process.no_new_privileges:
@@ -37,9 +38,9 @@ def confine(process: Process, filter_program: bytes | None, container: str) -> N
         seccomp.load(filter_program)
     capabilities.set_bounding(process.bounding)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
-    os.setgroups(process.groups)
-    os.setresgid(process.gid, process.gid, process.gid)
-    os.setresuid(process.uid, process.uid, process.uid)
+    through("setgroups", os.setgroups, process.groups)
+    through("setresgid", os.setresgid, process.gid, process.gid, process.gid)
+    through("setresuid", os.setresuid, process.uid, process.uid, process.uid)
     own = capabilities.permitted()
     permitted = process.permitted & own
     capabilities.set_process(process.effective & permitted, permitted, process.inheritable & own)
@@ -54,10 +55,10 @@ def _enter(cwd: str) -> bool:
     """Go to the working folder, making it if it is missing; whether this process may."""
     try:
         try:
-            os.chdir(cwd)
+            through("chdir", os.chdir, cwd)
         except FileNotFoundError:
             os.makedirs(cwd, 0o755, exist_ok=True)
-            os.chdir(cwd)
+            through("chdir", os.chdir, cwd)
     except PermissionError:
         return False
     except OSError as error:
@@ -88,7 +89,7 @@ def set_oom_score(value: int) -> None:
     """
     descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(descriptor, str(value).encode())
+        through("write", os.write, descriptor, str(value).encode())
     except OSError as error:
         may = capabilities.permitted() >> capabilities.NUMBERS["CAP_SYS_RESOURCE"] & 1
         if error.errno != errno.EACCES or may:
@@ -103,6 +104,6 @@ def _limit(name: str, soft: int, hard: int) -> None:
     unlimited = 2**64 - 1
     pair = tuple(resource.RLIM_INFINITY if value == unlimited else value for value in (soft, hard))
     try:
-        resource.setrlimit(LIMITS[name], (pair[0], pair[1]))
+        through("prlimit64", resource.setrlimit, LIMITS[name], (pair[0], pair[1]))
     except (ValueError, OSError) as error:
         raise Denied(f"rlimit: {name}: {soft}:{hard}: {error}") from error

@@ -14,7 +14,7 @@ import signal
 import socket
 import stat
 
-from dockyard.base.linux import firststep, syscalls
+from dockyard.base.linux import door, firststep, syscalls
 from dockyard.base.oci.runtimespec import Process
 from dockyard.interfaces.ociruntime import StartFailed
 
@@ -71,13 +71,21 @@ def prepare(programs: dict[str, str], sync: socket.socket) -> tuple[socket.socke
     said = _move(sync.detach(), _CLEAR_OF_STREAMS)
     os.dup2(said, firststep.REPORT_DESCRIPTOR, inheritable=False)
     os.dup2(step, _STEP_DESCRIPTOR, inheritable=False)
-    syscalls.close_range(_STEP_DESCRIPTOR + 1)
+    _close_from(_STEP_DESCRIPTOR + 1)
     sync = socket.socket(fileno=firststep.REPORT_DESCRIPTOR)
     path = f"/proc/self/fd/{_STEP_DESCRIPTOR}"
     with contextlib.suppress(OSError):
         if os.path.samestat(os.stat(path), os.fstat(_STEP_DESCRIPTOR)):
             return sync, path
     return sync, _STEP_DESCRIPTOR
+
+
+def _close_from(first: int) -> None:
+    if door.descriptor >= first:
+        if door.descriptor > first:
+            syscalls.close_range(first, door.descriptor - 1)
+        first = door.descriptor + 1
+    syscalls.close_range(first)
 
 
 def _move(descriptor: int, lowest: int) -> int:
@@ -92,13 +100,18 @@ def relay(process: Process, step: str | int) -> None:
     program = find(process.args[0], environment.get("PATH", DEFAULT_PATH))
     _reset_signals()
     os.set_inheritable(firststep.REPORT_DESCRIPTOR, True)
-    os.execve(step, (program, *process.args), environment)  # noqa: S606 - no shell is meant
+    _execute(step, (program, *process.args), environment)
 
 
 def pause(step: str | int) -> None:
     """Become the pause loop. Returns never."""
     _reset_signals()
-    os.execve(step, ("pause",), {})  # noqa: S606 - no shell is meant
+    _execute(step, ("pause",), {})
+
+
+def _execute(step: str | int, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    name = "execve" if isinstance(step, str) else "execveat"
+    door.last(name, os.execve, step, arguments, environment)
 
 
 def _reset_signals() -> None:

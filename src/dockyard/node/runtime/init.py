@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn
 
 from dockyard.base.errors import DockyardError
 from dockyard.base.linux import firststep, syscalls
+from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
 from dockyard.interfaces.ociruntime import Overlay, StartFailed
@@ -104,8 +105,8 @@ def _wait_for_start(sync: socket.socket) -> bytes | None:
 
 def _build(birth: Birth, sync: socket.socket) -> None:
     spec = birth.spec
-    os.setsid()
-    os.umask(0)
+    through("setsid", os.setsid)
+    through("umask", os.umask, 0)
     group.join(spec.cgroup)  # a new cgroup namespace has the group that one is in as its root
     _enter_namespaces(spec)
     null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
@@ -128,7 +129,7 @@ def _build(birth: Birth, sync: socket.socket) -> None:
 
 
 def _hand_over_terminal(sync: socket.socket, master: int, slave: int, process: Process) -> None:
-    os.fchown(slave, process.uid, process.gid)
+    through("fchown", os.fchown, slave, process.uid, process.gid)
     terminal.take(slave)
     os.close(slave)
     socket.send_fds(sync, [READY], [master])
@@ -137,13 +138,16 @@ def _hand_over_terminal(sync: socket.socket, master: int, slave: int, process: P
 
 def _take_stdio(sync: socket.socket, stdio: Stdio) -> None:
     for target, descriptor in enumerate(stdio):
-        os.dup2(descriptor, target)
+        through("dup2", os.dup2, descriptor, target)
     sync.send(READY)
 
 
 def _enter_namespaces(spec: Spec) -> None:
     joined = [(kind, path) for kind, path in spec.namespaces.items() if path and kind != "pid"]
-    opened = [(kind, os.open(path, os.O_RDONLY | os.O_CLOEXEC)) for kind, path in joined]
+    opened = [
+        (kind, through("openat", os.open, path, os.O_RDONLY | os.O_CLOEXEC))
+        for kind, path in joined
+    ]
     for kind, descriptor in opened:
         syscalls.setns(descriptor, FLAGS[kind])
         os.close(descriptor)
@@ -186,13 +190,13 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
     """
     process = errand.process
     try:
-        os.setsid()
+        through("setsid", os.setsid)
         group.join(errand.cgroup)
         if process.oom_score_adj is not None:
             confine.set_oom_score(process.oom_score_adj)
         syscalls.setns(errand.init, sum(flag for kind, flag in FLAGS.items() if kind != "pid"))
         os.close(errand.init)
-        os.chdir("/")
+        through("chdir", os.chdir, "/")
         if process.terminal:
             root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             master, slave = terminal.open_pair(root)

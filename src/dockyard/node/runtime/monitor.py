@@ -17,7 +17,7 @@ from typing import Any
 
 from dockyard.base.aio.now import wall
 from dockyard.base.errors import DockyardError
-from dockyard.base.linux import seccomp, syscalls
+from dockyard.base.linux import door, seccomp, syscalls
 from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import Launch, StartFailed
 from dockyard.node.runtime import connection, init
@@ -336,6 +336,8 @@ def become_monitor(*kept: int) -> None:
     os.setsid()
     os.chdir("/")
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    if door.descriptor >= 0:
+        kept = (*kept, door.descriptor)
     null = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)

@@ -11,6 +11,7 @@ import stat
 
 from dockyard.base.errors import Denied
 from dockyard.base.linux import syscalls
+from dockyard.base.linux.door import through
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.base.oci.mountoptions import (
     MS_BIND,
@@ -137,7 +138,7 @@ def _mount_cgroup(root: int, mount: Mount) -> None:
     base = rootpath.open_plain_folder(root, mount.destination)
     try:
         for name, options in _hierarchies():
-            os.mkdir(name, 0o755, dir_fd=base)
+            through("mkdirat", os.mkdir, name, 0o755, dir_fd=base)
             folder = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base)
             try:
                 flags = hard | mount.options.flags

@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 
+from dockyard.base.linux.door import through
 from dockyard.base.oci.runtimespec import Device, Spec
 from dockyard.node.runtime import rootpath
 
@@ -24,9 +25,9 @@ def make(root: int, spec: Spec) -> None:
             for name, major, minor in DEFAULT_DEVICES:
                 _make_device(dev, Device(name, "c", major, minor, 0o666, 0, 0))
             for name, target in LINKS:
-                os.symlink(target, name, dir_fd=dev)
+                through("symlinkat", os.symlink, target, name, dir_fd=dev)
             if any(m.kind == "devpts" for m in spec.mounts):
-                os.symlink("pts/ptmx", "ptmx", dir_fd=dev)
+                through("symlinkat", os.symlink, "pts/ptmx", "ptmx", dir_fd=dev)
     finally:
         os.close(dev)
     for device in spec.devices:
@@ -42,5 +43,7 @@ def _make_device(parent: int, device: Device) -> None:
     kind = {"b": stat.S_IFBLK, "p": stat.S_IFIFO}.get(device.kind, stat.S_IFCHR)
     number = os.makedev(device.major, device.minor)
     with contextlib.suppress(FileExistsError):
-        os.mknod(device.path, kind | device.mode, number, dir_fd=parent)
-        os.chown(device.path, device.uid, device.gid, dir_fd=parent, follow_symlinks=False)
+        path, mode = device.path, kind | device.mode
+        through("mknodat", os.mknod, path, mode, number, dir_fd=parent)
+        owner = device.uid, device.gid
+        through("fchownat", os.chown, path, *owner, dir_fd=parent, follow_symlinks=False)

@@ -9,6 +9,7 @@ import os
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux import syscalls
+from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import (
     MS_BIND,
     MS_PRIVATE,
@@ -51,10 +52,10 @@ def build(spec: Spec, overlay: Overlay | None, null: int) -> int:
 
 def pivot(root: int) -> None:
     """Make the tree the process's root, and let go of the host's."""
-    os.fchdir(root)
+    through("fchdir", os.fchdir, root)
     syscalls.pivot_root(".", ".")
     syscalls.umount(".", syscalls.MNT_DETACH)  # the old root lies on top of the new one now
-    os.chdir("/")
+    through("chdir", os.chdir, "/")
 
 
 def _mount_overlay(overlay: Overlay, target: str) -> None:

@@ -8,6 +8,7 @@ import os
 import stat
 
 from dockyard.base.errors import Denied
+from dockyard.base.linux.door import call, through
 from dockyard.base.linux.openat2 import (
     RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,
@@ -18,8 +19,6 @@ from dockyard.base.linux.openat2 import (
 
 PROC_SUPER_MAGIC = 0x9FA0
 SYSFS_MAGIC = 0x62656572
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def fd_path(descriptor: int) -> str:
@@ -42,10 +41,10 @@ def _make(root: int, path: str, folder: bool) -> int:
     parent = open_target(root, parent_path or "/", folder=True)
     try:
         if folder:
-            os.mkdir(name, 0o755, dir_fd=parent)
+            through("mkdirat", os.mkdir, name, 0o755, dir_fd=parent)
         else:
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+            os.close(through("openat", os.open, name, flags, 0o644, dir_fd=parent))
     except FileExistsError:  # somebody else made it, or it is a dangling link: openat2 decides
         pass
     finally:
@@ -73,9 +72,7 @@ def open_plain_folder(root: int, path: str) -> int:
 def magic(descriptor: int) -> int:
     """The type of the file system that a descriptor lies on: statfs(2)."""
     buffer = ctypes.create_string_buffer(256)
-    if _libc.fstatfs(descriptor, buffer):
-        code = ctypes.get_errno()
-        raise OSError(code, f"fstatfs({descriptor}): {os.strerror(code)}")
+    call("fstatfs", descriptor, buffer)
     return int.from_bytes(buffer.raw[:8], "little")
 
 
@@ -87,7 +84,7 @@ def write_proc(proc: int, name: str, value: str) -> None:
     try:
         if magic(descriptor) != PROC_SUPER_MAGIC:
             raise Denied(f"/proc/{name}: is not procfs: something is mounted over it")
-        os.write(descriptor, value.encode())
+        through("write", os.write, descriptor, value.encode())
     finally:
         os.close(descriptor)
 

@@ -8,6 +8,7 @@ import struct
 import termios
 
 from dockyard.base.errors import Denied
+from dockyard.base.linux.door import through
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.node.runtime import rootpath
 
@@ -40,4 +41,4 @@ def take(slave: int) -> None:
     """Make it this session's terminal, and the three standard streams."""
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     for descriptor in (0, 1, 2):
-        os.dup2(slave, descriptor)
+        through("dup2", os.dup2, slave, descriptor)
