@@ -19,6 +19,8 @@ from rows import Row, table
 
 BENCHES = {
     "launchpad": "The runtime through its launchpad",
+    "oci": "The runtime's command line",
+    "cli": "The container command line",
 }
 """Module: title. Each has ``run() -> list[Row]``; this is their order."""
 RESULTS = Path(__file__).with_name("RESULTS.md")
