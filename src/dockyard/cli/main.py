@@ -31,6 +31,8 @@ VERBS: dict[str, tuple[str, str, bool]] = {
     "unpause": ("lifecycle", "Let frozen containers go on", True),
     "rename": ("rename", "Rename a container", True),
     "inspect": ("inspect", "Show all that is known of containers, images, volumes", True),
+    "namespaces": ("namespaces", "Show who lives in which namespace", True),
+    "chroot": ("chroot", "Run a command in a directory: the oldest wall alone", True),
     "volume": ("volume", "List, create, remove volumes", True),
     "network": ("network", "List, create, remove networks", True),
     "build": ("build", "Build an image from a Dockerfile", True),
@@ -50,7 +52,8 @@ VERBS: dict[str, tuple[str, str, bool]] = {
 }
 GROUPS = (
     ("Containers", ("run", "create", "ps", "logs", "exec", "attach", "start", "stop", "kill",
-                    "wait", "rm", "pause", "unpause", "rename", "inspect", "volume", "network")),
+                    "wait", "rm", "pause", "unpause", "rename", "inspect", "namespaces", "chroot",
+                    "volume", "network")),
     ("Images", ("build", "images", "pull", "push", "rmi", "image")),
     ("Cluster", ("up", "down", "status", "kubeconfig", "server", "apply", "get")),
     ("Other", ("completion",)),
