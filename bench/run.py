@@ -21,6 +21,8 @@ BENCHES = {
     "launchpad": "The runtime through its launchpad",
     "oci": "The runtime's command line",
     "cli": "The container command line",
+    "memory": "Memory of what looks after a container",
+    "many": "A thousand containers",
 }
 """Module: title. Each has ``run() -> list[Row]``; this is their order."""
 RESULTS = Path(__file__).with_name("RESULTS.md")
