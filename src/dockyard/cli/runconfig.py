@@ -33,7 +33,7 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
         raise Unsupported(f"--restart {options.restart}: restart policies are not implemented")
     _refuse_conflicts(options)
     detach = getattr(options, "detach", True)
-    return ContainerConfig(
+    found = ContainerConfig(
         image=image,
         rootfs=options.rootfs,
         entrypoint=_entrypoint(options.entrypoint),
@@ -74,6 +74,11 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
         stop_signal=_signal(options.stop_signal),
         stop_timeout=options.stop_timeout,
     )
+    if options.without:
+        from dockyard.cli.walls import leave_out
+
+        found = leave_out(found, options.without)
+    return found
 
 
 def _refuse_conflicts(options: argparse.Namespace) -> None:

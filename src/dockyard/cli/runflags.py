@@ -65,6 +65,7 @@ def _parser(verb: str) -> Parser:
     _network(parser)
     _limits(parser)
     _confinement(parser)
+    _lessons(parser)
     parser.refuse(NOT_IMPLEMENTED)
     parser.refuse(NOT_IMPLEMENTED_SWITCHES, nargs=0)
     add("words", nargs=argparse.REMAINDER, metavar="IMAGE [COMMAND] [ARG...]")
@@ -133,3 +134,8 @@ def _confinement(parser: Parser) -> None:
     add("--ipc", default="", metavar="MODE", help="private, host, or container:ID")
     add("--pid", default="", metavar="MODE", help="host, or container:ID")
     add("--uts", default="", metavar="MODE", help="host")
+
+
+def _lessons(parser: Parser) -> None:
+    parser.many("--without", metavar="WALL,...", help="leave out a wall, to see what it did: "
+                "pid, net, ipc, uts, cgroup, seccomp, caps, masks")  # fmt: skip

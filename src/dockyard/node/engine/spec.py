@@ -73,6 +73,8 @@ def build_spec(config: ContainerConfig, user: User, hostname: str, place: Place)
     spec["mounts"] = _later_wins(spec["mounts"])
     spec["linux"]["resources"].update(resources(config.resources))
     spec["linux"]["sysctl"] = dict(config.sysctls)
+    if security["systempaths"]:
+        spec["linux"].update(maskedPaths=[], readonlyPaths=[])
     if config.pause:
         spec["annotations"] = {PAUSE_ANNOTATION: "true"}
         spec["mounts"] = []
@@ -133,13 +135,15 @@ def _namespaces(config: ContainerConfig, place: Place) -> dict[str, str | None]:
 
 
 def _security(options: tuple[str, ...]) -> dict[str, str]:
-    found = {"seccomp": "", "no-new-privileges": ""}
+    found = {"seccomp": "", "no-new-privileges": "", "systempaths": ""}
     for option in options:
         name, _, value = option.replace(":", "=", 1).partition("=")
         if name not in found:
-            raise Invalid(f"invalid --security-opt: {option!r}: seccomp or no-new-privileges")
+            raise Invalid(f"invalid --security-opt: {option!r}: one of {', '.join(found)}")
         if name == "seccomp" and value != "unconfined":
             raise Invalid(f"invalid --security-opt: {option!r}: profiles are not implemented")
+        if name == "systempaths" and value != "unconfined":
+            raise Invalid(f"invalid --security-opt: {option!r}: systempaths=unconfined")
         found[name] = value or "true"
     return found
 
