@@ -15,12 +15,11 @@ reaps children until none is left, SIGTERM and SIGINT end it, others are nothing
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import struct
 
 from dockyard.base.errors import Unsupported
+from dockyard.base.linux import memoryfile
 
 RELAY = {
     "x86_64": (
@@ -71,23 +70,11 @@ _MACHINES = {"x86_64": 62, "aarch64": 183}
 _BASE = 0x400000
 _HEADERS = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
-_MFD_CLOEXEC, _MFD_ALLOW_SEALING, _MFD_EXEC = 1, 2, 0x10
-_EVERY_SEAL = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 def sealed(programs: dict[str, str]) -> int:
     """A descriptor (close-on-exec) to execute, of the variant for this machine."""
-    data = elf(programs, os.uname().machine)
-    try:
-        descriptor = os.memfd_create("dockyard", _MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_EXEC)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        # before Linux 6.3 there is no such flag: every memfd can be executed
-        descriptor = os.memfd_create("dockyard", _MFD_CLOEXEC | _MFD_ALLOW_SEALING)
-    os.write(descriptor, data)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _EVERY_SEAL)
-    return descriptor
+    return memoryfile.sealed("dockyard", elf(programs, os.uname().machine), executable=True)
 
 
 def elf(programs: dict[str, str], machine: str) -> bytes:
