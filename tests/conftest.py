@@ -1,4 +1,4 @@
-"""House rules of the test run: a skip needs a reason from the checked-in list, root tests need root."""
+"""House rules of the test run: a skip needs a listed reason, root tests need root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape that STYLE promises: small files, rooms that only say what they are for, known words."""
+"""The shape that STYLE promises: small files, rooms that say what they are for, known words."""
 
 import ast
 import re

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from dockyard.base.aio.clock import Clock
+from dockyard.base.wire.body import pieces
 from dockyard.base.wire.http import Connection
 from dockyard.base.wire.http import Request as HttpRequest
 from dockyard.base.wire.tunnel import Tunnel, read_head
@@ -21,7 +22,6 @@ from dockyard.cluster.client.transport import Request
 from dockyard.cluster.meta import errors
 
 CONNECT_SECONDS = 10.0
-PIECE = 64 * 1024
 PASSED_ON = (b"upgrade", b"connection", b"x-stream-protocol-version", b"sec-websocket-key",
              b"sec-websocket-version", b"sec-websocket-protocol",
              b"sec-websocket-extensions")  # fmt: skip
@@ -67,19 +67,16 @@ class NodeProxy:
             if status == 101:
                 await Tunnel(connection, reader, writer).run(status, headers)
             elif status >= 300 or wanted.subresource != "log":
-                body = await reader.read(PIECE)
+                body = await anext(pieces(reader, headers), b"")
                 raise _refusal(status, body.decode(errors="replace").strip())
             else:
-                await self._copy(reader, connection)
+                connection.begin(200, b"Content-Type: text/plain\r\n")
+                async for data in pieces(reader, headers):
+                    connection.write(data)
+                    await connection.drain()
+                connection.end()
         finally:
             writer.close()
-
-    async def _copy(self, reader: asyncio.StreamReader, connection: Connection) -> None:
-        connection.begin(200, b"Content-Type: text/plain\r\n")
-        while data := await reader.read(PIECE):
-            connection.write(data)
-            await connection.drain()
-        connection.end()
 
     def _path(self, wanted: Request, query: Pairs, pod: Object) -> str:
         name = pod["metadata"]["name"]

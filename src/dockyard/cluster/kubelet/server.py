@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from dockyard.base.aio.clock import Clock
 from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound, Unsupported
+from dockyard.base.wire.body import pieces
 from dockyard.base.wire.http import Connection, Request
 from dockyard.base.wire.tunnel import Tunnel, read_head
 from dockyard.cluster.client.transport import Object
@@ -24,7 +25,6 @@ from dockyard.interfaces.cri import RuntimeService, StreamOptions
 
 TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 API_SERVER = "system:apiserver"
-PIECE = 64 * 1024
 SECTIONS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 STATUSES = ((NotFound, 404), (Conflict, 409), (Unsupported, 501), (DockyardError, 400))
 HANDSHAKE = (b"upgrade", b"connection", b"sec-websocket-key", b"sec-websocket-version",
@@ -108,7 +108,7 @@ class KubeletServer:
             latest = self._find_pod(metadata["namespace"], metadata["name"])
             if latest is None or latest["metadata"]["uid"] != metadata["uid"]:
                 return False
-            return "running" in container_status(latest, container).get("state", {})
+            return not _is_over(container_status(latest, container), int(path.stem))
 
         connection.begin(200, TEXT)
         with contextlib.suppress(ConnectionResetError):  # a client may leave a log at any time
@@ -128,6 +128,16 @@ def container_status(pod: Object, container: str) -> Object:
                 status: Object = found
                 return status
     return {}
+
+
+def _is_over(status: Object, attempt: int) -> bool:
+    """Whether the status tells of the attempt's end: it may be late, and know only one before."""
+    known = status.get("restartCount", 0)
+    state = status.get("state", {})
+    ended = "terminated" in state or (
+        "waiting" in state and "terminated" in status.get("lastState", {})
+    )
+    return bool(known > attempt or (known == attempt and ended))
 
 
 def _running_id(status: Object, container: str) -> str:
@@ -164,7 +174,7 @@ async def pass_on(url: str, request: Request, connection: Connection) -> None:
         if status == 101:
             await Tunnel(connection, reader, writer).run(status, headers)
         else:
-            body = await reader.read(PIECE)
+            body = await anext(pieces(reader, headers), b"")
             connection.respond(status if status >= 400 else 502, TEXT, body)
     except ConnectionError as error:
         connection.respond(502, TEXT, f"streaming server: {error}".encode())

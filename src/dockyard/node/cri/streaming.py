@@ -19,7 +19,7 @@ from dockyard.base.wire import websocket
 from dockyard.base.wire.http import Connection, Refused, Request
 from dockyard.base.wire.websocket import WebSocket
 from dockyard.interfaces import cri
-from dockyard.interfaces.ociruntime import STDERR, StartFailed, Stream
+from dockyard.interfaces.ociruntime import STDERR, Stream
 from dockyard.node.cri.pump import frames
 from dockyard.node.cri.threads import Threads
 
@@ -103,11 +103,8 @@ class Session:
         """Until the command has ended, or the client leaves."""
         try:
             stream = await self._threads.stream(begin)
-        except StartFailed as error:
-            await self._end(ended(error.exit_code, str(error)))
-            return
         except DockyardError as error:
-            await self._end(failure(str(error)))
+            await self._end(failure(f"error executing command in container: {error}"))
             return
         loop = asyncio.get_running_loop()
         down = loop.create_task(self._carry_down(stream))
@@ -166,11 +163,11 @@ def terminal_size(data: bytes) -> tuple[int, int] | None:
     return (rows, columns) if fits else None
 
 
-def ended(code: int, why: str = "") -> dict[str, Any]:
+def ended(code: int) -> dict[str, Any]:
     """The Status that tells how a command ended."""
     if code == 0:
         return {"metadata": {}, "status": "Success"}
-    message = why or f"command terminated with non-zero exit code: exit status {code}"
+    message = f"command terminated with non-zero exit code: exit status {code}"
     return {
         "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode", "message": message,
         "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
