@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dockyard.base.errors import Unsupported
 from dockyard.cluster.client.transport import Object
 from dockyard.cluster.kubelet.environment import ConfigError, expand
+from dockyard.cluster.kubelet.plan import HASH, definition
 from dockyard.cluster.kubelet.resources import resources
 from dockyard.cluster.kubelet.security import security
 from dockyard.cluster.kubelet.volumes.podvolumes import Ready
@@ -40,6 +41,7 @@ def container_config(
         tty=bool(spec.get("tty")),
         resources=resources(pod, spec, node_memory),
         security=security(pod, spec, image_user),
+        annotations={HASH: definition(spec)},
     )  # fmt: skip
 
 

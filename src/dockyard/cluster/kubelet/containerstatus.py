@@ -12,6 +12,12 @@ from dockyard.cluster.kubelet.plan import should_start
 from dockyard.cluster.kubelet.verdicts import PREFIX, Verdicts
 from dockyard.interfaces.cri import EXITED, RUNNING, ContainerStatus
 
+LOST = {
+    "exitCode": 137, "reason": "ContainerStatusUnknown",
+    "message": "The container could not be located when the pod was deleted.  "
+               "The container used to be Running",
+}  # fmt: skip
+"""The end of a container that ran when it was last heard of, and that the runtime does not know."""
 Waiting = Mapping[str, tuple[str, str]]
 """Container name -> reason and message of its last failed try to start."""
 
@@ -44,12 +50,20 @@ def container_status(
     older = next((each for each in observed.containers.get(name, ())[1:] if each.state == EXITED),
                  None)  # fmt: skip
     if newest is None and before:
-        ended = before.get("state", {}).get("terminated") or before.get("lastState", {}).get(
-            "terminated"
-        )
-        found["lastState"] = {"terminated": ended} if ended else {}
+        state = before.get("state", {})
+        if "terminated" in state and name not in waiting:
+            return dict(before)
+        found["lastState"] = dict(before.get("lastState") or {})
+        if "terminated" in state:
+            found["lastState"] = {"terminated": state["terminated"]}
+        elif "running" in state:
+            found["lastState"] = {"terminated": LOST}
+            if "deletionTimestamp" not in pod["metadata"]:
+                found["restartCount"] += 1
     elif older is not None:
         found["lastState"] = {"terminated": terminated(older)}
+    elif newest is not None and newest.attempt:  # what the runtime has forgotten since
+        found["lastState"] = dict(before.get("lastState") or {})
     found["state"] = _state(pod, newest, waiting.get(name))
     if newest is not None and newest.state == EXITED and "waiting" in found["state"]:
         found["lastState"] = {"terminated": terminated(newest)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Mapping
 
 from dockyard.base.errors import Invalid, NotFound, Unsupported
@@ -11,8 +10,6 @@ from dockyard.cluster.client.transport import Object
 from dockyard.cluster.kubelet import downward, servicelinks
 from dockyard.cluster.kubelet.downward import Status
 from dockyard.cluster.kubelet.references import Lookup
-
-REFERENCE = re.compile(r"\$(?:\$|\(([^()$]*)\))")
 
 
 class ConfigError(NotFound):
@@ -22,15 +19,25 @@ class ConfigError(NotFound):
 def expand(text: str, values: Mapping[str, str]) -> str:
     """``$(NAME)`` becomes the value if there is one; ``$$`` is a dollar.
 
-    What is no reference stays as it is (kubernetes' third_party/forked/golang/expansion).
+    What is no reference stays as it is (kubernetes' third_party/forked/golang/expansion): a name is
+    all up to the next ``)``, whatever stands in it.
     """
-
-    def replacement(match: re.Match[str]) -> str:
-        if match[0] == "$$":
-            return "$"
-        return values.get(match[1], match[0])
-
-    return REFERENCE.sub(replacement, text)
+    out: list[str] = []
+    place = 0
+    while (dollar := text.find("$", place)) >= 0:
+        out.append(text[place:dollar])
+        following = text[dollar + 1 : dollar + 2]
+        end = text.find(")", dollar) if following == "(" else -1
+        if end >= 0:
+            out.append(values.get(text[dollar + 2 : end], text[dollar : end + 1]))
+            place = end + 1
+        elif following == "$":
+            out.append("$")
+            place = dollar + 2
+        else:
+            out.append(text[dollar : dollar + 2])
+            place = dollar + 2
+    return "".join(out) + text[place:]
 
 
 def variables(

@@ -29,6 +29,7 @@ from dockyard.interfaces import cri
 
 log = logging.getLogger("dockyard.kubelet")
 SWEEP_SECONDS = 30.0
+EVENTS_PAUSE = 1.0
 
 
 class Kubelet:
@@ -127,9 +128,20 @@ class Kubelet:
             worker.update({**pod, "metadata": metadata})
 
     async def _follow(self) -> None:
-        async for event in self._runtime.get_container_events():
-            if worker := self._workers.get(event.pod_uid):
+        """Wake workers on events; a stream that ends is opened again, and all are woken."""
+        while True:
+            try:
+                async for event in self._runtime.get_container_events():
+                    if worker := self._workers.get(event.pod_uid):
+                        worker.wake()
+            except (DockyardError, OSError) as error:
+                log.warning("container events: %s", error)
+            await self._clock.sleep(EVENTS_PAUSE)
+            for worker in list(self._workers.values()):
                 worker.wake()
+
+    def _known(self) -> set[str]:
+        return {pod["metadata"]["uid"] for pod in self._pods} | self._workers.keys()
 
     async def _sweep(self) -> None:
         """Remove what belongs to pods that nobody knows any more; start workers that are missing.
@@ -141,17 +153,20 @@ class Kubelet:
             for pod in pods:
                 if pod["metadata"]["uid"] not in self._workers:
                     self._begin(pod)
-            known = {pod["metadata"]["uid"] for pod in pods} | self._workers.keys()
             self._shared.references.keep_only(iter(pods))
+            shared = self._shared
             try:
+                # first what is there, then who is known: a pod that comes meanwhile is left alone
                 for sandbox in await self._runtime.list_pod_sandbox():
-                    if sandbox.uid not in known:
+                    if sandbox.uid not in self._known():
                         log.info("sandbox %s: its pod is gone", sandbox.id[:12])
                         await self._runtime.remove_pod_sandbox(sandbox.id)
-                await in_thread(
-                    self._clock, strays.remove, self._shared.pods_folder,
-                    self._shared.memory_folder, known,
-                )  # fmt: skip
+                folders = await in_thread(
+                    self._clock, strays.find, shared.pods_folder, shared.memory_folder
+                )
+                known = self._known()
+                gone = [folder for folder, uid in folders if uid not in known]
+                await in_thread(self._clock, strays.remove, gone)
             except (DockyardError, OSError) as error:
                 log.warning("sweep: %s", error)
             await self._clock.sleep(SWEEP_SECONDS)

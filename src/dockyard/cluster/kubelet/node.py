@@ -8,12 +8,13 @@ from typing import Any
 from dockyard.base.aio import now
 from dockyard.base.aio.clock import Clock
 from dockyard.base.aio.tasks import in_thread
+from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.resources import LEASES, NODES
 from dockyard.cluster.client.transport import Object
 from dockyard.cluster.kubelet import nodeinfo
 from dockyard.cluster.meta.errors import AlreadyExists, NotFound
-from dockyard.interfaces.cri import ImageService, RuntimeService
+from dockyard.interfaces.cri import Image, ImageService, RuntimeService
 
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS, RENEW_SECONDS = 40, 10.0
@@ -35,6 +36,7 @@ class NodeStatus:
         self._name, self._address, self._port = name, address, port
         self._release, self._folder = release, folder
         self._reported = 0.0
+        self._version = ("unknown", "unknown")
 
     async def register(self) -> None:
         """Make the Node, or take over the one that is there, and say that it is ready."""
@@ -91,8 +93,7 @@ class NodeStatus:
 
     async def _status(self, node: Object) -> dict[str, Any]:
         machine = await in_thread(self._clock, nodeinfo.measure, self._folder)
-        runtime = await self._runtime.status()
-        unready = "; ".join(f"{each.kind}: {each.message}" for each in runtime if not each.status)
+        unready, runtime = await self._runtime_state()
         stamp = now.stamp(self._clock.time())
         old = {each["type"]: each for each in node.get("status", {}).get("conditions") or ()}
         conditions = [
@@ -100,7 +101,7 @@ class NodeStatus:
             for each in nodeinfo.conditions(machine, unready)
         ]
         capacity = nodeinfo.capacity(self._folder)
-        images = sorted(await self._images.list_images(), key=lambda each: -each.size)
+        images = sorted(await self._list_images(), key=lambda each: -each.size)
         return {
             "capacity": capacity,
             "allocatable": capacity,
@@ -108,10 +109,25 @@ class NodeStatus:
             "addresses": [{"type": "InternalIP", "address": self._address},
                           {"type": "Hostname", "address": self._name}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
-            "nodeInfo": nodeinfo.node_info(self._release, await self._runtime.version()),
+            "nodeInfo": nodeinfo.node_info(self._release, runtime),
             "images": [{"names": [*each.digests, *each.tags], "sizeBytes": each.size}
                        for each in images[:MOST_IMAGES]],
         }  # fmt: skip
+
+    async def _runtime_state(self) -> tuple[str, tuple[str, str]]:
+        """Why pods can't run (empty: they can), and the runtime's name and version."""
+        try:
+            found = await self._runtime.status()
+            self._version = await self._runtime.version()
+        except (DockyardError, OSError) as error:
+            return f"container runtime is down: {error}", self._version
+        return nodeinfo.unready(found), self._version
+
+    async def _list_images(self) -> list[Image]:
+        try:
+            return await self._images.list_images()
+        except (DockyardError, OSError):  # the Ready condition says what is wrong
+            return []
 
 
 def _condition(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dockyard.base.version import VERSION
+from dockyard.interfaces.cri import RuntimeCondition
 
 MOST_PODS = 110
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -72,6 +74,17 @@ def measure(folder: Path) -> Machine:
         disk.f_bavail / max(1, disk.f_blocks),
         1 - tasks / most,
     )
+
+
+def unready(runtime: Iterable[RuntimeCondition]) -> str:
+    """Why pods can't run, in the kubelet's words; empty: they can. Pure."""
+    what = {"RuntimeReady": "container runtime not ready",
+            "NetworkReady": "container runtime network not ready"}  # fmt: skip
+    return "; ".join(
+        f"{what.get(each.kind, each.kind)}: {each.kind}=false reason:{each.reason} "
+        f"message:{each.message}"
+        for each in runtime if not each.status
+    )  # fmt: skip
 
 
 def conditions(machine: Machine, unready: str) -> list[tuple[str, bool, str, str]]:

@@ -6,6 +6,7 @@ it was, and starts nothing twice. The rules are those of the kubelet's ``compute
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from dockyard.interfaces.cri import CREATED, EXITED, RUNNING, ContainerStatus
 
 KEPT = 2
 """Attempts of a container that stay: the newest, and the one before for ``logs --previous``."""
+HASH = "io.kubernetes.container.hash"
+"""The annotation that says which definition a container was made from."""
 
 
 class Facts(NamedTuple):
@@ -69,8 +72,8 @@ class Plan(NamedTuple):
     waits: tuple[Wait, ...] = ()
     remove: tuple[ContainerStatus, ...] = ()
     """Attempts that nobody asks about any more."""
-    done: bool = False
-    """Nothing runs and nothing will: the sandbox may go."""
+    remove_sandboxes: tuple[str, ...] = ()
+    """Dead ones that hold nothing which is kept."""
 
     @property
     def due(self) -> float | None:
@@ -97,6 +100,7 @@ def plan(pod: Object, observed: Observed, facts: Facts) -> Plan:
     }
     removable = tuple(each for found in observed.containers.values() for each in found[KEPT:]
                       if each.state != RUNNING)  # fmt: skip
+    dead = _empty_sandboxes(observed, removable)
     orphans = tuple(
         Kill(each, f"Stopping container {each.name}")
         for each in observed.running
@@ -104,7 +108,7 @@ def plan(pod: Object, observed: Observed, facts: Facts) -> Plan:
     )
     first = _initialize(pod, observed, inside, facts)
     if first is not None:
-        return first._replace(kills=first.kills + orphans, remove=removable)
+        return first._replace(kills=orphans, remove=removable, remove_sandboxes=dead)
     kills = list(orphans)
     starts: list[Start] = []
     waits: list[Wait] = []
@@ -112,17 +116,48 @@ def plan(pod: Object, observed: Observed, facts: Facts) -> Plan:
         name = spec["name"]
         newest = observed.newest(name)
         if newest is not None and newest.state == RUNNING:
-            if newest.id in facts.unhealthy:
-                probe = facts.unhealthy[newest.id]
-                kills.append(Kill(newest, f"Container {name} failed {probe.lower()} probe, "
-                                          "will be restarted", probe))  # fmt: skip
+            why, probe, again = _condemned(pod, spec, newest, facts)
+            if why:
+                kills.append(Kill(newest, f"{why}, will be restarted" if again else why, probe))
+            if again:  # its end is not asked about, and not waited for: the one before counts
+                ended = next((each for each in observed.containers[name][1:]
+                              if each.state == EXITED), None)  # fmt: skip
+                start = Start(name, newest.attempt + 1, after=ended)
+                _start_or_wait(start, facts, starts, waits)
             continue
         if not should_start(pod, newest):
             continue
         _start_or_wait(_next(observed, name, facts), facts, starts, waits)
-    alive = any(each.state == RUNNING for found in inside.values() for each in found)
-    done = not (starts or waits or kills or alive)
-    return Plan(tuple(kills), starts=tuple(starts), waits=tuple(waits), remove=removable, done=done)
+    return Plan(
+        tuple(kills), starts=tuple(starts), waits=tuple(waits), remove=removable,
+        remove_sandboxes=dead,
+    )  # fmt: skip
+
+
+def definition(spec: Object) -> str:
+    """What stands for a container's definition: of a pod only its images may change."""
+    return hashlib.sha256(f"{spec['name']}\0{spec.get('image', '')}".encode()).hexdigest()[:8]
+
+
+def _condemned(
+    pod: Object, spec: Object, newest: ContainerStatus, facts: Facts
+) -> tuple[str, str, bool]:
+    """Why a container that runs is to end (empty: it is not), by which probe, and then again."""
+    name = spec["name"]
+    if newest.annotations.get(HASH, definition(spec)) != definition(spec):
+        return f"Container {name} definition changed", "", True
+    if probe := facts.unhealthy.get(newest.id):
+        again = pod["spec"].get("restartPolicy", "Always") != "Never"
+        return f"Container {name} failed {probe.lower()} probe", probe, again
+    return "", "", False
+
+
+def _empty_sandboxes(observed: Observed, leaving: tuple[ContainerStatus, ...]) -> tuple[str, ...]:
+    """Sandboxes before the newest whose containers are all gone, or about to go."""
+    gone = {each.id for each in leaving}
+    used = {each.sandbox_id for found in observed.containers.values() for each in found
+            if each.id not in gone}  # fmt: skip
+    return tuple(each.id for each in observed.sandboxes[1:] if each.id not in used)
 
 
 def should_start(pod: Object, newest: ContainerStatus | None) -> bool:
@@ -134,8 +169,7 @@ def should_start(pod: Object, newest: ContainerStatus | None) -> bool:
 
 
 def _end(observed: Observed) -> Plan:
-    kills = tuple(Kill(each, f"Stopping container {each.name}") for each in observed.running)
-    return Plan(kills, done=not kills)
+    return Plan(tuple(Kill(each, f"Stopping container {each.name}") for each in observed.running))
 
 
 def _new_sandbox(pod: Object, observed: Observed) -> Plan:
@@ -170,7 +204,7 @@ def _initialize(
             if newest.exit_code == 0:
                 continue
             if spec.get("restartPolicy", "Always") == "Never":
-                return Plan(done=True)
+                return Plan()
         starts: list[Start] = []
         waits: list[Wait] = []
         start = _next(observed, name, facts)._replace(init=True)

@@ -2,7 +2,8 @@
 
 Timing as the kubelet's workers have it: a try at every period, counted from when the container was
 first seen; the tries before ``initialDelaySeconds`` are left out; a verdict changes after so many
-equal results in a row. While a startup probe has not succeeded, the others wait.
+equal results in a row. While a startup probe has not succeeded, the others wait. A try that could
+not be made at all tells nothing: it is said, and not counted.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Probes:
         """Probe a container that runs, if it is not probed yet."""
         target = Target(container.id, spec, address)
         for kind in KINDS:
+            if kind == "startupProbe" and self._context.verdicts.started.get(container.id):
+                continue  # a kubelet before this one has seen it start
             if kind in spec and (container.id, kind) not in self._running:
                 self._running[container.id, kind] = self._tasks.start(
                     self._watch(kind, spec[kind], target, container.started_at),
@@ -64,14 +67,18 @@ class Probes:
         last, count = None, 0
         next_try = self._clock.monotonic()
         while True:
-            if self._clock.time() - started >= delay and self._applies(kind, target):
-                result = await self._try(kind, probe, target)
+            applies = self._clock.time() - started >= delay and self._applies(kind, target)
+            result = await self._try(kind, probe, target) if applies else None
+            if result is not None and not result.errored:
                 last, count = result.good, count + 1 if result.good == last else 1
                 if count >= needed[result.good]:
                     self._judge(kind, target, result.good)
                     if kind != "readinessProbe" and (kind == "startupProbe" or not result.good):
                         return  # a startup probe is over; the container is about to be killed
             next_try += period
+            late = self._clock.monotonic() - next_try
+            if late >= period:  # of tries that were due meanwhile, one is made
+                next_try += late // period * period
             await self._clock.sleep(max(0.0, next_try - self._clock.monotonic()))
 
     def _applies(self, kind: str, target: Target) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dockyard.base.aio.clock import Clock
@@ -45,6 +45,8 @@ class Shared:
     """``cpu`` and ``memory`` of the node, as quantities."""
     node_memory: int
     dns: Dns
+    admitted: dict[str, Object] = field(default_factory=dict)
+    """By uid: the pods that this node runs, or will."""
 
     def volumes_of(self, pod: Object) -> Path:
         """The folder of a pod's volumes."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from dockyard.base.errors import DockyardError, Invalid, Unsupported
 from dockyard.cluster.client.transport import Object
@@ -21,6 +21,13 @@ from dockyard.interfaces import cri
 RETRY_SECONDS = 10.0
 HOOK_SECONDS = 3600.0
 """A postStart hook may take long: the container is not ready before its end."""
+T = TypeVar("T")
+
+
+class Patience(Protocol):
+    """Waits for what may take long, or raises when the pod is deleted meanwhile."""
+
+    async def __call__(self, work: Coroutine[Any, Any, T]) -> T: ...
 
 
 class Waits(NamedTuple):
@@ -54,7 +61,9 @@ class Starter:
         self._runtime, self._puller = runtime, puller
         self._prober, self._announcer = prober, announcer
 
-    async def start(self, spec: Object, start: Start, around: Surroundings) -> Waits | None:
+    async def start(
+        self, spec: Object, start: Start, around: Surroundings, patience: Patience
+    ) -> Waits | None:
         """None: it runs."""
         name, pod = spec["name"], around.pod
 
@@ -64,7 +73,7 @@ class Starter:
             return Waits(reason, str(error), seconds)
 
         try:
-            image = await self._puller.ensure(pod, spec, init=start.init)
+            image = await patience(self._puller.ensure(pod, spec, init=start.init))
         except NoImage as error:
             return fail(error.reason, error, error.seconds)
         try:
@@ -85,17 +94,22 @@ class Starter:
         except DockyardError as error:
             return fail("RunContainerError", error, None)
         self._say(pod, start, NORMAL, "Started", f"Started container {name}")
-        return await self._post_start(spec, start, around, made)
+        return await self._post_start(spec, start, around, made, patience)
 
     async def _post_start(
-        self, spec: Object, start: Start, around: Surroundings, container_id: str
+        self,
+        spec: Object,
+        start: Start,
+        around: Surroundings,
+        container_id: str,
+        patience: Patience,
     ) -> Waits | None:
         """The hook; when it fails, the container is killed."""
         hook = (spec.get("lifecycle") or {}).get("postStart")
         if not hook:
             return None
         target = Target(container_id, spec, around.status.get("podIP", ""))
-        result = await self._prober.once(hook, target, HOOK_SECONDS)
+        result = await patience(self._prober.once(hook, target, HOOK_SECONDS))
         if result.good:
             return None
         self._say(around.pod, start, WARNING, "FailedPostStartHook", "PostStartHook failed")

@@ -11,6 +11,7 @@ from dockyard.cluster.kubelet.containerstatus import Waiting, container_status
 from dockyard.cluster.kubelet.observed import Observed
 from dockyard.cluster.kubelet.verdicts import Verdicts
 
+ENDED = ("Succeeded", "Failed")
 OWN = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 """Conditions that the kubelet writes; the others are somebody else's."""
 
@@ -36,15 +37,19 @@ def pod_status(
     waiting: Waiting,
     place: Place,
     now: str,
+    failed: Rejected | None = None,
 ) -> dict[str, Any]:
-    """The whole status; conditions keep the time of their last change."""
+    """The whole status; conditions keep the time of their last change.
+
+    ``failed``: the node has ended it, for this reason.
+    """
     spec, before = pod["spec"], pod.get("status", {})
     init = [container_status(pod, each, observed, verdicts, waiting, init=True)
             for each in spec.get("initContainers") or ()]  # fmt: skip
     main = [container_status(pod, each, observed, verdicts, waiting, init=False)
             for each in spec["containers"]]  # fmt: skip
     ended = "deletionTimestamp" in pod["metadata"] and not observed.running
-    phase = phase_of(pod, init, main, ended=ended)
+    phase = "Failed" if failed else phase_of(pod, init, main, ended=ended)
     found: dict[str, Any] = {
         "phase": phase,
         "conditions": _conditions(pod, observed, phase, init, main, now),
@@ -56,7 +61,11 @@ def pod_status(
     }
     if init:
         found["initContainerStatuses"] = init
-    over = phase in ("Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"]
+    if failed:
+        found |= failed._asdict()
+    elif phase == before.get("phase"):
+        found |= {name: before[name] for name in ("reason", "message") if before.get(name)}
+    over = phase in ENDED or "deletionTimestamp" in pod["metadata"]
     address = place.pod_ip or (before.get("podIP", "") if over else "")
     if address:
         found |= {"podIP": address, "podIPs": [{"ip": address}]}
@@ -70,10 +79,43 @@ def rejected_status(pod: Object, why: Rejected, now: str) -> dict[str, Any]:
         **before,
         "phase": "Failed",
         "reason": why.reason,
-        "message": why.message,
+        "message": f"Pod was rejected: {why.message}",
         "startTime": before.get("startTime", now),
         "qosClass": before.get("qosClass") or qos.of(pod["spec"]),
     }
+
+
+def merged(ours: Object, stored: Object) -> Object:
+    """The status that we set last, with what others have said of the pod since."""
+    if ours is stored:
+        return ours
+    others = [each for each in stored.get("conditions") or () if each["type"] not in OWN]
+    own = [each for each in ours.get("conditions") or () if each["type"] in OWN]
+    found = {**ours, "conditions": [*others, *own]}
+    if stored.get("phase") in ENDED and ours.get("phase") not in ENDED:
+        found |= {name: stored[name] for name in ("phase", "reason", "message") if name in stored}
+    return found
+
+
+def restarts_of(status: Object) -> dict[str, int]:
+    """Container name -> the attempt that comes next, by what a status says."""
+    found: dict[str, int] = {}
+    for section in ("initContainerStatuses", "containerStatuses"):
+        for each in status.get(section) or ():
+            ran = 1 if each.get("containerID") else 0  # without an id its loss is counted already
+            found[each["name"]] = int(each.get("restartCount", 0)) + ran
+    return found
+
+
+def significant(pod: Object) -> tuple[Any, ...]:
+    """What of a pod is a reason to look at it again: all but what the kubelet itself writes."""
+    metadata, status = pod["metadata"], pod.get("status", {})
+    return (
+        pod["spec"], metadata.get("labels"), metadata.get("annotations"),
+        metadata.get("deletionTimestamp"), metadata.get("deletionGracePeriodSeconds"),
+        status.get("phase") if status.get("phase") in ENDED else None,
+        [each for each in status.get("conditions") or () if each["type"] not in OWN],
+    )  # fmt: skip
 
 
 def phase_of(
@@ -86,7 +128,7 @@ def phase_of(
     statuses = list(main)
     policy = pod["spec"].get("restartPolicy", "Always")
     before = pod.get("status", {}).get("phase")
-    if before in ("Succeeded", "Failed"):
+    if before in ENDED:
         return str(before)
     exits = [_exit(each) for each in statuses]
     if ended:
@@ -121,10 +163,12 @@ def _conditions(
     pod: Object, observed: Observed, phase: str, init: Sequence[Object], main: Sequence[Object],
     now: str,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    ended = phase in ("Succeeded", "Failed")
+    ended = phase in ENDED
     uninitialized = [each["name"] for each in init if not each["ready"]]
     unready = [each["name"] for each in main if not each["ready"]]
-    initialized = not uninitialized or any("running" in each["state"] for each in main)
+    initialized = not uninitialized or any(
+        "running" in each["state"] or "terminated" in each["state"] for each in main
+    )
     if phase == "Succeeded":
         why = ("PodCompleted", "")
     elif phase == "Failed":
@@ -148,19 +192,21 @@ def _conditions(
     before = pod.get("status", {}).get("conditions") or ()
     old = {each["type"]: each for each in before}
     others = [dict(each) for each in before if each["type"] not in OWN]
-    return [_condition(*each, old.get(each[0]), now) for each in wanted] + others
+    return [*others, *(_condition(*each, old.get(each[0]), now) for each in wanted)]
 
 
 def _gates(pod: Object) -> tuple[str, str]:
     """``spec.readinessGates`` whose conditions are not true."""
     conditions = {c["type"]: c["status"] for c in pod.get("status", {}).get("conditions") or ()}
+    said: list[str] = []
     for gate in pod["spec"].get("readinessGates") or ():
         kind = gate["conditionType"]
-        if conditions.get(kind) != "True":
-            what = "corresponding condition of pod readiness gate"
-            state = "does not exist." if kind not in conditions else 'is not "True".'
-            return "ReadinessGatesNotReady", f'{what} "{kind}" {state}'
-    return "", ""
+        if kind not in conditions:
+            said.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif conditions[kind] != "True":
+            said.append(f'the status of pod readiness gate "{kind}" is not "True", '
+                        f"but {conditions[kind]}")  # fmt: skip
+    return ("ReadinessGatesNotReady", ", ".join(said)) if said else ("", "")
 
 
 def _condition(

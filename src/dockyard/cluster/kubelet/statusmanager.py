@@ -12,6 +12,7 @@ from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.resources import PODS
 from dockyard.cluster.client.transport import Object
 from dockyard.cluster.client.workqueue import WorkQueue, work
+from dockyard.cluster.kubelet.status import OWN
 from dockyard.cluster.meta.errors import Conflict, Invalid, NotFound
 
 
@@ -69,6 +70,8 @@ class StatusManager:
         try:
             if patch := difference(known, status):
                 body = {"metadata": {"uid": uid}, "status": patch}
+                if "conditions" in patch and _is_shared(pod, status):
+                    await self._keep_others(body, name, namespace)
                 await self._client.patch(PODS, name, body, namespace, "status")
             self._written[uid] = status
             if uid in self._over:
@@ -84,6 +87,15 @@ class StatusManager:
         if self._wanted.get(uid) == found:
             del self._wanted[uid]
 
+    async def _keep_others(self, body: dict[str, Any], name: str, namespace: str) -> None:
+        """Put in the conditions of others as they are now; Conflict when they change meanwhile."""
+        live = await self._client.get(PODS, name, namespace)
+        body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+        now = (live.get("status") or {}).get("conditions") or ()
+        others = [each for each in now if each["type"] not in OWN]
+        own = [each for each in body["status"]["conditions"] if each["type"] in OWN]
+        body["status"]["conditions"] = [*others, *own]
+
     async def _is_another(self, uid: str, name: str, namespace: str) -> bool:
         """Whether the name belongs to another pod by now."""
         try:
@@ -91,6 +103,12 @@ class StatusManager:
         except NotFound:
             return True
         return bool(latest["metadata"]["uid"] != uid)
+
+
+def _is_shared(pod: Object, status: Object) -> bool:
+    """Whether somebody else has conditions in a pod's status, or is waited for."""
+    others = [each for each in status.get("conditions") or () if each["type"] not in OWN]
+    return bool(others or pod["spec"].get("readinessGates"))
 
 
 def difference(before: Object, after: dict[str, Any]) -> dict[str, Any]:

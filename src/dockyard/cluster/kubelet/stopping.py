@@ -1,7 +1,6 @@
 """Turns a container that runs into one that has ended: preStop, its stop signal, SIGKILL.
 
-All of it within the grace period; after a preStop hook the signal still gets two seconds, as in
-the kubelet.
+All of it within the grace period; the signal gets two seconds at least, as in the kubelet.
 """
 
 from __future__ import annotations
@@ -37,14 +36,13 @@ class Stopper:
             try:
                 async with self._clock.timeout(grace):
                     result = await self._prober.once(hook, target, grace)
-                failure = "" if result.good else result.text
+                failed = not result.good
             except TimeoutError:
-                failure = ""  # its time is over: the container is ended now
-            if failure:
+                failed = False  # its time is over: the container is ended now
+            if failed:
                 self._announcer.say(pod, WARNING, "FailedPreStopHook", "PreStopHook failed", name)
             grace -= self._clock.monotonic() - began
-            grace = max(LEAST_GRACE, grace)
-        await self._runtime.stop_container(container_id, max(0.0, grace))
+        await self._runtime.stop_container(container_id, max(LEAST_GRACE, grace))
 
 
 def grace_of(pod: Object) -> float:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
 from dockyard.base.aio import now
 from dockyard.base.aio.tasks import Tasks, in_thread
@@ -19,14 +19,31 @@ from dockyard.cluster.kubelet import logfiles
 from dockyard.cluster.kubelet.announcer import NORMAL, WARNING
 from dockyard.cluster.kubelet.backoff import BackOff, go_duration
 from dockyard.cluster.kubelet.observed import Observed, observe
-from dockyard.cluster.kubelet.plan import Facts, Kill, Plan, Start, Wait, is_ending, plan
-from dockyard.cluster.kubelet.podadmission import refusal
+from dockyard.cluster.kubelet.plan import (
+    Facts,
+    Kill,
+    Plan,
+    Start,
+    Wait,
+    definition,
+    is_ending,
+    plan,
+)
+from dockyard.cluster.kubelet.podadmission import past_deadline, refusal
 from dockyard.cluster.kubelet.probes import Context, Probes
 from dockyard.cluster.kubelet.references import Named
 from dockyard.cluster.kubelet.sandboxconfig import log_folder, sandbox_config
 from dockyard.cluster.kubelet.shared import Shared
-from dockyard.cluster.kubelet.starting import Surroundings, Waits
-from dockyard.cluster.kubelet.status import Place, pod_status, rejected_status
+from dockyard.cluster.kubelet.starting import RETRY_SECONDS, Surroundings
+from dockyard.cluster.kubelet.status import (
+    Place,
+    Rejected,
+    merged,
+    pod_status,
+    rejected_status,
+    restarts_of,
+    significant,
+)
 from dockyard.cluster.kubelet.stopping import grace_after_probe, grace_of
 from dockyard.cluster.kubelet.verdicts import Verdicts
 from dockyard.cluster.kubelet.volumes.podvolumes import MountFailed, PodVolumes, Ready
@@ -39,6 +56,11 @@ FRESH_SECONDS = 5.0
 SANDBOX_SECONDS = 10.0
 """After a sandbox could not be made."""
 FIRST_MOUNT_PAUSE, LONGEST_MOUNT_PAUSE = 0.5, 122.0
+T = TypeVar("T")
+
+
+class _Ending(Exception):
+    """The pod was deleted while something of it was being made ready."""
 
 
 class Worker:
@@ -52,8 +74,6 @@ class Worker:
         self._verdicts = Verdicts()
         self._verdicts.recall(pod)
         self._waiting: dict[str, tuple[str, str]] = {}
-        self._due: dict[str, float] = {}
-        """Container name -> when it may be tried again after a failure without back-off."""
         self._crashes = BackOff()
         self._volumes = PodVolumes(shared.volumes_of(pod), shared.secrets_of(pod), pod)
         self._ready: dict[str, Ready] | None = None
@@ -62,12 +82,22 @@ class Worker:
         self._mount_pause = 0.0
         self._stops: dict[str, tuple[float, asyncio.Task[None]]] = {}
         self._rejected = False
+        self._failed: Rejected | None = None
+        self._ending = asyncio.Event()
+        if self._deleted:
+            self._ending.set()
+        if pod.get("status", {}).get("startTime"):
+            shared.admitted[self.uid] = pod
         self.finished = False
 
     def update(self, pod: Object) -> None:
-        """The pod has changed."""
+        """The pod has changed. What we have written ourselves is no reason to look."""
+        changed = significant(pod) != significant(self.pod)
         self.pod = pod
-        self._wake.set()
+        if self._deleted:
+            self._ending.set()
+        if changed:
+            self._wake.set()
 
     def wake(self) -> None:
         """Something of the pod has changed in the runtime."""
@@ -78,7 +108,7 @@ class Worker:
         async with Tasks() as tasks:
             self._tasks = tasks
             context = Context(self._verdicts, self._unhealthy, self.wake,
-                              lambda: is_ending(self.pod))  # fmt: skip
+                              lambda: is_ending(self._pod_now))  # fmt: skip
             self._probes = Probes(self._shared.prober, self._shared.clock, tasks, context)
             while not self.finished:
                 self._wake.clear()
@@ -92,7 +122,9 @@ class Worker:
                     await self._sleep(due)
 
     async def _sleep(self, seconds: float) -> None:
-        handle = self._shared.clock.call_later(max(0.0, seconds), self._wake.set)
+        if seconds <= 0:
+            return
+        handle = self._shared.clock.call_later(seconds, self._wake.set)
         try:
             await self._wake.wait()
         finally:
@@ -108,40 +140,91 @@ class Worker:
     async def _round(self) -> float:
         """Do what is to be done now; seconds until there may be more."""
         await self._observe()
-        if self._rejected or (not self._observed.sandboxes and self._refuse()):
+        if self._rejected or self._refuse():
             return await self._end() if self._deleted else RESYNC_SECONDS
-        if is_ending(self.pod):
+        due = self._watch_deadline()
+        if not self._observed.sandboxes:
+            self._report()  # it is ours from now on; what ran before and is lost counts as ended
+        if is_ending(self._pod_now):
             return await self._end()
-        planned = plan(self.pod, self._observed, self._facts())
+        planned = plan(self._pod_now, self._observed, self._facts())
         self._follow_probes()
-        await self._kill(planned.kills)
-        if is_ending(self.pod):
-            return 0.0
+        if planned.kills:
+            await self._kill(planned.kills)
+            await self._observe()
+            if is_ending(self._pod_now):
+                return 0.0
         if planned.sandbox is not None:
-            return await self._make_sandbox(planned)
-        for each in planned.remove:
-            await self._shared.runtime.remove_container(each.id)
-            logfiles.remove(each.log_path)
-        due = RESYNC_SECONDS
-        fresh = FRESH_SECONDS if planned.starts else RESYNC_SECONDS
+            return min(due, await self._make_sandbox(planned))
+        running = {each.name for each in self._observed.running}
+        starts = [each for each in planned.starts if each.name not in running]
+        fresh = FRESH_SECONDS if starts else RESYNC_SECONDS
         if self._refreshed + fresh <= self._now():
             mounted = await self._mount()
-            if planned.starts and not mounted:
+            if starts and not mounted:
                 self._report()
-                return self._mount_pause
+                return min(due, self._mount_pause)
         for wait in planned.waits:
             self._back_off(wait)
             due = min(due, wait.seconds)
-        for start in planned.starts:
-            due = min(due, await self._start(start))
-        if planned.starts:
+        try:
+            for start in starts:
+                due = min(due, await self._start(start))
+        except _Ending:
+            return 0.0
+        if starts:
             await self._observe()
             self._follow_probes()
         self._report()
-        return 0.0 if is_ending(self.pod) else due
+        await self._tidy(planned)
+        return 0.0 if is_ending(self._pod_now) else due
+
+    async def _tidy(self, planned: Plan) -> None:
+        """Remove attempts that nobody asks about; what does not work now is tried next time."""
+        try:
+            for each in planned.remove:
+                await self._shared.runtime.remove_container(each.id)
+                logfiles.remove(each.log_path)
+            for sandbox_id in planned.remove_sandboxes:
+                await self._shared.runtime.remove_pod_sandbox(sandbox_id)
+        except (DockyardError, OSError) as error:
+            log.info("pod %s: tidy: %s", self._name, error)
 
     def _now(self) -> float:
         return self._shared.clock.time()
+
+    @property
+    def _pod_now(self) -> dict[str, Any]:
+        """The pod with the status that was set last, written or not."""
+        latest = self._shared.statuses.latest(self.pod)
+        return {**self.pod, "status": merged(latest, self.pod.get("status", {}))}
+
+    async def _unless_ending(self, work: Coroutine[Any, Any, T]) -> T:
+        """What may take long is given up when the pod is deleted. Raises :class:`_Ending`."""
+        task = asyncio.ensure_future(work)
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait((task, ending), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise _Ending
+        finally:
+            ending.cancel()
+            task.cancel()
+            await asyncio.wait((task, ending))
+
+    def _watch_deadline(self) -> float:
+        """Fail a pod that was active for too long; seconds until there may be something to do."""
+        left = past_deadline(self._pod_now, self._now())
+        if left is None or left > 0:
+            return RESYNC_SECONDS if left is None else min(RESYNC_SECONDS, left)
+        if self._failed is None and not is_ending(self._pod_now):
+            self._failed = Rejected(
+                "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
+            )
+            self._say(NORMAL, self._failed.reason, self._failed.message)
+            self._report()
+        return RESYNC_SECONDS
 
     @property
     def _deleted(self) -> bool:
@@ -157,25 +240,28 @@ class Worker:
         self._verdicts.forget_all_but(running)
 
     def _facts(self) -> Facts:
-        restarts: dict[str, int] = {}
-        status = self.pod.get("status", {})
-        for section in ("initContainerStatuses", "containerStatuses"):
-            for each in status.get(section) or ():
-                if each.get("containerID"):
-                    restarts[each["name"]] = int(each.get("restartCount", 0)) + 1
         now_ = self._now()
         return Facts(
             self._verdicts.unhealthy,
-            restarts,
-            lambda name, finished: max(
-                self._crashes.left(name, finished, now_), self._due.get(name, 0.0) - now_
-            ),
+            restarts_of(self._pod_now["status"]),
+            lambda name, finished: self._crashes.left(self._crash_key(name), finished, now_),
         )
+
+    def _crash_key(self, name: str) -> str:
+        return f"{name} {definition(self._spec_of(name))}"
 
     def _refuse(self) -> bool:
         """A pod that this node cannot run at all: said once, by name."""
-        why = refusal(self.pod, self._shared.labels)
+        shared = self._shared
+        if self.uid in shared.admitted:
+            return False
+        if self._observed.sandboxes or is_ending(self._pod_now):
+            why = None  # a kubelet before this one has let it in
+        else:
+            why = refusal(self.pod, shared.labels, shared.capacity, shared.admitted.values())
         if why is None:
+            if not is_ending(self._pod_now):
+                shared.admitted[self.uid] = self.pod
             return False
         self._rejected = True
         self._say(WARNING, why.reason, why.message)
@@ -242,30 +328,27 @@ class Worker:
         spec, sandbox = self._spec_of(start.name), self._observed.sandbox
         assert sandbox is not None and self._named is not None
         if start.after is not None:
-            self._crashes.tried(start.name, start.after.finished_at, self._now())
+            key = self._crash_key(start.name)
+            self._crashes.tried(key, start.after.finished_at, self._now())
         around = Surroundings(
             self.pod, sandbox.id, self._sandbox_config(sandbox.attempt), self._ready or {},
             self._named.lookup, list(self._shared.services), self._addresses(),
             self._shared.node_memory,
         )  # fmt: skip
-        waits = await self._shared.starter.start(spec, start, around)
+        waits = await self._shared.starter.start(spec, start, around, self._unless_ending)
         if waits is None:
             self._waiting.pop(start.name, None)
-            self._due.pop(start.name, None)
             return 0.0 if start.init else RESYNC_SECONDS
-        return self._failed(start, waits)
-
-    def _failed(self, start: Start, waits: Waits) -> float:
         self._waiting[start.name] = (waits.reason, waits.message)
-        if waits.seconds is None:
-            return 0.0  # it has ended: the next round finds it so, and pauses
-        self._due[start.name] = self._now() + waits.seconds
-        return waits.seconds
+        if waits.seconds is not None:
+            return waits.seconds
+        await self._observe()
+        newest = self._observed.newest(start.name)
+        ended = newest is not None and newest.state == cri.EXITED
+        return 0.0 if ended else RETRY_SECONDS  # the next round finds its end, and pauses
 
     def _back_off(self, wait: Wait) -> None:
-        pause = self._crashes.pause(wait.name)
-        if not pause:
-            return  # it waits for something else, and its status says for what
+        pause = self._crashes.pause(self._crash_key(wait.name))
         self._waiting[wait.name] = (
             "CrashLoopBackOff",
             f"back-off {go_duration(pause)} restarting failed container={wait.name} "
@@ -301,25 +384,32 @@ class Worker:
         self._stops[kill.container.id] = (grace, task)
 
     async def _wait_for_stops(self) -> bool:
-        """Until all have ended (True), or the pod has changed."""
-        while running := [task for _, task in self._stops.values() if not task.done()]:
-            woken = asyncio.ensure_future(self._wake.wait())
-            try:
-                await asyncio.wait([*running, woken], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                woken.cancel()
-            if self._wake.is_set() and self._deleted:
-                self._wake.clear()
-                return False
-        self._stops.clear()
-        return True
+        """Until all have ended (True), or the pod has been deleted or is to end sooner."""
+        again = False
+        try:
+            while running := [task for _, task in self._stops.values() if not task.done()]:
+                woken = asyncio.ensure_future(self._wake.wait())
+                try:
+                    await asyncio.wait([*running, woken], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    woken.cancel()
+                if self._wake.is_set():
+                    self._wake.clear()
+                    if self._deleted:
+                        return False
+                    again = True
+            self._stops.clear()
+            return True
+        finally:
+            if again:  # what happened meanwhile is looked at in the next round
+                self._wake.set()
 
     # the end
 
     async def _end(self) -> float:
         """Containers, then the sandbox and all that is the pod's, then the pod itself."""
         while True:
-            planned = plan(self.pod, self._observed, self._facts())
+            planned = plan(self._pod_now, self._observed, self._facts())
             self._follow_probes()
             for kill in planned.kills:
                 spec = self._spec_of(kill.container.name)
@@ -331,6 +421,7 @@ class Worker:
         await self._observe()
         if self._observed.running:
             return 1.0
+        self._shared.admitted.pop(self.uid, None)
         self._report()
         for each in self._observed.sandboxes:
             if each.state == cri.READY:
@@ -367,17 +458,16 @@ class Worker:
         return {"podIP": address, "hostIP": shared.host_ip, **shared.capacity}
 
     def _report(self) -> None:
-        if self._rejected:
-            return
-        statuses = self._shared.statuses
-        # conditions keep the times of the status that was set last, written or not
-        pod: dict[str, Any] = {**self.pod, "status": statuses.latest(self.pod)}
+        pod = self._pod_now
+        over = pod["status"].get("phase") in ("Succeeded", "Failed")
+        if self._rejected or (over and not self._observed.containers):
+            return  # what was said of it stays
         place = Place(self._addresses()["podIP"], self._shared.host_ip)
         stamp = now.stamp(self._now())
-        fresh = pod_status(pod, self._observed, self._verdicts, self._waiting, place, stamp)
-        statuses.set(self.pod, fresh)
-        if fresh["phase"] in ("Succeeded", "Failed") and not is_ending(self.pod):
-            self.pod = {**self.pod, "status": fresh}
+        fresh = pod_status(
+            pod, self._observed, self._verdicts, self._waiting, place, stamp, self._failed
+        )
+        self._shared.statuses.set(self.pod, fresh)
 
     def _say(self, kind: str, reason: str, message: str, container: str = "") -> None:
         self._shared.announcer.say(self.pod, kind, reason, message, container)

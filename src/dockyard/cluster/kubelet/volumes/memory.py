@@ -26,14 +26,19 @@ def unmount_below(folder: Path) -> list[str]:
 
     Only what ``/proc/self/mountinfo`` names below it: nobody else's mounts.
     """
-    root = os.path.realpath(folder)
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    found = []
-    for line in lines:
-        words = line.split()
-        point = ESCAPED.sub(lambda found: chr(int(found[1], 8)), words[4])
-        if point.startswith(f"{root}/") and words[words.index("-") + 1] == "tmpfs":
-            found.append(point)
+    found = [point for point, kind in mounts_below(folder) if kind == "tmpfs"]
     for point in sorted(found, key=len, reverse=True):
         syscalls.umount(point)
+    return found
+
+
+def mounts_below(folder: Path) -> list[tuple[str, str]]:
+    """(path, type) of every mount below a folder."""
+    root = os.path.realpath(folder)
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        words = line.split()
+        point = ESCAPED.sub(lambda found: chr(int(found[1], 8)), words[4])
+        if point.startswith(f"{root}/"):
+            found.append((point, words[words.index("-") + 1]))
     return found

@@ -53,7 +53,7 @@ class PodVolumes:
         for volume in pod["spec"].get("volumes") or ():
             try:
                 found[volume["name"]] = self._prepare(volume, pod, named, status)
-            except (ConfigError, Unsupported, OSError) as error:
+            except (DockyardError, OSError) as error:
                 raise MountFailed(volume["name"], error) from error
         return found
 
