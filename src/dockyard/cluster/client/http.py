@@ -8,9 +8,10 @@ too busy (429) has done nothing: everything is tried again when it says so.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -42,8 +43,16 @@ class HttpTransport:
     """The API at a URL, as the user of a certificate or a token."""
 
     def __init__(
-        self, url: str, tls: ssl.SSLContext | None, clock: Clock, *, token: str = ""
+        self,
+        url: str,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        *,
+        token: str = "",
+        accept: str = "application/json",
+        warned: Callable[[str], None] | None = None,
     ) -> None:
+        """``accept``: the form of the answers; ``warned`` hears what the server warns of."""
         parts = urlsplit(url)
         if (parts.scheme == "https") != (tls is not None) or not parts.hostname:
             raise Invalid(f"API: {url}: https needs a TLS context and a host; http has no TLS")
@@ -51,14 +60,23 @@ class HttpTransport:
             raise Invalid("API: the token: has a line break in it; read it without its newline")
         self._host, self._port = parts.hostname, parts.port or (443 if tls else 80)
         self._tls, self._clock, self._token = tls, clock, token
+        self._accept, self._warned = accept, warned
         self._kept: deque[tuple[float, HttpConnection]] = deque()
 
     async def call(self, request: Request) -> Object:
         for left in reversed(range(BUSY_TRIES)):
-            answer = await self._answer(request)
+            answer = await self._answer(self._encoded(request), again=request.verb in READS)
             if answer.status != 429 or not left:
                 break
             await self._clock.sleep(_pause(answer.retry_after))
+        if self._warned is not None:
+            for text in answer.warnings:
+                self._warned(_warning(text))
+        return _object(answer.status, answer.body)
+
+    async def document(self, path: str, accept: str = "application/json") -> Object:
+        """What stands at a path that is no resource's: discovery, version."""
+        answer = await self._answer(self._head("GET", path, accept) + b"\r\n", again=True)
         return _object(answer.status, answer.body)
 
     async def watch(self, request: Request) -> AsyncIterator[WatchEvent]:
@@ -92,9 +110,8 @@ class HttpTransport:
         while self._kept:
             self._kept.popleft()[1].close()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, encoded: bytes, *, again: bool) -> Answer:
         """A whole answer, over a kept connection if there is one."""
-        encoded = self._encoded(request)
         while True:
             kept = self._reuse()
             connection = kept or await self._connect()
@@ -105,7 +122,7 @@ class HttpTransport:
                 raise self._unavailable(f"no answer in {CALL_SECONDS:.0f} s") from None
             except Unavailable as error:
                 connection.close()
-                if kept and request.verb in READS and not connection.answered:
+                if kept and again and not connection.answered:
                     continue
                 raise self._unavailable(str(error)) from error
             if connection.reusable and len(self._kept) < MOST_KEPT:
@@ -145,20 +162,24 @@ class HttpTransport:
         if request.verb == "watch":
             options["watch"] = "true"
         target = path_of(request) + (f"?{urlencode(options)}" if options else "")
+        head = self._head(METHODS[request.verb], target, self._accept)
+        if body:
+            head += b"Content-Type: %s\r\n" % (request.patch_type or "application/json").encode()
+        if body or request.verb in ("create", "update", "patch"):
+            head += b"Content-Length: %d\r\n" % len(body)
+        return head + b"\r\n" + body
+
+    def _head(self, method: str, target: str, accept: str) -> bytes:
         host = f"[{self._host}]" if ":" in self._host else self._host
         lines = [
-            f"{METHODS[request.verb]} {target} HTTP/1.1",
+            f"{method} {target} HTTP/1.1",
             f"Host: {host}:{self._port}",
-            "Accept: application/json",
+            f"Accept: {accept}",
             "User-Agent: dockyard",
         ]
         if self._token:
             lines.append(f"Authorization: Bearer {self._token}")
-        if body:
-            lines.append(f"Content-Type: {request.patch_type or 'application/json'}")
-        if body or request.verb in ("create", "update", "patch"):
-            lines.append(f"Content-Length: {len(body)}")
-        return "\r\n".join([*lines, "", ""]).encode() + body
+        return "\r\n".join([*lines, ""]).encode()
 
 
 def path_of(request: Request) -> str:
@@ -177,6 +198,12 @@ def path_of(request: Request) -> str:
 
 def _pause(retry_after: str) -> float:
     return min(LONGEST_WAIT, float(retry_after)) if retry_after.isdecimal() else 1.0
+
+
+def _warning(header: str) -> str:
+    """The text of a Warning header: ``299 - "text"`` (RFC 7234, 5.5)."""
+    found = re.match(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"', header)
+    return re.sub(r"\\(.)", r"\1", found[1]) if found else header
 
 
 def _event(line: bytes) -> WatchEvent:

@@ -27,10 +27,13 @@ KEEPALIVE = (
 class Answer:
     """A response whose head has come. Its body is whole, or a channel of lines."""
 
-    __slots__ = ("body", "lines", "retry_after", "status")
+    __slots__ = ("body", "lines", "retry_after", "status", "warnings")
 
-    def __init__(self, status: int, retry_after: str, lines: Channel[bytes] | None) -> None:
+    def __init__(
+        self, status: int, retry_after: str, lines: Channel[bytes] | None, warnings: list[str]
+    ) -> None:
         self.status, self.retry_after, self.lines = status, retry_after, lines
+        self.warnings = warnings
         self.body = b""
 
 
@@ -48,6 +51,7 @@ class HttpConnection(asyncio.Protocol):
         self._streaming = False
         self._body: list[bytes] = []
         self._retry_after = ""
+        self._warnings: list[str] = []
         self._unfinished: list[bytes] = []
         self._unfinished_size = 0
         self._paused = False
@@ -115,18 +119,20 @@ class HttpConnection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
-        self._body, self._retry_after = [], ""
+        self._body, self._retry_after, self._warnings = [], "", []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"retry-after":
             self._retry_after = value.decode("latin-1")
+        elif name.lower() == b"warning":
+            self._warnings.append(value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
             return
         lines: Channel[bytes] | None = Channel() if self._streaming and status == 200 else None
-        self._answer = Answer(status, self._retry_after, lines)
+        self._answer = Answer(status, self._retry_after, lines, self._warnings)
         if lines is not None and self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(self._answer)
 
