@@ -180,8 +180,5 @@ def _with_last(obj: dict[str, Any], namespace: str) -> dict[str, Any]:
         metadata["namespace"] = namespace
     annotations = metadata["annotations"] = dict(metadata.get("annotations") or {})
     annotations.pop(LAST, None)
-    text = json.dumps(found, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    for character in "<>&":  # Go's encoder writes these so
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    annotations[LAST] = text + "\n"
+    annotations[LAST] = objectview.to_json(found) + "\n"
     return found

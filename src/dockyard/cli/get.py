@@ -48,7 +48,7 @@ def run(argv: list[str]) -> int:
     parser.flag("--show-labels", help="labels as the last column")
     parser.flag("--ignore-not-found", help="what is missing is no failure")
     cluster.add_flags(parser)
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     return cluster.run(options, lambda session: _Get(session, options).run())
 
 
@@ -80,7 +80,12 @@ class _Get:
                 if "/" in name:
                     raise Invalid("arguments in resource/name form may not have more than one "
                                   "slash")  # fmt: skip
-                if not kind or not name:
+                if not name:
+                    raise Invalid("there is no need to specify a resource type as a separate "
+                                  "argument when passing arguments in resource/name form (e.g. "
+                                  "'kubectl get resource/<resource_name>' instead of 'kubectl get "
+                                  "resource resource/<resource_name>'")  # fmt: skip
+                if not kind:
                     raise Invalid(f"{word!r}: arguments in resource/name form must have a single "
                                   "resource and name")  # fmt: skip
                 found.setdefault(catalog.find(kind), []).append(name)
@@ -101,10 +106,18 @@ class _Get:
         everywhere = self._options.all_namespaces or not entry.namespaced
         return "" if everywhere else self._session.namespace
 
-    def _missed(self, error: ApiError) -> None:
+    def _missed(self, error: ApiError, doing: str = "") -> None:
         if not (isinstance(error, NotFound) and self._options.ignore_not_found):
-            cluster.fail(cluster.told(error))
+            cluster.fail(cluster.told(error, doing if error.code in (400, 404) else ""))
             self._failed = True
+
+    def _listing(self, entry: Entry) -> str:
+        resource, options = entry.resource, self._options
+        what = f'"{resource.group}/{resource.version}, Resource={resource.plural}"'
+        if not self._query:
+            return f"Unable to list {what}: "
+        return (f'Unable to find {what} that match label selector "{options.selector}", field '
+                f'selector "{options.field_selector}": ')  # fmt: skip
 
     # whole objects
 
@@ -117,7 +130,7 @@ class _Get:
                 try:
                     items, _ = await client.list(entry.resource, where, **self._query)
                 except ApiError as error:
-                    self._missed(error)
+                    self._missed(error, self._listing(entry))
                     continue
                 found += [(entry, objectview.bare(entry, each)) for each in items]
             for name in names:
@@ -169,7 +182,7 @@ class _Get:
             try:
                 pages = await self._pages(entry, names)
             except ApiError as error:
-                self._missed(error)
+                self._missed(error, self._listing(entry))
                 continue
             view = self._view(entry, f"{entry.qualified}/" if many else "")
             lines: list[list[str]] = []

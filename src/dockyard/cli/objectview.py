@@ -24,7 +24,7 @@ def printer(form: str) -> Callable[[Entry, Object], str] | None:
     if form in ("", "wide"):
         return None
     if form == "json":
-        return lambda _, obj: json.dumps(obj, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
+        return lambda _, obj: to_json(obj, indent=4) + "\n"
     if form == "yaml":
         return lambda _, obj: to_yaml(obj)
     if form == "name":
@@ -48,6 +48,15 @@ def bare(entry: Entry, obj: Object) -> dict[str, Any]:
 
 _NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?\Z")
 """What other readers of YAML take for a number, though PyYAML does not."""
+
+
+def to_json(obj: Object, indent: int | None = None) -> str:
+    """JSON as Go's encoder writes it: keys in order, nothing in it that HTML would read."""
+    separators = (",", ": ") if indent else (",", ":")
+    text = json.dumps(obj, indent=indent, sort_keys=True, ensure_ascii=False, separators=separators)
+    for character in "<>&\u2028\u2029":  # they stand in strings only
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
 
 
 class _Dumper(yaml.SafeDumper):
