@@ -130,10 +130,12 @@ class Monitor:
         self._close_listener()
 
     def _close_listener(self) -> None:
-        self.loop.forget(self.listener.fileno())
-        self.listener.close()
+        # Unlinked first: who finds nobody listening may start the container again at once, and
+        # its next monitor binds the same name.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(socket_path(self.launch.run_dir))
+        self.loop.forget(self.listener.fileno())
+        self.listener.close()
 
     # running
 
