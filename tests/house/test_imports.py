@@ -27,7 +27,7 @@ STANDARD = {
     "reprlib", "select", "selectors", "signal", "socket", "sqlite3", "stat", "string", "struct",
     "threading", "types", "typing", "array", "abc", "codecs", "genericpath", "posixpath", "site",
     "time", "gc", "errno", "itertools", "locale", "termios", "tty", "warnings", "weakref", "copy",
-    "resource", "heapq", "bisect", "textwrap",
+    "resource", "heapq", "bisect", "textwrap", "atexit",
 }  # fmt: skip
 """What `typing`, `argparse`, `sqlite3`, `socket` and `ctypes` bring, and they."""
 VERBS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     """What each second word runs, and what the help says of it."""
 
 USAGE_ERROR = 125
+
+# Its few words are not translated: gettext would look for a catalogue at each of them.
+setattr(argparse, "_", str)  # noqa: B010 - it has no such name for a type checker
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,16 +57,20 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(name, action=_Refused, nargs=nargs, help=argparse.SUPPRESS)
 
 
+@functools.cache
+def _columns() -> int:
+    try:
+        return os.get_terminal_size().columns
+    except OSError:
+        return 80
+
+
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Help as wide as the terminal. argparse makes one for each option, and asks ``shutil``,
     which loads every compressor, for the width."""
 
     def __init__(self, prog: str) -> None:
-        try:
-            width = os.get_terminal_size().columns
-        except OSError:
-            width = 80
-        super().__init__(prog, max_help_position=34, width=max(40, width - 2))
+        super().__init__(prog, max_help_position=34, width=max(40, _columns() - 2))
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         """``-e, --env NAME=VALUE``: the value is said once."""

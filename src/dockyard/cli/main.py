@@ -6,10 +6,13 @@ goes out. It raises :class:`DockyardError` for what a person can act on; it is p
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import io
 import os
 import sys
+from typing import NoReturn
 
 from dockyard.base.errors import DockyardError
 from dockyard.base.version import VERSION
@@ -65,8 +68,19 @@ SEVERAL = ("lifecycle", "run")
 EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
 
 
+def program() -> NoReturn:
+    """The ``dockyard`` program. It ends without taking the interpreter apart, object by object."""
+    code = main()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    if (threads := sys.modules.get("threading")) and threads.active_count() > 1:
+        raise SystemExit(code)  # which waits for them
+    atexit._run_exitfuncs()
+    os._exit(code)
+
+
 def main() -> int:
-    """The ``dockyard`` program."""
+    """What the program does, but for its end: the exit code."""
     words = sys.argv[1:]
     gc.set_threshold(YOUNG)
     _open_standard()
@@ -178,4 +192,4 @@ def usage() -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    program()

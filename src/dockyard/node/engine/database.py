@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
+from _thread import _local as Local  # `threading` brings more than a command needs
 from collections.abc import Iterator
 
 from dockyard.base.errors import Conflict, Corrupt, NotFound, Unavailable
@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS containers (
 ) WITHOUT ROWID;
 """
 BUSY_SECONDS = 20.0
+PAGES_IN_LOG = 100
+"""Of 4 kB."""
 
 
 class NameTaken(Conflict):
@@ -39,7 +41,7 @@ class Database:
 
     def __init__(self, data_root: str) -> None:
         self._path = os.path.join(data_root, "node.db")
-        self._thread = threading.local()
+        self._thread = Local()
 
     def _connection(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._thread, "connection", None)
@@ -53,6 +55,8 @@ class Database:
             found = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
             found.execute("PRAGMA journal_mode=WAL")
             found.execute("PRAGMA synchronous=FULL")
+            # A command ends without closing: who comes next reads what is left in the log.
+            found.execute(f"PRAGMA wal_autocheckpoint={PAGES_IN_LOG}")
             found.execute(SCHEMA)
             self._thread.connection = found
         return found

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from dockyard.base.oci.descriptor import Descriptor
-from dockyard.base.oci.digest import Digest, digest_of
+from dockyard.base.oci.digest import Digest, digest_of, hash_document
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch
 from dockyard.node.image.ingest import Ingest, sync_directory
@@ -41,9 +41,7 @@ class Blobs:
             raise ContentMismatch(
                 f"blob: {digest}: is gone from the store; pull it again"
             ) from None
-        hasher = digest.hasher()
-        hasher.update(data)
-        if hasher.hexdigest() != digest.hex:
+        if hash_document(digest.algorithm, data) != digest:
             raise ContentMismatch(f"blob: {digest}: is damaged on disk; remove and pull it again")
         return data
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from dockyard.base.errors import Conflict, Corrupt, Denied, NotFound, Unavailable
-from dockyard.base.oci.digest import Digest
+from dockyard.base.oci.digest import Digest, hash_document
 from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.base.oci.manifest import Manifest
 
@@ -78,7 +78,6 @@ def chain_ids(diff_ids: tuple[Digest, ...]) -> tuple[Digest, ...]:
         if not found:
             found.append(diff_id)
             continue
-        hasher = found[-1].hasher()
-        hasher.update(f"{found[-1]} {diff_id}".encode())
-        found.append(Digest(f"{found[-1].algorithm}:{hasher.hexdigest()}"))
+        text = f"{found[-1]} {diff_id}".encode()
+        found.append(hash_document(found[-1].algorithm, text))
     return tuple(found)

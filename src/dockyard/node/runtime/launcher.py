@@ -6,19 +6,19 @@ import contextlib
 import os
 import socket
 import sys
-import threading
+from _thread import allocate_lock  # `threading` brings more than a command needs
 from typing import TYPE_CHECKING, Protocol
 
 from dockyard.base.errors import Unavailable
 from dockyard.interfaces.ociruntime import Launch
-from dockyard.node.runtime import launchpad, monitor
 
 if TYPE_CHECKING:
     import subprocess
 
-_SOURCES = os.path.abspath(f"{os.path.dirname(launchpad.__file__)}/../../..")
+_SOURCES = os.path.abspath(f"{os.path.dirname(__file__)}/../../..")
 _BOOT = (
-    f"import sys; sys.path.insert(0, sys.argv[1]); from {launchpad.__name__} import main; main()"
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from dockyard.node.runtime.launchpad import main; main()"
 )
 """Without ``site``, which imports what installed packages ask for: every monitor would carry it."""
 
@@ -40,6 +40,8 @@ class ForkLauncher:
         self._cache = cache
 
     def launch(self, launch: Launch, attach: bool) -> socket.socket:
+        from dockyard.node.runtime import monitor  # much, of which most commands need nothing
+
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         if os.fork() == 0:
             try:
@@ -59,7 +61,7 @@ class LaunchpadLauncher:
 
     def __init__(self, cache: str) -> None:
         self._cache = cache
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
@@ -74,6 +76,8 @@ class LaunchpadLauncher:
         return self._process.pid if self._process else 0
 
     def launch(self, launch: Launch, attach: bool) -> socket.socket:
+        from dockyard.node.runtime import launchpad
+
         payload = launchpad.pack(launch, attach)
         for last in (False, True):
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -11,7 +11,7 @@ from typing import Any
 
 from dockyard.base.errors import Conflict, Unavailable
 from dockyard.interfaces.ociruntime import Exit, Launch, State
-from dockyard.node.runtime import monitor, stream
+from dockyard.node.runtime import stream, wire
 from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.launcher import Launcher
 from dockyard.node.runtime.stream import MonitorStream
@@ -33,9 +33,9 @@ class LocalRuntime:
         wait_for_monitor(launch.run_dir)
         os.makedirs(launch.run_dir, 0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(monitor.socket_path(launch.run_dir))
+            os.unlink(wire.socket_path(launch.run_dir))
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(monitor.exit_path(launch.state_dir))
+            os.unlink(wire.exit_path(launch.state_dir))
         peer = self._launcher.launch(launch, attach)
         try:
             pid = int(stream.answer(peer)["pid"])
@@ -109,7 +109,7 @@ class LocalRuntime:
     def exit(self, state_dir: str) -> Exit | None:
         """How the container ended, as its monitor wrote it; None where it wrote nothing."""
         try:
-            with open(monitor.exit_path(state_dir)) as file:
+            with open(wire.exit_path(state_dir)) as file:
                 said = json.load(file)
         except FileNotFoundError:
             return None
@@ -154,6 +154,6 @@ def wait_for_monitor(run_dir: str) -> None:
 
 def _remove_run_dir(run_dir: str) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(monitor.socket_path(run_dir))
+        os.unlink(wire.socket_path(run_dir))
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(run_dir)

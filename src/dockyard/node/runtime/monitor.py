@@ -30,19 +30,10 @@ from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
 from dockyard.node.runtime.terminal import resize
+from dockyard.node.runtime.wire import exit_path, socket_path
 
 SECONDS_FOR_CLIENTS = 10.0
 """How long clients may take to read what is left when the container has ended."""
-
-
-def socket_path(run_dir: str) -> str:
-    """Where a container's monitor listens."""
-    return f"{run_dir}/monitor.sock"
-
-
-def exit_path(state_dir: str) -> str:
-    """Where the monitor writes how the container ended."""
-    return f"{state_dir}/exit.json"
 
 
 class Monitor:

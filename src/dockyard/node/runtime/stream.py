@@ -9,14 +9,13 @@ from typing import Any
 from dockyard.base.errors import Unavailable
 from dockyard.interfaces.ociruntime import Exit, Frame, StartFailed
 from dockyard.node.runtime import wire
-from dockyard.node.runtime.monitor import socket_path
 
 
 def connect(run_dir: str) -> socket.socket:
     """A connection to a container's monitor. Raises :class:`Unavailable` when there is none."""
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        with wire.address(socket_path(run_dir)) as address:
+        with wire.address(wire.socket_path(run_dir)) as address:
             peer.connect(address)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
         peer.close()

@@ -19,9 +19,18 @@ HEADER = struct.Struct(">BI")
 LONGEST = 16 * 1024 * 1024
 """A control frame may carry a whole container specification."""
 
-
 LONGEST_ADDRESS = 107
 """unix(7): the path of a socket."""
+
+
+def socket_path(run_dir: str) -> str:
+    """Where a container's monitor listens."""
+    return f"{run_dir}/monitor.sock"
+
+
+def exit_path(state_dir: str) -> str:
+    """Where the monitor writes how the container ended."""
+    return f"{state_dir}/exit.json"
 
 
 @contextlib.contextmanager
