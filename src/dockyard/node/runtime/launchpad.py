@@ -17,6 +17,7 @@ import struct
 import sys
 from typing import Any, NoReturn
 
+from dockyard.base.linux import cgroupfs
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
 from dockyard.node.runtime import monitor
 
@@ -67,6 +68,7 @@ def serve(control: socket.socket, cache: str) -> None:
     """Keep a spare until the socket closes."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cgroupfs.layout()  # no monitor has to look again
     gc.collect()
     gc.freeze()
     gc.disable()

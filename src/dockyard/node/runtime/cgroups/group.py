@@ -1,7 +1,7 @@
-"""Turns a container's group path and resources into directories under /sys/fs/cgroup, and back.
+"""Turns a container's group path and resources into groups of every hierarchy, and back.
 
-cgroup v1 (and hybrid layouts: a controller is a folder of /sys/fs/cgroup). The unified hierarchy
-fits behind the same functions; it is not implemented here.
+In a hybrid layout a group of the unified hierarchy is made only for a container that has a limit
+there.
 """
 
 from __future__ import annotations
@@ -9,86 +9,126 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import itertools
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from dockyard.base.aio.now import monotonic, pause
-from dockyard.base.errors import Conflict, Invalid, Unavailable, Unsupported
-from dockyard.node.runtime.cgroups.controller import Controller, Write
-from dockyard.node.runtime.cgroups.cpu import Cpu, Cpuset
-from dockyard.node.runtime.cgroups.devices import Devices
-from dockyard.node.runtime.cgroups.memory import Memory
-from dockyard.node.runtime.cgroups.pids import Pids
+from dockyard.base.errors import Conflict, Denied, DockyardError, Invalid, NotFound, Unsupported
+from dockyard.base.linux import cgroupfs
+from dockyard.base.linux.door import through
+from dockyard.node.runtime.cgroups import freezer, limits, tree
 
-BASE = "/sys/fs/cgroup"
-CONTROLLERS: tuple[Controller, ...] = (Memory(), Cpu(), Cpuset(), Pids(), Devices())
-"""Those that take resources, in the order in which they are written."""
-TRACKED = ("freezer", "cpuacct", "blkio", "systemd")
-"""Those that a container is put under to be frozen and counted, and to see only itself."""
 REMOVE_SECONDS = 5.0
-
-
-@functools.cache
-def _controllers() -> tuple[str, ...]:
-    if os.path.exists(f"{BASE}/cgroup.controllers"):
-        raise Unsupported("cgroup: only version 2 is mounted; not implemented")
-    names = [controller.name for controller in CONTROLLERS] + list(TRACKED)
-    return tuple(name for name in names if os.path.isdir(f"{BASE}/{name}"))
+MONITORS = "monitors"
+"""A group of version 2 with groups below it holds no processes itself: monitors live beside their
+containers."""
 
 
 def checked(path: str) -> str:
-    """The path without its outer slashes. The root of a hierarchy is never a container's: it holds
-    every process of the machine."""
+    """The path without its outer slashes, below what is delegated to this user. The root of a
+    hierarchy is never a container's: it holds every process of the machine."""
     parts = path.strip("/").split("/")
     if any(part in ("", ".", "..") for part in parts):
         raise Invalid(f"cgroup: {path!r}: climbs, or names the root; a container needs its own")
-    return "/".join(parts)
+    above, path = cgroupfs.delegated(), "/".join(parts)
+    return path if not above or path.startswith(f"{above}/") else f"{above}/{path}"
 
 
-def create(path: str, resources: Mapping[str, Any]) -> None:
-    """Make the group and write its limits. If one cannot be set it raises, and the group goes."""
+# making
+
+
+def create(path: str, resources: Mapping[str, Any]) -> str:
+    """Make the group and write its limits. If one cannot be set it raises, and the group goes.
+
+    Returns what the other verbs take: the path, or nothing for an ordinary user to whom no group
+    is delegated and who asks for no limits.
+    """
     path = checked(path)
-    wanted = {"devices": [], **resources}
-    writes = [(c.name, list(c.v1(wanted))) for c in CONTROLLERS]
-    present = _controllers()
+    layout = cgroupfs.layout()
+    if not layout.v1 and not layout.v2:
+        raise Unsupported("cgroup: no hierarchy is mounted; mount cgroup2 on /sys/fs/cgroup")
     if found := pids(path):
         raise Conflict(f"cgroup: {path}: it is in use by processes {found[:10]}")
+    wanted = {"devices": [], **resources}
     try:
-        for name in present:
-            _make(name, path)
-        for name, pairs in writes:
-            if pairs and name not in present:
-                raise Unsupported(f"cgroup: controller {name}: this machine has none")
-            _write_all(f"{BASE}/{name}/{path}", pairs)
-    except BaseException:
-        remove(path)
-        raise
+        for root in layout.roots:
+            tree.make_v1(root, path)
+        refused = tree.make_v2(path) if limits.need_v2(wanted) else {}
+        limits.apply(limits.plan(path, wanted, refused), undone=False)
+        limits.gate(path, wanted)
+        _doors.cache_clear()
+        _doors(path)
+    except BaseException as error:
+        with contextlib.suppress(DockyardError, OSError):  # the caller hears of what came first
+            tree.remove(path, REMOVE_SECONDS)
+        if not isinstance(error, PermissionError) or os.geteuid() == 0:
+            raise
+        if asked := [name for name in resources if name != "devices" and resources[name]]:
+            raise Denied(
+                f"cgroup: {path}: {', '.join(asked)}: no group is delegated to this user: {error}"
+            ) from error
+        return ""
+    return path
 
 
 def update(path: str, resources: Mapping[str, Any]) -> None:
-    """Write other limits to a group that is there."""
+    """Write other limits to a group that is there. If one cannot be set, none has changed."""
     path = checked(path)
-    for controller in CONTROLLERS:
-        pairs = list(controller.v1(resources))
-        folder = f"{BASE}/{controller.name}/{path}"
-        try:
-            _write_all(folder, pairs)
-        except Invalid:  # memory and swap limit: the one that grows has to be written first
-            _write_all(folder, pairs[::-1])
+    if not any(os.path.isdir(folder) for folder in cgroupfs.folders(path)):
+        raise NotFound(f"cgroup: {path}: there is no such container any more")
+    limits.apply(limits.plan(path, resources, None), undone=True)
+    limits.gate(path, resources)
+
+
+# living in it
 
 
 def join(path: str) -> None:
-    """Put this process, which has one thread, into the group.
+    """Put this process, which has one thread, into the group; no path is no group.
 
     ``0`` into ``tasks``: a process that moves itself alone takes no lock of the whole machine,
     whose writers wait for an RCU grace period (milliseconds), as a write to ``cgroup.procs`` does.
+    A fork copies what it touches: so this touches little.
     """
-    path = checked(path)
-    for name in _controllers():
-        _write(f"{BASE}/{name}/{path}/tasks", "0")
+    if not path:
+        return
+    for file in _doors(path):
+        descriptor = through("openat", os.open, file, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            through("write", os.write, descriptor, b"0")
+        except OSError as error:
+            inner = _folder_of_init(os.path.dirname(file)) if error.errno == errno.EBUSY else ""
+            if not inner:
+                raise OSError(error.errno, f"cgroup: {file}: 0: {error.strerror}") from error
+            cgroupfs.write(f"{inner}/cgroup.procs", "0")
+        finally:
+            os.close(descriptor)
+
+
+@functools.lru_cache(4)
+def _doors(path: str) -> tuple[str, ...]:
+    """The files that a process of the group writes itself into."""
+    path, layout = checked(path), cgroupfs.layout()
+    second = f"{layout.v2}/{path}"
+    doors = [f"{root}/{path}/tasks" for root in layout.roots]
+    if layout.pure or (layout.v2 and os.path.isdir(second)):
+        doors.append(f"{second}/cgroup.procs")
+    return tuple(doors)
+
+
+def _folder_of_init(folder: str) -> str:
+    """Where an init lives that has made groups of its own: version 2 wants processes in the
+    innermost ones only."""
+    for inner in cgroupfs.subgroups(folder):
+        for pid in cgroupfs.words(f"{inner}/cgroup.procs"):
+            status = cgroupfs.read(f"/proc/{pid}/status") or ""
+            if any(line.startswith("NSpid:") and line.split()[-1] == "1" and len(line.split()) > 2
+                   for line in status.splitlines()):  # fmt: skip
+                return inner
+        if found := _folder_of_init(inner):
+            return found
+    return ""
 
 
 def settle(path: str) -> str:
@@ -96,11 +136,16 @@ def settle(path: str) -> str:
     if not path:
         return ""
     path = checked(path)
+    layout = cgroupfs.layout()
+    if layout.pure:
+        path = f"{path}/{MONITORS}"
     with open("/proc/self/cgroup") as file:
         if any(line.rstrip("\n").endswith(f":/{path}") for line in file):
             return path
-    for name in _controllers():
-        _make(name, path)
+    for root in layout.roots:
+        tree.make_v1(root, path)
+    if layout.pure:
+        tree.make_v2(path)
     join(path)
     return path
 
@@ -109,150 +154,60 @@ def leave(path: str) -> None:
     """Take this process, which is about to end, out of a group, and remove that if it is empty."""
     if not path:
         return
-    for name in _controllers():
-        _write(f"{BASE}/{name}/tasks", "0")
+    layout, above = cgroupfs.layout(), checked(path)
+    for root in layout.roots:
+        cgroupfs.write(f"{root}/tasks", "0")
         with contextlib.suppress(OSError):  # others live there
-            os.rmdir(f"{BASE}/{name}/{checked(path)}")
+            os.rmdir(f"{root}/{above}")
+    if layout.pure:
+        cgroupfs.write(f"{layout.v2}/{cgroupfs.delegated()}/cgroup.procs", "0")
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{layout.v2}/{above}")
+            os.rmdir(os.path.dirname(f"{layout.v2}/{above}"))
 
 
 def signal_all(path: str, number: int) -> None:
     """Send a signal to every process of the group."""
+    if number == signal.SIGKILL:
+        for folder in cgroupfs.folders(checked(path)):
+            tree.kill(folder, checked(path))
+        return
     for pid in pids(path):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 def pids(path: str) -> list[int]:
-    """Every process of the group."""
-    path = checked(path)
+    """Every process of the group and of those below it."""
+    path, layout = checked(path), cgroupfs.layout()
     for name in ("pids", "freezer", "memory"):
-        with contextlib.suppress(FileNotFoundError):
-            return [int(line) for line in _read(f"{BASE}/{name}/{path}/cgroup.procs").split()]
-    return []
+        if name in layout.v1:
+            return cgroupfs.pids(f"{layout.v1[name]}/{path}")
+    return cgroupfs.pids(f"{layout.v2}/{path}") if layout.v2 else []
 
 
 def oom_kills(path: str) -> int:
     """How many processes the kernel has killed because the group had no memory left."""
-    path = checked(path)
-    with contextlib.suppress(FileNotFoundError):
-        for line in _read(f"{BASE}/memory/{path}/memory.oom_control").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    if not path:
+        return 0
+    folder = cgroupfs.folder("memory", checked(path))
+    file = "memory.oom_control" if "memory" in cgroupfs.layout().v1 else "memory.events"
+    return cgroupfs.flat(f"{folder}/{file}").get("oom_kill", 0)
 
 
 def freeze(path: str, frozen: bool) -> None:
     """Stop or resume every process of the group."""
-    path = checked(path)
-    _write(f"{BASE}/freezer/{path}/freezer.state", "FROZEN" if frozen else "THAWED")
+    (freezer.freeze if frozen else freezer.thaw)(checked(path))
 
 
 def is_frozen(path: str) -> bool:
     """Whether the group is stopped."""
-    path = checked(path)
-    with contextlib.suppress(FileNotFoundError):
-        return _read(f"{BASE}/freezer/{path}/freezer.state").strip() != "THAWED"
-    return False
+    return bool(path) and freezer.is_frozen(checked(path))
 
 
 def remove(path: str) -> None:
-    """Kill what is in the group and remove it from every controller; one that is gone is fine.
+    """End what is in the group and remove it from every hierarchy; one that is gone is fine.
 
     The group above it goes too, if it holds nothing any more.
     """
-    path = checked(path)
-    deadline = monotonic() + REMOVE_SECONDS
-    while found := pids(path):
-        if is_frozen(path):
-            freeze(path, False)
-        signal_all(path, signal.SIGKILL)
-        if monotonic() > deadline:
-            raise Unavailable(f"cgroup: {path}: processes {found} do not end")
-        pause(0.001)
-    above = os.path.dirname(path)
-    for name in _controllers():
-        _remove_tree(f"{BASE}/{name}/{path}", deadline)
-        if above:
-            with contextlib.suppress(OSError):  # others live there
-                os.rmdir(f"{BASE}/{name}/{above}")
-
-
-def _remove_tree(folder: str, deadline: float) -> None:
-    """With what the container made below. rmdir(2) is refused while the last process goes away."""
-    while True:
-        try:
-            os.rmdir(folder)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno != errno.EBUSY or monotonic() > deadline:
-                raise
-            for inner in _subfolders(folder):
-                _remove_tree(inner, deadline)
-            pause(0.001)
-        else:
-            return
-
-
-def _subfolders(folder: str) -> list[str]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return []
-
-
-def _make(name: str, path: str) -> None:
-    """The folder and what is missing above it, which may be removed meanwhile: its last container
-    has gone."""
-    for _ in range(10):
-        try:
-            os.mkdir(f"{BASE}/{name}/{path}")
-        except FileExistsError:
-            break
-        except FileNotFoundError:
-            _make(name, os.path.dirname(path))
-        else:
-            break
-    if name == "cpuset":
-        _inherit_cpuset(path)
-
-
-def _inherit_cpuset(path: str) -> None:
-    """A new group has no processors, and takes no process without. The one above may be as new:
-    whoever made it has not come to this yet."""
-    above = os.path.dirname(path)
-    folder = f"{BASE}/cpuset/{path}"
-    for file in ("cpuset.cpus", "cpuset.mems"):
-        if not _read(f"{folder}/{file}").strip():
-            if above:
-                _inherit_cpuset(above)
-            _write(f"{folder}/{file}", _read(f"{os.path.dirname(folder)}/{file}"))
-
-
-def _write_all(folder: str, pairs: Iterable[Write]) -> None:
-    for file, group in itertools.groupby(pairs, key=lambda pair: pair[0]):
-        _write(f"{folder}/{file}", *(value for _, value in group))
-
-
-def _write(file: str, *values: str) -> None:
-    """Each value is one write(2), as the kernel's parsers want it."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        if "memsw" in file:
-            raise Unsupported(f"cgroup: {file}: this kernel does not count swap") from None
-        raise
-    value = ""
-    try:
-        for value in values:
-            os.write(descriptor, value.encode())
-    except OSError as error:
-        if error.errno in (errno.EINVAL, errno.ERANGE, errno.EBUSY):
-            raise Invalid(f"cgroup: {file}: {value.strip()!r}: {error.strerror}") from error
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def _read(file: str) -> str:
-    with open(file) as opened:
-        return opened.read()
+    tree.remove(checked(path), REMOVE_SECONDS)

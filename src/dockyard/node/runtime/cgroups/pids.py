@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dockyard.node.runtime.cgroups.controller import Write, number, section
+from dockyard.node.runtime.cgroups.controller import Now, Write, number, section
 
 
 class Pids:
     """pids: how many processes and threads; 0 or less is no limit."""
 
-    name = "pids"
+    name = in_v2 = "pids"
 
-    def v1(self, resources: Mapping[str, Any]) -> Iterator[Write]:
+    def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         limit = number(section(resources, "pids"), "limit", "pids")
         if limit is not None:
             yield "pids.max", str(limit) if limit > 0 else "max"
+
+    v2 = v1
