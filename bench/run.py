@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import compileall
 import datetime
 import importlib
 import os
@@ -78,6 +79,8 @@ def main(names: list[str]) -> int:
         print("bench: containers need root: run `sudo make bench`", file=sys.stderr)
         return 2
     place.need_packages()
+    # What was edited since `make setup` is not compiled at every start of ours.
+    compileall.compile_dir(place.PROJECT / "src", quiet=1)
     sections = kept()
     for name in names or list(BENCHES):
         calm = calmness()

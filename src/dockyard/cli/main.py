@@ -6,8 +6,6 @@ goes out. It raises :class:`DockyardError` for what a person can act on; it is p
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import gc
 import io
 import os
@@ -69,14 +67,11 @@ EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
 
 
 def program() -> NoReturn:
-    """The ``dockyard`` program. It ends without taking the interpreter apart, object by object."""
+    """The ``dockyard`` program."""
     code = main()
-    with contextlib.suppress(OSError):
-        sys.stderr.flush()
-    if (threads := sys.modules.get("threading")) and threads.active_count() > 1:
-        raise SystemExit(code)  # which waits for them
-    atexit._run_exitfuncs()
-    os._exit(code)
+    from dockyard.base.leave import leave
+
+    leave(code)
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-from dockyard.base.linux import firststep
+from dockyard.base.linux import firststep, syscalls
 from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import execution, init
@@ -93,6 +93,16 @@ class Child:
         for descriptor in (*self._given, *kept):
             os.close(descriptor)
         self._given, self.streams = [], Streams(-1, -1, -1)
+
+
+def enter_pid_namespace(path: str | None) -> None:
+    """For the children of this process: the container's init and every command in it."""
+    if path is None:
+        syscalls.unshare(syscalls.CLONE_NEWPID)
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(descriptor, syscalls.CLONE_NEWPID)
+    os.close(descriptor)
 
 
 def failure(message: bytes, program: str) -> StartFailed:

@@ -22,7 +22,7 @@ from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import Launch, StartFailed
 from dockyard.node.runtime import connection, init
 from dockyard.node.runtime.cgroups import group
-from dockyard.node.runtime.child import Child
+from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.commands import Commands
 from dockyard.node.runtime.connection import Connection
 from dockyard.node.runtime.handshake import Handshake
@@ -311,16 +311,6 @@ class Monitor:
         with open(f"{path}.new", "w") as file:
             json.dump(self.exit, file)
         os.replace(f"{path}.new", path)
-
-
-def enter_pid_namespace(path: str | None) -> None:
-    """For the children of this process: the container's init and every command in it."""
-    if path is None:
-        syscalls.unshare(syscalls.CLONE_NEWPID)
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    syscalls.setns(descriptor, syscalls.CLONE_NEWPID)
-    os.close(descriptor)
 
 
 def become_monitor(*kept: int) -> None:

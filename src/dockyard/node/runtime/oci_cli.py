@@ -14,6 +14,7 @@ from dockyard.base.aio.now import stamp, wall
 from dockyard.base.errors import DockyardError, Invalid, NotFound, Unsupported
 from dockyard.node.runtime.oci import container, state
 
+WIDTH = 100
 DEFAULT_ROOT = "/run/dockyard-oci"
 LATER = ("checkpoint", "events", "features", "pause", "ps", "restore", "resume", "spec", "update")
 
@@ -134,8 +135,19 @@ def _wait(pid: int) -> int:
     return code if code >= 0 else 128 - code
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse asks ``shutil``, which loads every compressor, for the width at each option, and
+    ``gettext`` for a catalogue at each word of its own."""
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return argparse.HelpFormatter(self.prog, width=WIDTH)
+
+
+setattr(argparse, "_", str)  # noqa: B010 - it has no such name for a type checker
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("dockyard-oci", description="An OCI runtime.")
+    parser = _Parser("dockyard-oci", description="An OCI runtime.")
     parser.add_argument("--root", default=DEFAULT_ROOT)
     parser.add_argument("--log", default="")
     parser.add_argument("--log-format", choices=("text", "json"), default="text")

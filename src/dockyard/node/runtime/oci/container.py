@@ -12,9 +12,9 @@ from dockyard.base.aio.now import nano_stamp, wall
 from dockyard.base.errors import Conflict, Invalid, Unsupported
 from dockyard.base.linux import seccomp, syscalls
 from dockyard.base.oci import runtimespec, strictjson
-from dockyard.node.runtime import init, monitor, wire
+from dockyard.node.runtime import init, wire
 from dockyard.node.runtime.cgroups import group
-from dockyard.node.runtime.child import Child, failure
+from dockyard.node.runtime.child import Child, enter_pid_namespace, failure
 from dockyard.node.runtime.oci import state
 from dockyard.node.runtime.oci.state import Container
 
@@ -58,7 +58,7 @@ def create(root: str, container_id: str, bundle: str, options: Options) -> Conta
         group.create(spec.cgroup, spec.resources)
         grouped = True
         if "pid" in spec.namespaces:
-            monitor.enter_pid_namespace(spec.namespaces["pid"])
+            enter_pid_namespace(spec.namespaces["pid"])
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         program = spec.process.args[0] if spec.process.args else "pause"
         child = Child(spec.process.terminal, False, program, OWN_STREAMS)
