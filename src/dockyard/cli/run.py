@@ -40,8 +40,11 @@ def _run(verb: str, options: argparse.Namespace) -> int:
     config = runconfig.config(options, verb)
     in_front = verb == "run" and not options.detach
     keys = attached.keys_of(options) if in_front else ""
+    typed = config.open_stdin
     if in_front:
-        terminal.check_terminal(config.open_stdin, config.terminal)
+        if config.system and not options.interactive:  # its console is shown, whoever may type
+            typed = os.isatty(0)
+        terminal.check_terminal(typed, config.terminal)
         if config.terminal:
             config = config._replace(size=terminal.window())
     if os.path.isfile(config.rootfs):
@@ -55,7 +58,7 @@ def _run(verb: str, options: argparse.Namespace) -> int:
         print(container_id)
         return 0
     code = attached.attach(
-        engine, container_id, stream, stdin=config.open_stdin, terminal_wanted=config.terminal,
+        engine, container_id, stream, stdin=typed, terminal_wanted=config.terminal,
         proxy=options.sig_proxy == "true", keys=keys,
     )  # fmt: skip
     if code is None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SMALLEST_MEMORY = 6 * 1024 * 1024
 """Docker's: less does not start a program."""
+GRACE, SYSTEM_GRACE = 10, 90
+"""Seconds between what asks a container to end and what ends it."""
 
 
 def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
@@ -43,9 +45,10 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
         user=options.user,
         groups=tuple(_group(text) for text in options.group_add),
         hostname=options.hostname,
-        terminal=options.tty,
-        open_stdin=options.interactive,
-        stdin_once=options.interactive and not detach,
+        terminal=options.tty or options.system,
+        open_stdin=options.interactive or options.system,
+        stdin_once=options.interactive and not detach and not options.system,
+        system=options.system,
         auto_remove=getattr(options, "rm", False),
         labels=envflags.pairs(options.label, options.label_file),
         mounts=(
@@ -72,7 +75,7 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
         join=_joined(options),
         oom_score_adj=options.oom_score_adj,
         stop_signal=_signal(options.stop_signal),
-        stop_timeout=options.stop_timeout,
+        stop_timeout=_grace(options),
     )
     if options.without:
         from dockyard.cli.walls import leave_out
@@ -129,6 +132,13 @@ def _joined(options: argparse.Namespace) -> tuple[tuple[str, str], ...]:
             raise Invalid(f"--{kind} {mode}: invalid {kind.upper()} mode")
         found.append((kind, other))
     return tuple(found)
+
+
+def _grace(options: argparse.Namespace) -> int:
+    """systemd waits 90 seconds for a service that does not end: systemd-system.conf(5)."""
+    if options.stop_timeout is None:
+        return SYSTEM_GRACE if options.system else GRACE
+    return int(options.stop_timeout)
 
 
 def _signal(text: str) -> str:

@@ -11,6 +11,8 @@ EXAMPLES = {
   dockyard run -d --name web -p 8080:80 -v data:/usr/share/nginx/html nginx
   dockyard run --rm --rootfs ./tree -m 64m sh -c 'free -m'
   dockyard run --rm --rootfs ./root.tar --network none true
+  dockyard run -d --system --name box --rootfs ./debian    # systemd; `attach box` is its console
+  dockyard run --rm --without pid,seccomp --rootfs ./tree ps
 """,
     "create": """  dockyard create --name db -v data:/data redis
   dockyard start db
@@ -54,6 +56,7 @@ def _parser(verb: str) -> Parser:
         add("--detach-keys", default=None, metavar="KEYS", help="instead of ctrl-p,ctrl-q")
     flag("-i", "--interactive", help="keep standard input open")
     flag("-t", "--tty", help="give it a terminal")
+    flag("--system", help="boot the root's init as a whole system, with a console")
     add("--name", default="", help="its name")
     add("--rootfs", default="", metavar="DIR|TAR", help="root from a directory or tar, no image")
     add("--cidfile", default="", metavar="FILE", help="write the ID to a new file")
@@ -83,7 +86,8 @@ def _process(parser: Parser) -> None:
     many("-l", "--label", metavar="KEY=VALUE", help="a label")
     many("--label-file", metavar="FILE", help="labels, one a line")
     add("--stop-signal", default="", metavar="SIGNAL", help="what `stop` sends (SIGTERM)")
-    add("--stop-timeout", type=int, default=10, metavar="SECONDS", help="its grace (10)")
+    add("--stop-timeout", type=int, default=None, metavar="SECONDS",
+        help="its grace (10; a system's 90)")  # fmt: skip
     add("--restart", default="no", metavar="POLICY", help="only `no`")
 
 

@@ -100,6 +100,8 @@ class ContainerConfig(NamedTuple):
     """Namespaces of another container: (kind, that container's id, or ``host``)."""
     pause: bool = False
     """A pod's sandbox: the runtime's own pause loop instead of a program."""
+    system: bool = False
+    """A whole system: its program is an init, with the mounts and the signal that it expects."""
     own_etc: bool = True
     """Whether /etc/hosts, /etc/hostname and /etc/resolv.conf are ours; a pod brings its own."""
 

@@ -42,6 +42,8 @@ def make(
     try:
         root = roots.lease_root(parts.images, config.image, config.rootfs, container_id)
         asked = effective(config, root.image)
+        if asked.system:
+            asked = booted(config, asked, root.layers)
         planned = mounts.plan(asked.mounts)
         container = draft._replace(
             config=asked._replace(mounts=planned),
@@ -60,6 +62,16 @@ def make(
         remove.erase(parts, parts.database.get(container_id) or draft, volumes=True)
         raise
     return container
+
+
+def booted(
+    config: ContainerConfig, asked: ContainerConfig, layers: tuple[str, ...]
+) -> ContainerConfig:
+    """As a system: the image's own program is none, what the caller names is."""
+    from dockyard.node.engine.system import boot
+
+    own = asked._replace(entrypoint=config.entrypoint, command=config.command)
+    return boot(own, layers)
 
 
 def reserve(parts: Parts, draft: Container, name: str) -> Container:

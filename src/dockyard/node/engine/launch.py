@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from dockyard.base.errors import Conflict
@@ -10,6 +11,8 @@ from dockyard.node.engine import etcfiles, identity, mounts, refresh, roots, spe
 from dockyard.node.engine.config import RUNNING, Container
 from dockyard.node.engine.parts import Parts
 
+UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
+"""Where this is, there is cgroup v2 alone: a group's own limits are not its own to change."""
 NAMESPACE_FILES = {"network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid", "cgroup": "cgroup"}
 
 
@@ -23,6 +26,7 @@ def plan(parts: Parts, container: Container, on_exit: tuple[str, ...]) -> Launch
         cgroup=places.cgroup(container.id),
         binds=tuple(_binds(parts, container)),
         namespaces=tuple(_joined(parts, container)),
+        delegated=config.system and os.path.exists(UNIFIED),
     )
     user = identity.at_start(config.user, upper, layers)
     return Launch(
@@ -47,6 +51,10 @@ def _binds(parts: Parts, container: Container) -> Iterator[tuple[str, str, tuple
     """(source, target, options); the caller's come after ours, and so replace them."""
     for source, target in etcfiles.sources(parts.places, container):
         yield source, target, ("rbind", "rprivate")
+    if container.config.system:
+        from dockyard.node.engine.system import cgroup_binds
+
+        yield from cgroup_binds(parts.places.cgroup(container.id))
     for mount in container.config.mounts:
         if mount.kind == "tmpfs":
             continue

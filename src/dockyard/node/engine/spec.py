@@ -21,6 +21,8 @@ class Place(NamedTuple):
     """(source, target, options): volumes resolved, and the files of /etc that are ours."""
     namespaces: tuple[tuple[str, str], ...]
     """(kind, path) of those that are joined."""
+    delegated: bool = False
+    """Whether the container may write to its own part of the cgroup tree."""
 
 
 def environment(
@@ -59,6 +61,8 @@ def build_spec(config: ContainerConfig, user: User, hostname: str, place: Place)
     )
     if config.shm_bytes:
         spec["mounts"] = [_resized(mount, config.shm_bytes) for mount in spec["mounts"]]
+    if place.delegated:
+        spec["mounts"] = [_writable(mount) for mount in spec["mounts"]]
     spec["process"].update(confinement(config, user, capabilities))
     spec["process"].update(console(config.terminal, config.size))
     spec["root"]["readonly"] = config.read_only
@@ -153,6 +157,12 @@ def _resized(mount: dict[str, Any], size: int) -> dict[str, Any]:
         return mount
     kept = [option for option in mount["options"] if not option.startswith("size=")]
     return {**mount, "options": [*kept, f"size={size}"]}
+
+
+def _writable(mount: dict[str, Any]) -> dict[str, Any]:
+    if mount["type"] != "cgroup":
+        return mount
+    return {**mount, "options": [option for option in mount["options"] if option != "ro"]}
 
 
 def _tmpfs(target: str, options: tuple[str, ...]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from dockyard.node.runtime.handshake import Handshake
 from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
-from dockyard.node.runtime.terminal import resize
+from dockyard.node.runtime.terminal import open_slave, resize
 from dockyard.node.runtime.wire import exit_path, socket_path
 
 SECONDS_FOR_CLIENTS = 10.0
@@ -107,7 +107,8 @@ class Monitor:
             self.log = LogWriter(self.launch.log, wall)
         self.child.built()
         log = self.log.write if self.log else None
-        self.session = Session(self.child.streams, process.terminal, self.loop, log)
+        held = open_slave(self.child.streams.stdout) if process.terminal else -1
+        self.session = Session(self.child.streams, process.terminal, self.loop, log, held)
 
     def _unmake(self) -> None:
         if self.session is not None:

@@ -47,10 +47,13 @@ class Session:
         terminal: bool,
         watcher: Watcher,
         log: Callable[[int, bytes], None] | None,
+        held: int = -1,
     ) -> None:
+        """``held``: the terminal's other side, so that it lasts while no program has it open: an
+        init opens its console for each line that it writes."""
         self.clients: list[Client] = []
         self._streams, self._terminal = streams, terminal
-        self._watcher, self._log = watcher, log
+        self._watcher, self._log, self._held = watcher, log, held
         self._input = bytearray()
         self._end_input = False
         self._outputs = {descriptor: number for number, descriptor in
@@ -168,4 +171,6 @@ class Session:
             self._watcher.forget(descriptor)
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-        self._outputs, self._stdin = {}, -1
+        if self._held >= 0:
+            os.close(self._held)
+        self._outputs, self._stdin, self._held = {}, -1, -1

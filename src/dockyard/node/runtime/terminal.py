@@ -25,11 +25,16 @@ def open_pair(root: int) -> tuple[int, int]:
         if rootpath.magic(master) != DEVPTS_SUPER_MAGIC:
             raise Denied("terminal: /dev/pts of the container is not a devpts; mount one there")
         fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
-        slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        slave = open_slave(master)
     except BaseException:
         os.close(master)
         raise
     return master, slave
+
+
+def open_slave(master: int) -> int:
+    """The other side of a terminal, once more."""
+    return fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def resize(terminal: int, rows: int, columns: int) -> None:
