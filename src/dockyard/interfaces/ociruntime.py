@@ -14,6 +14,10 @@ from dockyard.base.errors import DockyardError
 PAUSE_ANNOTATION = "dockyard.io/pause"
 """``"true"``: no program is executed; init is the runtime's own pause loop, which reaps."""
 
+CONSOLE_ANNOTATION = "dockyard.io/console"
+"""``"true"``: the terminal is a system's console. It is nobody's controlling terminal until one of
+the programs that the init starts takes it."""
+
 STDOUT, STDERR = 1, 2
 
 

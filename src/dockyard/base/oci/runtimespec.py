@@ -81,6 +81,8 @@ class Spec(NamedTuple):
     cgroup: str
     resources: dict[str, Any]
     pause: bool
+    console: bool
+    """The terminal is a console: init does not take it."""
 
 
 def parse(document: Any) -> Spec:
@@ -121,6 +123,7 @@ def parse(document: Any) -> Spec:
         cgroup=_cgroup(text(linux, "cgroupsPath", "linux", default="")),
         resources=mapping(linux.get("resources", {}), "linux.resources"),
         pause=pause,
+        console=annotations.get("dockyard.io/console") == "true",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from dockyard.base.errors import Invalid
 from dockyard.base.oci import defaultspec
 from dockyard.base.oci.users import User
-from dockyard.interfaces.ociruntime import PAUSE_ANNOTATION
+from dockyard.interfaces.ociruntime import CONSOLE_ANNOTATION, PAUSE_ANNOTATION
 from dockyard.node.engine.config import ContainerConfig, Resources
 from dockyard.node.engine.effective import program
 
@@ -79,6 +79,8 @@ def build_spec(config: ContainerConfig, user: User, hostname: str, place: Place)
     spec["linux"]["sysctl"] = dict(config.sysctls)
     if security["systempaths"]:
         spec["linux"].update(maskedPaths=[], readonlyPaths=[])
+    if config.system:
+        spec["annotations"] = {CONSOLE_ANNOTATION: "true"}
     if config.pause:
         spec["annotations"] = {PAUSE_ANNOTATION: "true"}
         spec["mounts"] = []

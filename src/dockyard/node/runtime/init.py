@@ -123,14 +123,16 @@ def _build(birth: Birth, sync: socket.socket) -> None:
     os.close(root)
     os.close(null)
     if spec.process.terminal:
-        _hand_over_terminal(sync, master, slave, spec.process)
+        _hand_over_terminal(sync, master, slave, spec.process, control=not spec.console)
     else:
         _take_stdio(sync, birth.stdio)
 
 
-def _hand_over_terminal(sync: socket.socket, master: int, slave: int, process: Process) -> None:
+def _hand_over_terminal(
+    sync: socket.socket, master: int, slave: int, process: Process, *, control: bool
+) -> None:
     through("fchown", os.fchown, slave, process.uid, process.gid)
-    terminal.take(slave)
+    terminal.take(slave, control)
     os.close(slave)
     socket.send_fds(sync, [READY], [master])
     os.close(master)
@@ -203,7 +205,7 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
             os.close(root)
             if process.size:
                 terminal.resize(master, *process.size)
-            _hand_over_terminal(sync, master, slave, process)
+            _hand_over_terminal(sync, master, slave, process, control=True)
         else:
             _take_stdio(sync, errand.stdio)
         filter_program = _wait_for_start(sync)

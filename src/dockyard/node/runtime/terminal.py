@@ -42,8 +42,9 @@ def resize(terminal: int, rows: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def take(slave: int) -> None:
-    """Make it this session's terminal, and the three standard streams."""
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+def take(slave: int, control: bool) -> None:
+    """Make it the three standard streams and, with ``control``, this session's terminal."""
+    if control:
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     for descriptor in (0, 1, 2):
         through("dup2", os.dup2, slave, descriptor)

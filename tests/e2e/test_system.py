@@ -1,0 +1,237 @@
+"""`run --system`: busybox's init and systemd as a container's first process.
+
+What they expect: systemd's CONTAINER_INTERFACE, systemd(1), busybox's init.c.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dockyard.base.aio.now import monotonic, pause
+from helpers import debian, leaks, rootfs
+from helpers.console import Console
+
+pytestmark = pytest.mark.root
+PROGRAM = str(Path(sys.executable).parent / "dockyard")
+INITTAB = """::sysinit:/bin/echo booting
+console::respawn:/bin/sh -l
+::shutdown:/bin/echo going down
+"""
+
+
+class Shell:
+    """Runs the program on a data root of its own."""
+
+    def __init__(self, root: Path, tree: Path) -> None:
+        self.root, self.tree = root, str(tree)
+        self.env = {**os.environ, "DOCKYARD_ROOT": str(root)}
+
+    def full(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=150,
+                              env=self.env, stdin=subprocess.DEVNULL)  # fmt: skip
+
+    def __call__(self, *words: str) -> str:
+        done = self.full(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def boot(self, *options: str) -> None:
+        """A system in the background: ``box``."""
+        self("run", "-d", "--system", "--name", "box", "--network", "none", *options,
+             "--rootfs", self.tree)  # fmt: skip
+
+    def until(self, text: str, *words: str, seconds: float = 60.0) -> str:
+        """Ask again until the answer has the text."""
+        deadline = monotonic() + seconds
+        while text not in (said := self.full(*words).stdout):
+            assert monotonic() < deadline, f"{text!r} not in {said!r}"
+            pause(0.05)
+        return said
+
+    def console(self, *words: str) -> Console:
+        return Console([PROGRAM, *words], self.env)
+
+
+def made(root: Path, tree: Path) -> Iterator[Shell]:
+    found = Shell(root, tree)
+    yield found
+    if left := found("ps", "-aq").split():
+        found("rm", "-f", *left)
+    assert leaks.left_behind(found.root) == []
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    tree = rootfs.make(tmp_path / "tree")
+    (tree / "sbin").mkdir()
+    (tree / "sbin/init").symlink_to("/bin/busybox")
+    (tree / "etc/inittab").write_text(INITTAB)
+    yield from made(tmp_path / "data", tree)
+
+
+def test_busybox_boots_and_stops(shell: Shell) -> None:
+    shell.boot()
+    shell.until("booting", "logs", "box")
+    assert shell("exec", "box", "cat", "/proc/1/comm") == "init\n"
+    assert shell("exec", "box", "sh", "-c", "echo $container") == "dockyard\n"
+    assert shell("inspect", "-f", "{{.Config.StopSignal}} {{.Config.Tty}}", "box") == (
+        "SIGUSR2 true\n"
+    )
+    shell("stop", "box")
+    assert "going down" in shell("logs", "box")
+    assert "Exited (0)" in shell("ps", "-a")
+    shell("start", "box")
+    shell.until("booting", "logs", "--tail", "12", "box")
+    assert shell("exec", "box", "cat", "/proc/1/comm") == "init\n"
+
+
+def test_what_an_init_finds(shell: Shell) -> None:
+    shell.boot()
+    rows = [line.split() for line in shell("exec", "box", "cat", "/proc/mounts").splitlines()]
+    mounted = {row[1]: (row[2], row[3].split(",")) for row in rows}
+    for target, more in (("/run", ["mode=755"]), ("/run/lock", ["noexec"]), ("/tmp", [])):
+        kind, options = mounted[target]
+        assert kind == "tmpfs"
+        assert {"rw", "nosuid", "nodev", *more} <= set(options)
+    assert mounted["/dev/console"][0] == "devpts"
+    script = (
+        "cd /sys/fs/cgroup; mkdir systemd/mine && cat systemd/mine/cgroup.procs; cat systemd/tasks"
+    )
+    assert shell("exec", "box", "sh", "-c", script).split()[0] == "1"
+    # its limits are not its own to change
+    done = shell.full("exec", "box", "mkdir", "/sys/fs/cgroup/memory/mine")
+    assert "Read-only file system" in done.stderr
+    assert not Path("/sys/fs/cgroup/systemd/mine").exists()
+
+
+def test_the_console_is_a_terminal_with_job_control(shell: Shell) -> None:
+    words = ("run", "--rm", "--system", "--network", "none", "--rootfs", shell.tree)
+    with closing(shell.console(*words)) as console:
+        console.expect(b"# ")
+        console.type(b"tty; stty size; echo ready; sleep 1000\n")
+        console.expect(b"/dev/console")
+        console.expect(b"ready\r\n")
+        console.type(b"\x03echo $((40+2))\n")
+        console.expect(b"\r\n42\r\n")
+        console.type(b"poweroff\n")
+        console.expect(b"going down")
+        assert console.code() == 0
+    assert shell("ps", "-aq") == ""
+
+
+def test_attach_is_the_console(shell: Shell) -> None:
+    shell.boot()
+    shell.until("built-in shell", "logs", "box")
+    for _ in range(2):  # whoever leaves may come back
+        with closing(shell.console("attach", "box")) as console:
+            console.type(b"echo $((6*7))\n")
+            console.expect(b"\r\n42\r\n")
+            console.type(b"\x10\x11")  # the detach keys
+            console.expect(b"read escape sequence")
+            assert console.code() == 0
+    assert shell("exec", "box", "cat", "/proc/1/comm") == "init\n"
+
+
+def test_a_console_that_nobody_has_open_for_a_while(shell: Shell) -> None:
+    """An init opens it for each line; the terminal must last between them."""
+    Path(shell.tree, "etc/inittab").write_text("::sysinit:/bin/sh -c /bin/speak\n")
+    rootfs.script(Path(shell.tree), "/sbin/speaker", """#!/bin/sh
+exec 0</dev/null 1>/dev/null 2>/dev/null
+for word in one two three; do echo $word >/dev/console; done
+trap 'exit 7' USR1
+while :; do read -t 1 nothing </dev/zero; done
+""")  # fmt: skip
+    shell("run", "-d", "--system", "--name", "box", "--network", "none", "--stop-signal", "USR1",
+          "--rootfs", shell.tree, "/sbin/speaker")  # fmt: skip
+    said = shell.until("three", "logs", "box")
+    assert said.split() == ["one", "two", "three"]
+    shell("stop", "box")
+    assert "Exited (7)" in shell("ps", "-a")
+
+
+def test_what_the_caller_says_wins(shell: Shell) -> None:
+    shell.boot("--tmpfs", "/tmp:rw,size=1m", "-e", "container=other", "--stop-timeout", "3",
+               "--stop-signal", "TERM")  # fmt: skip
+    line = next(line for line in shell("exec", "box", "cat", "/proc/mounts").splitlines()
+                if " /tmp " in line)  # fmt: skip
+    assert "size=1024k" in line
+    assert shell("exec", "box", "sh", "-c", "echo $container") == "other\n"
+    told = "{{.Config.StopSignal}} {{.Config.StopTimeout}}"
+    assert shell("inspect", "-f", told, "box") == "TERM 3\n"
+
+
+def test_a_root_without_an_init(shell: Shell) -> None:
+    Path(shell.tree, "sbin/init").unlink()
+    Path(shell.tree, "bin/init").unlink()
+    done = shell.full("run", "--rm", "--system", "--network", "none", "--rootfs", shell.tree)
+    assert done.returncode == 125
+    assert "the root has no init" in done.stderr
+    assert "busybox" in done.stderr
+    assert shell("ps", "-aq") == ""
+
+
+@pytest.fixture(scope="module")
+def debian_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = debian.tree(tmp_path_factory.mktemp("debian") / "tree", "systemd", "systemd-sysv",
+                       "dbus")  # fmt: skip
+    subprocess.run(["chroot", str(tree), "passwd", "-d", "root"], check=True, capture_output=True)
+    return tree
+
+
+@pytest.fixture
+def machine(tmp_path: Path, debian_tree: Path) -> Iterator[Shell]:
+    yield from made(tmp_path / "data", debian_tree)
+
+
+@pytest.mark.long
+def test_systemd_boots_serves_and_stops(machine: Shell) -> None:
+    machine.boot()
+    machine.until("running", "exec", "box", "systemctl", "is-system-running")
+    assert machine("exec", "box", "systemctl", "--failed", "--plain", "--no-legend") == ""
+    assert machine("exec", "box", "systemd-detect-virt", "-c") == "container-other\n"
+    pid = machine("exec", "box", "systemctl", "show", "-P", "MainPID", "dbus.service").strip()
+    groups = machine("exec", "box", "cat", f"/proc/{pid}/cgroup")
+    assert ":name=systemd:/system.slice/dbus.service" in groups
+    assert machine("exec", "box", "systemd-run", "--wait", "-q", "-G", "true") == ""
+    done = machine.full("exec", "box", "systemd-run", "--wait", "-q", "-G", "sh", "-c", "exit 3")
+    assert done.returncode == 3
+    assert "Journal started" in machine("exec", "box", "journalctl", "-b", "--no-pager")
+    machine("stop", "box")
+    assert "Exited (0)" in machine("ps", "-a")
+    assert "Exiting container." in machine("logs", "box")
+
+
+@pytest.mark.long
+def test_a_login_on_systemds_console(machine: Shell) -> None:
+    machine.boot()
+    unit = "console-getty.service"
+    machine.until("\nactive", "exec", "box", "sh", "-c", f"echo; systemctl is-active {unit}")
+    with closing(machine.console("attach", "box")) as console:
+        console.type(b"\n")
+        console.expect(b"login: ")
+        console.type(b"root\n")
+        console.expect(b"# ")
+        console.type(b"tty; cat /proc/1/comm\n")
+        console.expect(b"/dev/console")
+        console.expect(b"systemd")
+        console.type(b"systemctl poweroff\n")
+        console.expect(b"Exiting container.", 90)
+        assert console.code() == 0
+    assert "Exited (0)" in machine("ps", "-a")
+
+
+@pytest.mark.long
+def test_a_service_that_does_not_stop_meets_the_grace(machine: Shell) -> None:
+    machine.boot()
+    machine.until("running", "exec", "box", "systemctl", "is-system-running")
+    machine("exec", "box", "systemd-run", "-q", "-p", "TimeoutStopSec=infinity", "sh", "-c",
+            "trap '' TERM HUP; while :; do sleep 1; done")  # fmt: skip
+    machine("stop", "-t", "2", "box")
+    assert "Exited (137)" in machine("ps", "-a")
