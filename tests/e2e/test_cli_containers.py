@@ -368,13 +368,22 @@ def test_one_that_vanishes_in_the_background(shell: Shell) -> None:
 def test_many_commands_at_once(shell: Shell) -> None:
     """Names, addresses and rows of node.db are shared by processes that know nothing of each
     other."""
-    text = "hostname -i; sleep 0.5"
-    runs = [
-        subprocess.Popen([*PROGRAM, "run", "--rm", "--rootfs", shell.tree, "sh", "-c", text],
-                         env=shell.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(12)
-    ]  # fmt: skip
+    command = [
+        *PROGRAM,
+        "run",
+        "--rm",
+        "-i",
+        "--rootfs",
+        shell.tree,
+        "sh",
+        "-c",
+        "hostname -i; cat",
+    ]
+    pipe = subprocess.PIPE
+    runs = [subprocess.Popen(command, env=shell.env, stdin=pipe, stdout=pipe, stderr=pipe)
+            for _ in range(12)]  # fmt: skip
+    addresses = {run.stdout.readline() for run in runs if run.stdout}  # all of them run now
     ended = [(*run.communicate(timeout=60), run.returncode) for run in runs]
-    assert [(err, code) for _, err, code in ended] == [(b"", 0)] * 12
-    assert len({out for out, _, _ in ended}) == 12, "each had an address of its own"
+    assert ended == [(b"", b"", 0)] * 12
+    assert len(addresses) == 12, "each had an address of its own"
     assert shell("ps", "-aq") == ""
