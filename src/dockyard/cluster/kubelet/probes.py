@@ -95,7 +95,7 @@ class Probes:
             if not result.errored:
                 break
         if not result.good:
-            verb = "errored" if result.errored else "failed"
+            verb = "errored and resulted in unknown state" if result.errored else "failed"
             message = f"{KINDS[kind]} probe {verb}: {result.text}"
             self._context.say(target.spec["name"], message)
         return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from typing import NamedTuple
+from urllib.parse import quote, urljoin, urlsplit
 
 from dockyard.base.aio.clock import Clock
 from dockyard.base.errors import DockyardError
@@ -15,6 +16,7 @@ from dockyard.interfaces.cri import RuntimeService
 LARGEST = 10 * 1024
 """Of an answer, in bytes: what goes into an event."""
 LARGEST_HEAD = 64 * 1024
+REDIRECTS, MOST_REDIRECTS = (301, 302, 303, 307, 308), 10
 
 
 class Result(NamedTuple):
@@ -92,7 +94,20 @@ class Prober:
         url = f"{scheme}://{_joined(host, port)}{path if path.startswith('/') else '/' + path}"
         try:
             async with self._clock.timeout(seconds):
-                status, body = await _get(settings, scheme, host, port, path)
+                status, place = await _get(settings, url)
+                asked = 1
+                while status in REDIRECTS:
+                    if asked == MOST_REDIRECTS:
+                        return Result(False, f'Get "{url}": stopped after 10 redirects')
+                    if not place:
+                        return Result(False, f'Get "{url}": {status} response missing '
+                                             "Location header")  # fmt: skip
+                    there = urljoin(url, place)
+                    if urlsplit(there).hostname != urlsplit(url).hostname:
+                        return Result(True)  # somebody else's answer is not this container's
+                    url = there
+                    status, place = await _get(settings, url)
+                    asked += 1
         except TimeoutError:
             return Result(False, f'Get "{url}": context deadline exceeded '
                                  "(Client.Timeout exceeded while awaiting headers)")  # fmt: skip
@@ -107,7 +122,7 @@ class Prober:
         except (EOFError, asyncio.LimitOverrunError):
             return Result(False, f'Get "{url}": EOF')
         if 200 <= status < 400:
-            return Result(True, body)
+            return Result(True)
         return Result(False, f"HTTP probe failed with statuscode: {status}")
 
 
@@ -123,19 +138,23 @@ def port_number(port: int | str, spec: Object) -> int:
     raise ValueError(f"couldn't find port: {port}")
 
 
-async def _get(
-    settings: Object, scheme: str, host: str, port: int, path: str
-) -> tuple[int, str]:  # fmt: skip
-    """Status and the beginning of the body. The certificate is not looked at, as in Kubernetes."""
+async def _get(settings: Object, url: str) -> tuple[int, str]:
+    """Status and Location. The certificate is not looked at, as in Kubernetes."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f'unsupported protocol scheme "{parts.scheme}"')
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+    path += f"?{parts.query}" if parts.query else ""
     headers = {"Host": _joined(host, port), "User-Agent": "kube-probe/1.33", "Accept": "*/*"}
     for each in settings.get("httpHeaders") or ():
         headers[str(each["name"]).title()] = str(each.get("value", ""))
     headers["Connection"] = "close"
-    lines = [f"GET {path if path.startswith('/') else '/' + path} HTTP/1.1"]
+    lines = [f"GET {path} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("probe: a header or path with a line break")
-    context = _blind_context() if scheme == "https" else None
+    context = _blind_context() if parts.scheme == "https" else None
     reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=LARGEST_HEAD)
     try:
         writer.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
@@ -143,7 +162,12 @@ async def _get(
         words = head.split(None, 2)
         if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
             raise ConnectionError("malformed HTTP response")
-        return int(words[1]), ""
+        place = ""
+        while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+            name, _, value = line.decode("latin-1").partition(":")
+            if name.lower() == "location":
+                place = value.strip()
+        return int(words[1]), place
     finally:
         writer.close()
 
