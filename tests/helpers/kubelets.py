@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 from dockyard.base.aio.clock import TurnableClock, run_turnable
 from dockyard.base.aio.tasks import Tasks
+from dockyard.base.errors import Unavailable
 from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.informer import Informers
 from dockyard.cluster.client.mutations import MutationDetector
 from dockyard.cluster.client.resources import EVENTS, NODES, PODS
-from dockyard.cluster.client.transport import Object
+from dockyard.cluster.client.transport import Object, Request, Transport, WatchEvent
 from dockyard.cluster.kubelet.kubelet import Kubelet
 from dockyard.cluster.kubelet.sandboxconfig import Dns
 from dockyard.cluster.meta.errors import NotFound
@@ -26,10 +28,55 @@ NODE, ADDRESS = "node-1", "192.0.2.1"
 DNS = Dns("10.96.0.10", "cluster.local", DnsConfig(("192.0.2.53",), ("example.org",)))
 
 
+class Line:
+    """The kubelet's way to the API, which can be cut."""
+
+    def __init__(self, to: Transport) -> None:
+        self._to = to
+        self._cut = asyncio.Event()
+        self.requests: list[Request] = []
+
+    def cut(self) -> None:
+        """Nobody answers, and watches end."""
+        self._cut.set()
+
+    def mend(self) -> None:
+        self._cut.clear()
+
+    def _check(self) -> None:
+        if self._cut.is_set():
+            raise Unavailable("api: connection refused")
+
+    async def call(self, request: Request) -> Object:
+        self._check()
+        self.requests.append(request)
+        return await self._to.call(request)
+
+    async def watch(self, request: Request) -> AsyncIterator[WatchEvent]:
+        self._check()
+        events = aiter(self._to.watch(request))
+        cut = asyncio.ensure_future(self._cut.wait())
+        try:
+            while True:
+                following = asyncio.ensure_future(anext(events))
+                try:
+                    await asyncio.wait((following, cut), return_when=asyncio.FIRST_COMPLETED)
+                    self._check()
+                    yield following.result()
+                finally:
+                    following.cancel()
+                    await asyncio.wait((following,))
+        finally:
+            cut.cancel()
+
+    async def close(self) -> None: ...
+
+
 class Place:
     """One node and its API."""
 
     def __init__(self, server: ApiServer, clock: TurnableClock, folder: Path) -> None:
+        self.line = Line(server.local)
         self.client: Client = server.client
         self.clock, self.folder = clock, folder
         self.cri = FakeCri(clock)
@@ -43,9 +90,10 @@ class Place:
     async def kubelet(self) -> AsyncIterator[Kubelet]:
         """A kubelet; leaving the block throws it away, and its runtime goes on."""
         detector = MutationDetector()
-        informers = Informers(self.client, self.clock, detector.handed_out)
+        client = Client(self.line)
+        informers = Informers(client, self.clock, detector.handed_out)
         kubelet = Kubelet(
-            self.client, informers, self.cri, self.cri, self.clock, node=NODE, address=ADDRESS,
+            client, informers, self.cri, self.cri, self.clock, node=NODE, address=ADDRESS,
             dns=DNS, pods_folder=self.pods_folder, memory_folder=self.folder / "memory",
         )  # fmt: skip
         async with Tasks() as tasks:

@@ -87,10 +87,10 @@ def contents(kind: str, obj: Object, *, binary: bool = True) -> dict[str, bytes]
     try:
         if kind == "secret":
             data = obj.get("data") or {}
-            return {key: base64.b64decode(value) for key, value in data.items()}
+            return {key: base64.b64decode(value, validate=True) for key, value in data.items()}
         plain = {key: value.encode() for key, value in (obj.get("data") or {}).items()}
         more = (obj.get("binaryData") or {}) if binary else {}
-        return plain | {key: base64.b64decode(value) for key, value in more.items()}
+        return plain | {key: base64.b64decode(value, validate=True) for key, value in more.items()}
     except ValueError as error:
         raise Invalid(f"{kind} {obj['metadata']['name']}: no base64: {error}") from error
 
