@@ -14,6 +14,8 @@ from dockyard.cluster.kubelet.announcer import NORMAL, WARNING, Announcer
 from dockyard.cluster.kubelet.backoff import BackOff, go_duration
 from dockyard.interfaces import cri
 
+SOON = 1.0
+"""After a pull has failed: then the status says that it is backing off."""
 _Say = Callable[[str, str, str], None]
 """(type, reason, message) of an event of the container."""
 
@@ -77,7 +79,7 @@ class Puller:
             self._pauses.tried(key, now, now)
             self._failures[key] = (now, str(error))
             left = self._pauses.left(key, now, now)
-            raise NoImage("ErrImagePull", str(error), left) from error
+            raise NoImage("ErrImagePull", str(error), min(left, SOON)) from error
         took = go_duration(round(self._clock.monotonic() - started, 3))
         say(NORMAL, "Pulled", f'Successfully pulled image "{image}" in {took} ({took} including '
                               f"waiting). Image size: {found.size} bytes.")  # fmt: skip
