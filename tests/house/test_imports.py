@@ -38,9 +38,9 @@ VERBS = {
     "stop": ["stop", "nobody"],
     "rm": ["rm", "nobody"],
 }
-ROOMS = ("base.aio.now", "base.errors", "base.leave", "base.linux", "base.oci", "base.version",
-         "boot.engine", "cli", "interfaces.ociruntime", "node.engine", "node.runtime",
-         "node.volume")  # fmt: skip
+ROOMS = ("base.aio.now", "base.errors", "base.later", "base.leave", "base.linux", "base.oci",
+         "base.version", "boot.engine", "cli", "interfaces.ociruntime", "node.engine",
+         "node.runtime", "node.volume")  # fmt: skip
 SCRIPT = """
 import sys
 from dockyard.cli.main import main

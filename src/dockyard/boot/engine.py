@@ -56,6 +56,8 @@ class EngineImages:
     def __init__(self, data_root: str) -> None:
         self._data_root = data_root
         self._store: ImageStore | None = None
+        self._leased: Image | None = None
+        """The one that a container is being made of is asked for once more, by its id."""
 
     def _images(self) -> ImageStore:
         if self._store is None:
@@ -65,13 +67,15 @@ class EngineImages:
         return self._store
 
     def resolve(self, reference: str) -> Image:
-        return self._images().resolve(reference)
+        leased, self._leased = self._leased, None
+        return leased if leased and reference == leased.id else self._images().resolve(reference)
 
     def mount_layers(self, image: Image) -> list[str]:
         return self._images().mount_layers(image)
 
     def lease(self, image: Image, holder: str) -> None:
         self._images().lease(image, holder)
+        self._leased = image
 
     def release(self, holder: str) -> None:
         self._images().release(holder)

@@ -11,25 +11,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio import now
 from dockyard.base.errors import Conflict
+from dockyard.base.later import Later
 from dockyard.interfaces.ociruntime import Runtime, Stream
-from dockyard.node.engine import (
-    create,
-    end,
-    inspect,
-    logs,
-    processes,
-    recover,
-    refresh,
-    remove,
-    rename,
-    roots,
-    run,
-    start,
-)
 from dockyard.node.engine.config import RUNNING, Container, ContainerConfig
 from dockyard.node.engine.database import Database
 from dockyard.node.engine.locks import Locks
@@ -37,6 +24,28 @@ from dockyard.node.engine.mounts import Volumes
 from dockyard.node.engine.network import Network
 from dockyard.node.engine.parts import Parts
 from dockyard.node.engine.places import Places
+
+if TYPE_CHECKING:
+    from dockyard.node.engine import (
+        create,
+        end,
+        inspect,
+        logs,
+        processes,
+        recover,
+        refresh,
+        remove,
+        rename,
+        roots,
+        run,
+        start,
+    )
+else:  # a command needs one of them
+    create, end, inspect, logs, processes, recover, refresh, remove, rename, run, start = (
+        Later(__package__, name)
+        for name in ("create", "end", "inspect", "logs", "processes", "recover", "refresh",
+                     "remove", "rename", "run", "start")
+    )  # fmt: skip
 
 Containers = list[Container]
 

@@ -1,7 +1,6 @@
 """What the engine asks of the network room: an address for a container, and its end. A Protocol."""
 
-from __future__ import annotations
-
+# no postponed annotations: typing compiles each of a NamedTuple's that is a string
 from typing import NamedTuple, Protocol
 
 from dockyard.node.engine.config import PortSpec
