@@ -51,6 +51,13 @@ def permitted() -> int:
     return int(data[0].permitted) | int(data[1].permitted) << 32
 
 
+def effective() -> int:
+    """What this process may do now, as a mask."""
+    header, data = CapabilityHeader(_VERSION_3, 0), (CapabilityData * 2)()
+    call("capget", header, data)
+    return int(data[0].effective) | int(data[1].effective) << 32
+
+
 def set_bounding(allowed: int) -> None:
     """Drop everything else from the bounding set; needs CAP_SETPCAP."""
     for number in range(len(NAMES)):

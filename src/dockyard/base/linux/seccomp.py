@@ -9,34 +9,42 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import struct
 from _blake2 import blake2b  # hashlib loads OpenSSL, which every monitor would carry
 from typing import Any
 
 from dockyard.base.errors import Invalid, Unsupported
-from dockyard.base.linux.door import call
+from dockyard.base.linux.door import Bits, call
 
 ACTIONS = {
     "SCMP_ACT_KILL": 0x00000000, "SCMP_ACT_KILL_THREAD": 0x00000000,
     "SCMP_ACT_KILL_PROCESS": 0x80000000, "SCMP_ACT_TRAP": 0x00030000,
-    "SCMP_ACT_ERRNO": 0x00050000, "SCMP_ACT_TRACE": 0x7FF00000,
+    "SCMP_ACT_ERRNO": 0x00050000, "SCMP_ACT_TRACE": 0x7FF00000, "SCMP_ACT_NOTIFY": 0x7FC00000,
     "SCMP_ACT_LOG": 0x7FFC0000, "SCMP_ACT_ALLOW": 0x7FFF0000,
 }  # fmt: skip
+NOTIFY = "SCMP_ACT_NOTIFY"
 WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 OPERATORS = {
     "SCMP_CMP_NE": 1, "SCMP_CMP_LT": 2, "SCMP_CMP_LE": 3, "SCMP_CMP_EQ": 4,
     "SCMP_CMP_GE": 5, "SCMP_CMP_GT": 6, "SCMP_CMP_MASKED_EQ": 7,
 }  # fmt: skip
-ARCHITECTURES = {
-    "SCMP_ARCH_X86": 0x40000003, "SCMP_ARCH_X86_64": 0xC000003E, "SCMP_ARCH_X32": 0x4000003E,
-    "SCMP_ARCH_ARM": 0x40000028, "SCMP_ARCH_AARCH64": 0xC00000B7,
+ARCHITECTURES = tuple(f"SCMP_ARCH_{name}" for name in """
+X86 X86_64 X32 ARM AARCH64 LOONGARCH64 M68K MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC
+PPC64 PPC64LE S390 S390X SH SHEB PARISC PARISC64 RISCV64
+""".split())  # fmt: skip
+FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": 1, "SECCOMP_FILTER_FLAG_LOG": 2,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
 }  # fmt: skip
-NATIVE = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
+NEW_LISTENER, TSYNC_ESRCH = 8, 16
 
 _EEXIST = 17
 _ATTRIBUTE_OPTIMISE = 8
 _SECCOMP_SET_MODE_FILTER = 1
 _EPERM = 1
-CACHE_VERSION = b"1"
+CACHE_VERSION = b"2"
+_HEAD = struct.Struct("=II")
+"""Before the instructions: flags of seccomp(2), and how many instructions follow."""
 
 
 class _Comparison(ctypes.Structure):
@@ -70,35 +78,83 @@ def filter_for(profile: dict[str, Any], cache: str) -> bytes:
     return program
 
 
-def load(program: bytes) -> None:
-    """Put this thread under the filter: seccomp(2). Needs no_new_privs or CAP_SYS_ADMIN."""
-    packed = _Program(len(program) // 8, program)
-    call("seccomp", _SECCOMP_SET_MODE_FILTER, 0, packed)
+def load(packed: bytes) -> int:
+    """Put this thread under the filter: seccomp(2). Needs no_new_privs or CAP_SYS_ADMIN.
+
+    Returns the descriptor on which somebody is asked, close-on-exec, or -1 where nobody is.
+    """
+    flags, length = _HEAD.unpack_from(packed)
+    program = _Program(length, packed[_HEAD.size :])
+    result = call("seccomp", _SECCOMP_SET_MODE_FILTER, Bits(flags), program)
+    return result if flags & NEW_LISTENER else -1
 
 
 def compile_profile(profile: dict[str, Any]) -> bytes:
-    """The profile as BPF. Raises :class:`Invalid` for what it does not allow; never unconfined."""
-    for field in ("flags", "listenerPath"):
-        if profile.get(field):
-            raise Unsupported(f"config: linux.seccomp.{field}: not implemented")
+    """The profile as :func:`load` takes it: flags and BPF.
+
+    Raises :class:`Invalid` for what the specification does not allow; never unconfined.
+    """
     library = _library()
-    default = _action(profile.get("defaultAction"), profile.get("defaultErrnoRet"))
+    name = profile.get("defaultAction")
+    if name == NOTIFY:
+        raise Invalid(f"config: linux.seccomp.defaultAction: {NOTIFY}: nobody could start")
+    default = _action(name, profile.get("defaultErrnoRet"), "defaultErrnoRet")
+    flags = _flags(profile)
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(default)))
     if not context:
         raise Invalid(f"config: linux.seccomp.defaultAction: {profile.get('defaultAction')!r}")
     try:
         library.seccomp_attr_set(context, _ATTRIBUTE_OPTIMISE, ctypes.c_uint32(2))
         for name in profile.get("architectures") or ():
-            if name not in ARCHITECTURES:
-                raise Invalid(f"config: linux.seccomp.architectures: {name!r}: unknown")
-            code = library.seccomp_arch_add(context, ctypes.c_uint32(ARCHITECTURES[name]))
-            if code not in (0, -_EEXIST):
-                raise Invalid(f"config: linux.seccomp.architectures: {name}: {os.strerror(-code)}")
+            _add_architecture(library, context, name)
         for index, rule in enumerate(profile.get("syscalls") or ()):
             _add_rule(library, context, rule, default, f"config: linux.seccomp.syscalls[{index}]")
-        return _export(library, context)
+        program = _export(library, context)
     finally:
         library.seccomp_release(context)
+    return _HEAD.pack(flags, len(program) // 8) + program
+
+
+def _flags(profile: dict[str, Any]) -> int:
+    """Of seccomp(2). Somebody who is asked about calls has to be named."""
+    flags = 0
+    for name in profile.get("flags") or ():
+        if name not in FLAGS:
+            raise Invalid(f"config: linux.seccomp.flags: {name!r}; one of {', '.join(FLAGS)}")
+        flags |= FLAGS[name]
+    path, metadata = profile.get("listenerPath"), profile.get("listenerMetadata")
+    if metadata and not path:
+        raise Invalid("config: linux.seccomp.listenerMetadata: without a listenerPath")
+    asked = [rule for rule in profile.get("syscalls") or () if rule.get("action") == NOTIFY]
+    if asked:
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise Invalid(f"config: linux.seccomp.listenerPath: {path!r}: {NOTIFY} needs a socket")
+        if any("sendmsg" in (rule.get("names") or ()) for rule in asked):
+            raise Unsupported(f"config: linux.seccomp: {NOTIFY} for sendmsg: the listener itself"
+                              " is sent by it")  # fmt: skip
+        flags |= NEW_LISTENER
+        if flags & FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]:
+            flags |= TSYNC_ESRCH
+    elif flags & FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]:
+        raise Invalid(
+            "config: linux.seccomp.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: only with "
+            f"{NOTIFY}"
+        )
+    return flags
+
+
+def _add_architecture(library: ctypes.CDLL, context: ctypes.c_void_p, name: Any) -> None:
+    where = "config: linux.seccomp.architectures"
+    if name not in ARCHITECTURES:
+        raise Invalid(f"{where}: {name!r}: unknown")
+    short = name.removeprefix("SCMP_ARCH_").lower()
+    library.seccomp_arch_resolve_name.restype = ctypes.c_uint32
+    token = library.seccomp_arch_resolve_name(short.encode())
+    if not token:
+        raise Unsupported(f"{where}: {name}: not known to this libseccomp; install a newer one")
+    code = library.seccomp_arch_add(context, ctypes.c_uint32(token))
+    if code not in (0, -_EEXIST):
+        raise Invalid(f"{where}: {name}: {os.strerror(-code)}")
 
 
 def _library() -> ctypes.CDLL:
@@ -112,14 +168,16 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def _action(name: Any, number: Any) -> int:
+def _action(name: Any, number: Any, member: str = "errnoRet") -> int:
     if name not in ACTIONS:
         raise Invalid(f"config: linux.seccomp: action {name!r}; one of {', '.join(ACTIONS)}")
     if name not in WITH_ERRNO:
+        if number is not None:
+            raise Invalid(f"config: linux.seccomp: {member} {number!r}: {name} has none")
         return ACTIONS[name]
     chosen = _EPERM if number is None else number
-    if not isinstance(chosen, int) or not 0 <= chosen <= 0xFFFF:
-        raise Invalid(f"config: linux.seccomp: errnoRet {chosen!r}: not between 0 and 65535")
+    if not isinstance(chosen, int) or isinstance(chosen, bool) or not 0 <= chosen <= 0xFFFF:
+        raise Invalid(f"config: linux.seccomp: {member} {chosen!r}: not between 0 and 65535")
     return ACTIONS[name] | chosen
 
 
@@ -127,6 +185,8 @@ def _add_rule(
     library: ctypes.CDLL, context: ctypes.c_void_p, rule: dict[str, Any], default: int, where: str
 ) -> None:
     action = _action(rule.get("action"), rule.get("errnoRet"))
+    if not rule.get("names"):
+        raise Invalid(f"{where}.names: empty; name at least one system call")
     if action == default:
         return
     comparisons = [_comparison(argument, where) for argument in rule.get("args") or ()]

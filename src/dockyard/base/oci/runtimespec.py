@@ -2,21 +2,31 @@
 
 The only place that looks at the raw document: whatever a runtime does comes from what is returned
 here. Bounded before anything is done: a document that breaks a rule raises :class:`Invalid` naming
-the field. Fields that this release does not implement are refused, not ignored.
+the field. What a kernel may lack is refused by whoever applies it; nothing is ignored. Rare members
+have modules of their own, which only a document that has them loads.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.base.linux import capabilities
 from dockyard.base.oci.fields import absolute, boolean, integer, items, mapping, text, texts
+from dockyard.base.oci.idmaps import IdMap, covers, parse_map
 from dockyard.base.oci.mountoptions import MountOptions, parse_options
+
+if TYPE_CHECKING:
+    from dockyard.base.oci.hooks import Hooks
+    from dockyard.base.oci.intelrdt import IntelRdt
+    from dockyard.base.oci.scheduling import MemoryPolicy, Scheduler
 
 LAST_ID = 2**32 - 2
 """The highest uid or gid; 2**32-1 means "no change" to the kernel."""
-NAMESPACES = ("mount", "pid", "network", "ipc", "uts", "cgroup")
+NAMESPACES = ("mount", "pid", "network", "ipc", "uts", "cgroup", "user", "time")
+PROPAGATIONS = ("shared", "slave", "private", "unbindable")
+CLOCKS = ("monotonic", "boottime")
 
 
 class Process(NamedTuple):
@@ -39,6 +49,13 @@ class Process(NamedTuple):
     rlimits: tuple[tuple[str, int, int], ...]
     no_new_privileges: bool
     oom_score_adj: int | None
+    scheduler: Scheduler | None = None
+    io_priority: tuple[int, int] | None = None
+    """Class and level: ioprio_set(2)."""
+    affinity: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """Of a command in a container: processors before it joins the control group, and after."""
+    apparmor: str = ""
+    selinux: str = ""
 
 
 class Mount(NamedTuple):
@@ -48,6 +65,9 @@ class Mount(NamedTuple):
     kind: str
     source: str
     options: MountOptions
+    uids: IdMap = ()
+    gids: IdMap = ()
+    """Of an idmapped mount; empty: the container's own user namespace's."""
 
 
 class Device(NamedTuple):
@@ -81,33 +101,46 @@ class Spec(NamedTuple):
     cgroup: str
     resources: dict[str, Any]
     pause: bool
-    console: bool
+    console: bool = False
     """The terminal is a console: init does not take it."""
+    uids: IdMap = ()
+    gids: IdMap = ()
+    """Of a new user namespace."""
+    offsets: dict[str, tuple[int, int]] = {}
+    """Clock -> seconds and nanoseconds, for a new time namespace."""
+    propagation: str = ""
+    hooks: Hooks = {}
+    personality: int | None = None
+    memory_policy: MemoryPolicy | None = None
+    mount_label: str = ""
+    intel_rdt: IntelRdt | None = None
+    version: str = ""
+    annotations: dict[str, str] = {}
 
 
 def parse(document: Any) -> Spec:
     """The container that a config.json describes."""
     spec = mapping(document, "config")
-    if "windows" in spec or "vm" in spec or "solaris" in spec or "zos" in spec:
-        raise Unsupported("config: platform: only linux containers run here")
+    for platform in ("windows", "vm", "solaris", "zos", "freebsd"):
+        if platform in spec:
+            raise Unsupported(f"config: {platform}: only linux containers run here")
     linux = mapping(spec.get("linux", {}), "linux")
-    for field in ("uidMappings", "gidMappings", "intelRdt", "mountLabel", "timeOffsets"):
-        if linux.get(field):
-            raise Unsupported(f"config: linux.{field}: not implemented")
-    if spec.get("hooks"):
-        raise Unsupported("config: hooks: not implemented")
-    annotations = mapping(spec.get("annotations", {}), "annotations")
+    if linux.get("netDevices"):
+        raise Unsupported("config: linux.netDevices: of version 1.3; this is a runtime of 1.2")
+    annotations = _annotations(spec.get("annotations") or {})
     root = mapping(spec.get("root", {}), "root")
     pause = annotations.get("dockyard.io/pause") == "true"
     namespaces = _namespaces(linux)
+    uids, gids = _user_namespace(linux, namespaces)
     return Spec(
         process=parse_process(spec.get("process", {}), pause=pause),
         root=text(root, "path", "root"),
         readonly_root=boolean(root, "readonly", "root"),
-        hostname=text(spec, "hostname", "config", default="", longest=64),
-        domainname=text(spec, "domainname", "config", default="", longest=64),
+        hostname=_name(spec, "hostname", namespaces),
+        domainname=_name(spec, "domainname", namespaces),
         mounts=tuple(
-            _mount(item, f"mounts[{i}]") for i, item in enumerate(items(spec, "mounts", 4096))
+            _mount(item, f"mounts[{i}]", bool(uids) or namespaces.get("user") is not None)
+            for i, item in enumerate(items(spec, "mounts", 4096))
         ),
         namespaces=namespaces,
         devices=tuple(
@@ -124,21 +157,48 @@ def parse(document: Any) -> Spec:
         resources=mapping(linux.get("resources", {}), "linux.resources"),
         pause=pause,
         console=annotations.get("dockyard.io/console") == "true",
+        uids=uids,
+        gids=gids,
+        offsets=_offsets(linux, namespaces),
+        propagation=_propagation(text(linux, "rootfsPropagation", "linux", default="")),
+        mount_label=text(linux, "mountLabel", "linux", default="", longest=4096),
+        version=text(spec, "ociVersion", "config", default="", longest=64),
+        annotations=annotations,
+        **_rare(spec, linux),
     )
+
+
+def _rare(spec: dict[str, Any], linux: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if spec.get("hooks"):
+        from dockyard.base.oci.hooks import parse_hooks
+
+        found["hooks"] = parse_hooks(spec["hooks"])
+    if linux.get("personality") or linux.get("memoryPolicy"):
+        from dockyard.base.oci.scheduling import parse_memory_policy, parse_personality
+
+        if linux.get("personality"):
+            found["personality"] = parse_personality(linux["personality"])
+        if linux.get("memoryPolicy"):
+            found["memory_policy"] = parse_memory_policy(linux["memoryPolicy"])
+    if linux.get("intelRdt") is not None:
+        from dockyard.base.oci.intelrdt import parse_intel_rdt
+
+        found["intel_rdt"] = parse_intel_rdt(linux["intelRdt"])
+    return found
 
 
 def parse_process(document: Any, *, pause: bool = False) -> Process:
     """A ``process`` object: of a container, or of a command executed in one."""
     process = mapping(document, "process")
-    for field in ("apparmorProfile", "selinuxLabel", "ioPriority", "scheduler", "execCPUAffinity"):
-        if process.get(field):
-            raise Unsupported(f"config: process.{field}: not implemented")
+    if process.get("commandLine"):
+        raise Unsupported("config: process.commandLine: for Windows; linux takes process.args")
     args = texts(process, "args", 65536)
     if not args and not pause:
         raise Invalid("config: process.args: empty; name a program")
     user = mapping(process.get("user", {}), "process.user")
     sets = mapping(process.get("capabilities", {}), "process.capabilities")
-    masks = {kind: _capabilities(sets, kind) for kind in
+    masks: dict[str, Any] = {kind: _capabilities(sets, kind) for kind in
              ("bounding", "effective", "permitted", "inheritable", "ambient")}  # fmt: skip
     size = process.get("consoleSize")
     umask = user.get("umask")
@@ -165,8 +225,26 @@ def parse_process(document: Any, *, pause: bool = False) -> Process:
             if process.get("oomScoreAdj") is None
             else integer(process, "oomScoreAdj", "process", -1000, 1000)
         ),
+        apparmor=text(process, "apparmorProfile", "process", default="", longest=4096),
+        selinux=text(process, "selinuxLabel", "process", default="", longest=4096),
         **masks,
+        **_rare_process(process),
     )
+
+
+def _rare_process(process: dict[str, Any]) -> dict[str, Any]:
+    members = {"scheduler": "scheduler", "ioPriority": "io_priority", "execCPUAffinity": "affinity"}
+    if not any(process.get(name) for name in members):
+        return {}
+    from dockyard.base.oci import scheduling
+
+    parsers: dict[str, Callable[[Any], Any]] = {
+        "scheduler": scheduling.parse_scheduler, "ioPriority": scheduling.parse_io_priority,
+        "execCPUAffinity": scheduling.parse_affinity,
+    }  # fmt: skip
+    return {
+        field: parsers[name](process[name]) for name, field in members.items() if process.get(name)
+    }
 
 
 def _namespaces(linux: dict[str, Any]) -> dict[str, str | None]:
@@ -175,8 +253,6 @@ def _namespaces(linux: dict[str, Any]) -> dict[str, str | None]:
         where = f"linux.namespaces[{index}]"
         entry = mapping(item, where)
         kind = text(entry, "type", where)
-        if kind in ("user", "time"):
-            raise Unsupported(f"config: {where}: {kind} namespaces: not implemented")
         if kind not in NAMESPACES:
             raise Invalid(f"config: {where}.type: {kind!r}; one of {', '.join(NAMESPACES)}")
         if kind in found:
@@ -185,6 +261,66 @@ def _namespaces(linux: dict[str, Any]) -> dict[str, str | None]:
         found[kind] = absolute(path, f"{where}.path") if path else None
     if "mount" not in found:
         raise Unsupported("config: linux.namespaces: a container without a mount namespace")
+    return found
+
+
+def _user_namespace(
+    linux: dict[str, Any], namespaces: dict[str, str | None]
+) -> tuple[IdMap, IdMap]:
+    """Both maps of a new user namespace. Init sets the tree up as its root, so that has an id."""
+    uids, gids = (parse_map(linux, name, "linux") for name in ("uidMappings", "gidMappings"))
+    new = "user" in namespaces and namespaces["user"] is None
+    if not new:
+        if "user" not in namespaces and (uids or gids):
+            raise Invalid("config: linux.uidMappings: without a user namespace of its own")
+        return (), ()
+    for name, ranges in (("uidMappings", uids), ("gidMappings", gids)):
+        if not ranges:
+            raise Invalid(f"config: linux.{name}: missing; a user namespace needs a mapping")
+        if not covers(ranges, 0):
+            raise Invalid(f"config: linux.{name}: id 0 of the container has no id outside")
+    return uids, gids
+
+
+def _offsets(
+    linux: dict[str, Any], namespaces: dict[str, str | None]
+) -> dict[str, tuple[int, int]]:
+    found = mapping(linux.get("timeOffsets") or {}, "linux.timeOffsets")
+    if found and not ("time" in namespaces and namespaces["time"] is None):
+        raise Invalid("config: linux.timeOffsets: without a new time namespace")
+    offsets = {}
+    for clock, value in found.items():
+        where = f"linux.timeOffsets.{clock}"
+        if clock not in CLOCKS:
+            raise Invalid(f"config: {where}: one of {', '.join(CLOCKS)}")
+        entry = mapping(value, where)
+        seconds = integer(entry, "secs", where, -(2**63), 2**63 - 1)
+        offsets[clock] = seconds, integer(entry, "nanosecs", where, 0, 999_999_999)
+    return offsets
+
+
+def _propagation(name: str) -> str:
+    """``rprivate`` and the like are what runc takes too."""
+    if name and name.removeprefix("r") not in PROPAGATIONS:
+        raise Invalid(
+            f"config: linux.rootfsPropagation: {name[:80]!r}; one of {', '.join(PROPAGATIONS)}"
+        )
+    return name
+
+
+def _name(spec: dict[str, Any], member: str, namespaces: dict[str, str | None]) -> str:
+    """The host's own name is never changed. One for a joined namespace is already there."""
+    found = text(spec, member, "config", default="", longest=64)
+    if found and "uts" not in namespaces:
+        raise Invalid(f"config: {member}: {found!r}: without a uts namespace of its own")
+    return found
+
+
+def _annotations(value: Any) -> dict[str, str]:
+    found = mapping(value, "annotations")
+    for name, content in found.items():
+        if not name or not isinstance(content, str):
+            raise Invalid(f"config: annotations: {name[:80]!r}: a key and a text")
     return found
 
 
@@ -217,13 +353,26 @@ def _rlimit(item: Any, where: str) -> tuple[str, int, int]:
     return text(limit, "type", where), soft, hard
 
 
-def _mount(item: Any, where: str) -> Mount:
+def _mount(item: Any, where: str, user: bool) -> Mount:
     mount = mapping(item, where)
+    options = parse_options(texts(mount, "options", 256))
+    destination = text(mount, "destination", where)
+    if not destination.startswith("/"):  # a relative one is deprecated, and below the root
+        destination = f"/{destination}"
+    uids, gids = (parse_map(mount, name, where) for name in ("uidMappings", "gidMappings"))
+    if bool(uids) != bool(gids):
+        raise Invalid(f"config: {where}: uidMappings and gidMappings go together")
+    if options.idmap and not uids and not user:
+        raise Invalid(f"config: {where}.options: {options.idmap}: no mappings to use")
+    if uids and not options.idmap:  # so says config.md, and so does runc
+        options = options._replace(idmap="idmap")
     return Mount(
-        destination=absolute(text(mount, "destination", where), f"{where}.destination"),
+        destination=absolute(destination, f"{where}.destination"),
         kind=text(mount, "type", where, default=""),
         source=text(mount, "source", where, default=""),
-        options=parse_options(texts(mount, "options", 256), where),
+        options=options,
+        uids=uids,
+        gids=gids,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dockyard.base.errors import Conflict
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
-from dockyard.node.engine import etcfiles, identity, mounts, refresh, roots, spec
+from dockyard.node.engine import etcfiles, identity, mounts, oomscore, refresh, roots, spec
 from dockyard.node.engine.config import RUNNING, Container
 from dockyard.node.engine.parts import Parts
 
@@ -29,9 +29,11 @@ def plan(parts: Parts, container: Container, on_exit: tuple[str, ...]) -> Launch
         delegated=config.system and os.path.exists(UNIFIED),
     )
     user = identity.at_start(config.user, upper, layers)
+    document = spec.build_spec(config, user, etcfiles.hostname(container), place)
+    document["process"]["oomScoreAdj"] = oomscore.allowed(config.oom_score_adj, oomscore.to_stderr)
     return Launch(
         id=container.id,
-        spec=spec.build_spec(config, user, etcfiles.hostname(container), place),
+        spec=document,
         state_dir=state,
         run_dir=places.run(container.id),
         rootfs=None if config.pause else Overlay(layers, upper, f"{state}/work"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from dockyard.base.errors import Invalid
-from dockyard.node.engine import etcfiles, identity, spec
+from dockyard.node.engine import etcfiles, identity, oomscore, spec
 from dockyard.node.engine.config import Container
 
 
@@ -40,4 +40,5 @@ def describe(command: Command, container: Container) -> dict[str, Any]:
         "cwd": command.workdir or config.workdir or "/",
         **spec.console(command.terminal, command.size),
         **spec.confinement(config, user, capabilities),
+        "oomScoreAdj": oomscore.allowed(config.oom_score_adj),
     }

@@ -8,12 +8,16 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from dockyard.base.linux import firststep, syscalls
+from dockyard.base.linux import firststep, passing, syscalls
 from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import execution, init
+from dockyard.node.runtime.messages import LONGEST_MESSAGE, PID, READY, START
+
+if TYPE_CHECKING:
+    from dockyard.node.runtime.attendant import Attendant
 
 
 class Streams(NamedTuple):
@@ -33,6 +37,8 @@ class Child:
         """``stdio``: descriptors of this process that it shall have; else it gets pipes."""
         self.terminal, self._program = terminal, program
         self.pid = 0
+        self.attendant: Attendant | None = None
+        """Who does what it cannot do itself; None: it needs nobody."""
         self.streams = Streams(-1, -1, -1)
         self.sync, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._given: list[int] = []
@@ -66,21 +72,51 @@ class Child:
 
     def built(self) -> None:
         """Wait until it has built, and may be started. Raises what it said instead."""
-        message, descriptors, _, _ = socket.recv_fds(self.sync, init.LONGEST_MESSAGE, 1)
-        if message != init.READY:
-            raise failure(message, self._program)
-        if self.terminal:
-            self.streams = Streams(descriptors[0], descriptors[0], -1)
+        while not self.take():
+            pass
+
+    def take(self) -> bool:
+        """The next message on its way to being built; whether it is there."""
+        message, descriptors = passing.receive(self.sync, LONGEST_MESSAGE, 1)
+        if message == READY:
+            if self.terminal and descriptors:
+                self.streams = Streams(descriptors[0], descriptors[0], -1)
+            return True
+        self._serve(message, descriptors)
+        return False
+
+    def _serve(self, message: bytes, descriptors: list[int]) -> None:
+        try:
+            if message.startswith(PID) and message[len(PID) :].isdigit():
+                self._go_on_as(int(message[len(PID) :]))
+            elif self.attendant is None or not self.attendant.serve(self, message, descriptors):
+                raise failure(message, self._program)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _go_on_as(self, pid: int) -> None:
+        """Its sibling is in the namespaces that it has entered."""
+        with contextlib.suppress(ChildProcessError):  # somebody else reaps
+            os.waitpid(self.pid, 0)
+        self.pid = pid
 
     def start(self, filter_program: bytes | None) -> None:
         """Let it execute its program, under a seccomp filter."""
-        self.sync.send(init.START + (filter_program or b""))
+        self.sync.send(START + (filter_program or b""))
 
     def started(self) -> None:
         """Wait until it executes its program. Raises what it said instead."""
-        message = self.sync.recv(init.LONGEST_MESSAGE)
-        if message:
-            raise failure(message, self._program)
+        while not self.launched():
+            pass
+
+    def launched(self) -> bool:
+        """The next message on its way to its program; whether that is executed."""
+        message, descriptors = passing.receive(self.sync, LONGEST_MESSAGE, 1)
+        if not message:
+            return True
+        self._serve(message, descriptors)
+        return False
 
     def abandon(self) -> None:
         """The start has failed: end the process and let go of everything."""

@@ -46,9 +46,12 @@ class Commands:
         process = runtimespec.parse_process(message.get("process"))
         container = os.pidfd_open(monitor.child.pid)
         child = Child(process.terminal, bool(message.get("stdin")), process.args[0])
+        child.attendant = monitor.attendant
+        flags = init.joinable(monitor.spec, staged=monitor.staged)
         errand = init.Errand(
-            monitor.launch.id, process, monitor.spec.cgroup, container, child.stdio
-        )
+            monitor.launch.id, process, monitor.spec.cgroup, container, child.stdio, flags,
+            monitor.staged,
+        )  # fmt: skip
         try:
             child.fork(lambda sync: init.become_command(errand, sync))
         except BaseException:
@@ -79,6 +82,11 @@ class Commands:
             client.session = command.session
             command.session.clients.append(client)
 
+    def _follow(self, command: Command) -> None:
+        """Take what a process has said that has ended: who goes on in its place, or why not."""
+        if command.handshake is not None:
+            command.handshake.advance()
+
     def signal(self, pid: int, number: int) -> None:
         """To the process of a command; one that has ended needs none."""
         if pid in self._by_pid:
@@ -96,6 +104,11 @@ class Commands:
         command = self._by_pid.pop(pid, None)
         if command is None:
             return
+        if command.handshake is not None and self._monitor.staged:
+            self._follow(command)  # maybe its sibling goes on
+            if command.child.pid != pid:
+                self._by_pid[command.child.pid] = command
+                return
         if command.handshake is not None:
             command.handshake.end()
         if command.session is not None:

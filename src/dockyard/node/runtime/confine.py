@@ -6,14 +6,16 @@ is looked up here: the root is the container's already.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
+from collections.abc import Callable
 
 from dockyard.base.errors import Denied
 from dockyard.base.linux import capabilities, seccomp, syscalls
 from dockyard.base.linux.door import through
-from dockyard.base.oci.runtimespec import Process
+from dockyard.base.oci.runtimespec import Process, Spec
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime.execution import NOT_EXECUTABLE, NOT_FOUND
 
@@ -24,8 +26,15 @@ LIMITS = {
 }  # fmt: skip
 
 
-def confine(process: Process, filter_program: bytes | None, container: str) -> None:
+Listening = Callable[[int], None]
+"""Takes the descriptor on which somebody is asked about system calls; it is closed then."""
+
+
+def confine(
+    process: Process, filter_program: bytes | None, container: str, listening: Listening
+) -> None:
     """Give up every right that the process shall not have."""
+    _schedule(process)
     _leave_keyring(container)
     for name, soft, hard in process.rlimits:
         _limit(name, soft, hard)
@@ -35,10 +44,10 @@ def confine(process: Process, filter_program: bytes | None, container: str) -> N
     if process.no_new_privileges:
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     elif filter_program is not None:  # needs CAP_SYS_ADMIN, which is about to go
-        seccomp.load(filter_program)
+        _load(filter_program, listening)
     capabilities.set_bounding(process.bounding)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
-    through("setgroups", os.setgroups, process.groups)
+    _set_groups(process.groups)
     through("setresgid", os.setresgid, process.gid, process.gid, process.gid)
     through("setresuid", os.setresuid, process.uid, process.uid, process.uid)
     own = capabilities.permitted()
@@ -48,7 +57,64 @@ def confine(process: Process, filter_program: bytes | None, container: str) -> N
     if process.uid != 0 and not _enter(process.cwd):
         raise StartFailed(f"cwd: {process.cwd}: permission denied", NOT_EXECUTABLE)
     if process.no_new_privileges and filter_program is not None:
-        seccomp.load(filter_program)
+        _load(filter_program, listening)
+
+
+def _load(filter_program: bytes, listening: Listening) -> None:
+    listener = seccomp.load(filter_program)
+    if listener >= 0:
+        listening(listener)
+        os.close(listener)
+
+
+def _set_groups(groups: tuple[int, ...]) -> None:
+    """None can be changed in a user namespace whose single id an ordinary user has mapped."""
+    try:
+        through("setgroups", os.setgroups, groups)
+    except PermissionError:
+        if groups or capabilities.effective() == 0:
+            raise
+
+
+def load_rare(process: Process, spec: Spec | None) -> None:
+    """Import what this process is going to need, while the host's files can be read."""
+    ours = process.scheduler is not None or process.io_priority is not None
+    if ours or (spec and (spec.personality is not None or spec.memory_policy is not None)):
+        from dockyard.base.linux import scheduling  # noqa: F401
+
+
+def apply_domain(spec: Spec) -> None:
+    """What is the container's, and not one process's."""
+    if spec.personality is None and spec.memory_policy is None:
+        return
+    from dockyard.base.linux import scheduling
+
+    if spec.personality is not None:
+        scheduling.set_personality(spec.personality)
+    if spec.memory_policy is not None:
+        policy = spec.memory_policy
+        _named("linux.memoryPolicy", lambda: scheduling.set_memory_policy(*policy))
+
+
+def _schedule(process: Process) -> None:
+    """What a scheduler refuses names the member that asked for it."""
+    if process.scheduler is None and process.io_priority is None:
+        return
+    from dockyard.base.linux import scheduling
+
+    if process.scheduler is not None:
+        chosen = process.scheduler
+        _named("process.scheduler", lambda: scheduling.set_scheduler(*chosen))
+    if process.io_priority is not None:
+        level = process.io_priority
+        _named("process.ioPriority", lambda: scheduling.set_io_priority(*level))
+
+
+def _named(member: str, act: Callable[[], None]) -> None:
+    try:
+        act()
+    except OSError as error:
+        raise type(error)(error.errno, f"{member}: {error}") from error
 
 
 def _enter(cwd: str) -> bool:
@@ -82,20 +148,28 @@ def _leave_keyring(container: str) -> None:
 
 
 def set_oom_score(value: int) -> None:
-    """oom_score_adj, in the host's procfs. It cannot be lowered without CAP_SYS_RESOURCE.
-
-    A node that lacks that right (in a container or a small virtual machine) still runs its pods:
-    such a process keeps the score that it has, as with containerd's restrict_oom_score_adj.
-    """
+    """oom_score_adj, in the host's procfs. It cannot be lowered without CAP_SYS_RESOURCE."""
     descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     try:
         through("write", os.write, descriptor, str(value).encode())
     except OSError as error:
-        may = capabilities.permitted() >> capabilities.NUMBERS["CAP_SYS_RESOURCE"] & 1
-        if error.errno != errno.EACCES or may:
-            raise
+        raise type(error)(
+            error.errno, f"oomScoreAdj: {value}: {error.strerror}; lower needs CAP_SYS_RESOURCE"
+        ) from error
     finally:
         os.close(descriptor)
+
+
+def raise_limits(process: Process) -> None:
+    """The hard limits that are above this process's: what is in a user namespace cannot do that."""
+    for name, _, hard in process.rlimits:
+        if name in LIMITS:
+            soft, most = resource.getrlimit(LIMITS[name])
+            wanted = resource.RLIM_INFINITY if hard == 2**64 - 1 else hard
+            if most != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY
+                                                   or wanted > most):  # fmt: skip
+                with contextlib.suppress(ValueError, OSError):  # it is said when it is set
+                    resource.setrlimit(LIMITS[name], (soft, wanted))
 
 
 def _limit(name: str, soft: int, hard: int) -> None:

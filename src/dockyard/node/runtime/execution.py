@@ -103,6 +103,19 @@ def relay(process: Process, step: str | int) -> None:
     _execute(step, (program, *process.args), environment)
 
 
+def execute_through(
+    step: str | int, path: str, arguments: tuple[str, ...], environment: tuple[str, ...]
+) -> None:
+    """Become a file of the container's by way of the relay, in a fork of its own.
+
+    What cannot be executed is an ``OSError``, or status 126 of the relay.
+    """
+    if refused := _refused(path):
+        raise OSError(refused, os.strerror(refused))
+    os.dup2(2, firststep.REPORT_DESCRIPTOR)
+    os.execve(step, (path, *arguments), dict(entry.split("=", 1) for entry in environment))  # noqa: S606
+
+
 def pause(step: str | int) -> None:
     """Become the pause loop. Returns never."""
     _reset_signals()

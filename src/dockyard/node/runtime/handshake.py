@@ -33,12 +33,12 @@ class Handshake:
         """Take the next message. Also called when the child has ended: then there is one, or the
         end of the socket."""
         try:
-            if self._built:
-                self._child.started()
-            else:
-                self._child.built()
-                self._built = True
-                self._child.start(self._filter)
+            if not self._built:
+                if self._child.take():
+                    self._built = True
+                    self._child.start(self._filter)
+                return
+            if not self._child.launched():
                 return
         except StartFailed as error:
             self._finish(error)

@@ -1,8 +1,6 @@
 """Turns a forked process into a container's first process, or into a command in one.
 
-Messages on a seqpacket socket: child ``ready`` (namespaces and tree are there; with a terminal, its
-master comes along), monitor ``start`` and the seccomp filter; then the socket closes by the exec,
-or brings the error.
+The words between it and its parent are in :mod:`..messages`.
 """
 
 from __future__ import annotations
@@ -21,19 +19,18 @@ from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
 from dockyard.interfaces.ociruntime import Overlay, StartFailed
-from dockyard.node.runtime import confine, execution, rootfs, rootpath, terminal
+from dockyard.node.runtime import bindtrees, confine, execution, rootfs, rootpath, terminal
 from dockyard.node.runtime.cgroups import group
+from dockyard.node.runtime.messages import (
+    FLAGS,
+    GO,
+    HOOKS,
+    LISTENER,
+    LONGEST_MESSAGE,
+    READY,
+    START,
+)
 
-FLAGS = {
-    "mount": syscalls.CLONE_NEWNS,
-    "network": syscalls.CLONE_NEWNET,
-    "ipc": syscalls.CLONE_NEWIPC,
-    "uts": syscalls.CLONE_NEWUTS,
-    "cgroup": syscalls.CLONE_NEWCGROUP,
-    "pid": syscalls.CLONE_NEWPID,
-}
-READY, START = b"ready", b"start"
-LONGEST_MESSAGE = 65536
 Stdio = tuple[int, int, int]
 Gate = Callable[[], socket.socket]
 """Waits for whoever will say ``start``."""
@@ -54,6 +51,24 @@ class Birth(NamedTuple):
     stdio: Stdio
     gate: Gate | None = None
     """None: the monitor that forked this process starts it too, and it dies with its monitor."""
+    bundle: str = ""
+    """What hooks are told: the container's folder."""
+
+
+def staged(spec: Spec) -> bool:
+    """Whether its init is not the process that is forked for it, but that one's sibling."""
+    kinds = spec.namespaces
+    return "user" in kinds or ("time" in kinds and kinds["time"] is None)
+
+
+def joinable(spec: Spec, *, staged: bool) -> int:
+    """Flags of the namespaces that a command in the container joins.
+
+    The host's own it has already. Its pid namespace is that of the monitor's children, unless that
+    can be entered only from inside its user namespace (``staged``).
+    """
+    kinds = [kind for kind in spec.namespaces if kind != "pid" or staged]
+    return sum(FLAGS[kind] for kind in kinds)
 
 
 def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
@@ -67,7 +82,12 @@ def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
         pause = birth.spec.pause
         process = PAUSE if pause else birth.spec.process
         sync, step = execution.prepare(firststep.PAUSE if pause else firststep.RELAY, sync)
-        confine.confine(process, None if pause else filter_program, birth.container)
+        confine.apply_domain(birth.spec)
+        confine.confine(
+            process, None if pause else filter_program, birth.container, _listening(sync)
+        )
+        if birth.spec.hooks.get("startContainer"):
+            _run_inside(birth, step)
         if birth.gate is None:
             _die_with_monitor(sync)
         if pause:
@@ -103,29 +123,91 @@ def _wait_for_start(sync: socket.socket) -> bytes | None:
     return message[len(START) :] or None
 
 
+def _ask(sync: socket.socket, message: bytes, *descriptors: int) -> None:
+    """Wait until the parent has done something. If it refuses or is gone, this process ends."""
+    socket.send_fds(sync, [message], descriptors)
+    if sync.recv(len(GO)) != GO:
+        os._exit(1)
+
+
+def _listening(sync: socket.socket) -> Callable[[int], None]:
+    return lambda listener: _ask(sync, LISTENER, listener)
+
+
 def _build(birth: Birth, sync: socket.socket) -> None:
     spec = birth.spec
     through("setsid", os.setsid)
     through("umask", os.umask, 0)
     group.join(spec.cgroup)  # a new cgroup namespace has the group that one is in as its root
-    _enter_namespaces(spec)
-    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
     if spec.process.oom_score_adj is not None:
         confine.set_oom_score(spec.process.oom_score_adj)
-    root = rootfs.build(spec, birth.overlay, null)
+    _apply_rare(birth)
+    trees: dict[int, int] = {}
+    if staged(spec):
+        from dockyard.node.runtime import stage
+
+        trees = stage.enter(spec, birth.overlay, sync)
+    elif any(bindtrees.early(mount) for mount in spec.mounts):
+        trees = bindtrees.prepare(spec, everyone=False)
+    _enter_namespaces(spec)
+    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
+    root = rootfs.build(spec, birth.overlay, null, trees)
     master = slave = -1
     if spec.process.terminal:
         master, slave = terminal.open_pair(root)
         if spec.process.size:
             terminal.resize(master, *spec.process.size)
         _bind_console(root, slave)
-    rootfs.pivot(root)
+    if spec.hooks:
+        _run_before_pivot(birth, sync)
+    rootfs.pivot(root, spec.propagation)
     os.close(root)
     os.close(null)
     if spec.process.terminal:
         _hand_over_terminal(sync, master, slave, spec.process, control=not spec.console)
     else:
         _take_stdio(sync, birth.stdio)
+
+
+def _apply_rare(birth: Birth) -> None:
+    """What needs the host's files, and what is imported while those can be read."""
+    spec = birth.spec
+    if spec.process.selinux or spec.process.apparmor or spec.mount_label:
+        from dockyard.node.runtime import labels
+
+        labels.check_spec(spec)
+        labels.apply(spec.process)
+    if spec.intel_rdt is not None:
+        from dockyard.node.runtime import intelrdt
+
+        intelrdt.enter(spec.intel_rdt, birth.container, intelrdt.mounted())
+    confine.load_rare(spec.process, spec)
+    if spec.hooks:
+        from dockyard.node.runtime import hooks  # noqa: F401 - the root is the container's later
+
+
+def _run_before_pivot(birth: Birth, sync: socket.socket) -> None:
+    from dockyard.node.runtime import hooks
+
+    found = birth.spec.hooks
+    if found.get("prestart") or found.get("createRuntime"):
+        _ask(sync, HOOKS)
+    who = hooks.identity(birth.container, birth.bundle, birth.spec)
+    hooks.run(found, "createContainer", hooks.state(who, "creating", os.getpid()))
+
+
+def _run_inside(birth: Birth, step: str | int) -> None:
+    """Hooks of the container's own files, with no more rights than its program has."""
+    from dockyard.node.runtime import hooks
+
+    who = hooks.identity(birth.container, birth.bundle, birth.spec)
+    said = hooks.state(who, "created", os.getpid())
+    hooks.run(
+        birth.spec.hooks,
+        "startContainer",
+        said,
+        lambda hook: execution.execute_through(step, hook.path, hook.args, hook.env),
+    )
 
 
 def _hand_over_terminal(
@@ -145,17 +227,18 @@ def _take_stdio(sync: socket.socket, stdio: Stdio) -> None:
 
 
 def _enter_namespaces(spec: Spec) -> None:
-    joined = [(kind, path) for kind, path in spec.namespaces.items() if path and kind != "pid"]
-    opened = [
-        (kind, through("openat", os.open, path, os.O_RDONLY | os.O_CLOEXEC))
-        for kind, path in joined
-    ]
-    for kind, descriptor in opened:
-        syscalls.setns(descriptor, FLAGS[kind])
-        os.close(descriptor)
+    """All but those that a fork has to enter; joined ones only where no stage has done that."""
+    kinds = {kind: path for kind, path in spec.namespaces.items() if kind not in ("pid", "user")}
+    if not staged(spec):
+        how = os.O_RDONLY | os.O_CLOEXEC
+        joined = [(kind, path) for kind, path in kinds.items() if path]
+        opened = [(kind, through("openat", os.open, path, how)) for kind, path in joined]
+        for kind, descriptor in opened:
+            syscalls.setns(descriptor, FLAGS[kind])
+            os.close(descriptor)
     fresh = 0
-    for kind, path in spec.namespaces.items():
-        if not path and kind != "pid":  # the pid namespace was made by the fork
+    for kind, path in kinds.items():
+        if not path and kind != "time":
             fresh |= FLAGS[kind]
     syscalls.unshare(fresh)
     if "uts" in spec.namespaces and spec.namespaces["uts"] is None:
@@ -182,6 +265,10 @@ class Errand(NamedTuple):
     cgroup: str
     init: int
     stdio: Stdio
+    namespaces: int = 0
+    """Flags of those that are joined."""
+    staged: bool = False
+    """Whether its pid namespace can be entered only from inside its user namespace."""
 
 
 def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
@@ -191,13 +278,23 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
     can trace it or look at what it holds (CVE-2016-9962).
     """
     process = errand.process
+    if errand.staged:
+        from dockyard.node.runtime import stage
     try:
         through("setsid", os.setsid)
+        if process.affinity[0]:
+            os.sched_setaffinity(0, process.affinity[0])
         group.join(errand.cgroup)
+        if process.affinity[1]:
+            os.sched_setaffinity(0, process.affinity[1])
         if process.oom_score_adj is not None:
             confine.set_oom_score(process.oom_score_adj)
-        syscalls.setns(errand.init, sum(flag for kind, flag in FLAGS.items() if kind != "pid"))
+        confine.load_rare(process, None)
+        _label(process)
+        syscalls.setns(errand.init, errand.namespaces)
         os.close(errand.init)
+        if errand.staged:
+            stage.go_on_as_sibling(sync)
         through("chdir", os.chdir, "/")
         if process.terminal:
             root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -210,8 +307,16 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
             _take_stdio(sync, errand.stdio)
         filter_program = _wait_for_start(sync)
         sync, step = execution.prepare(firststep.RELAY, sync)
-        confine.confine(process, filter_program, errand.container)
+        confine.confine(process, filter_program, errand.container, _listening(sync))
         execution.relay(process, step)
     except BaseException as error:  # whatever it is: the monitor must hear of it
         report(sync, error)
     os._exit(1)
+
+
+def _label(process: Process) -> None:
+    if process.selinux or process.apparmor:
+        from dockyard.node.runtime import labels
+
+        labels.check(process)
+        labels.apply(process)

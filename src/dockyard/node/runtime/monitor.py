@@ -20,7 +20,8 @@ from dockyard.base.errors import DockyardError
 from dockyard.base.linux import door, seccomp, syscalls
 from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import Launch, StartFailed
-from dockyard.node.runtime import connection, init
+from dockyard.node.runtime import connection, hooks, init
+from dockyard.node.runtime.attendant import Attendant
 from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.commands import Commands
@@ -51,6 +52,9 @@ class Monitor:
         self.exit: dict[str, Any] | None = None
         self.log: LogWriter | None = None
         self.filter: bytes | None = None
+        self.attendant: Attendant | None = None
+        self.staged = False
+        """Whether commands enter the pid namespace from inside the user namespace only."""
         self.creator = self._accept(creator)
         self.loop.on_signal([signal.SIGCHLD], self._reap)
         self.commands = Commands(self)
@@ -91,13 +95,15 @@ class Monitor:
         self.creator.say(pid=self.child.pid)
 
     def _make(self) -> None:
-        if "pid" in self.spec.namespaces:
+        if "pid" in self.spec.namespaces and not init.staged(self.spec):
             enter_pid_namespace(self.spec.namespaces["pid"])
         process = self.spec.process
         self.child = Child(
             process.terminal, self.launch.open_stdin, process.args[0] if process.args else "pause"
         )
-        birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio)
+        birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
+                           bundle=self.launch.state_dir)  # fmt: skip
+        self.child.attendant = self.attendant = Attendant(self.spec, self.identity)
         group.create(self.spec.cgroup, self.spec.resources)
         self._grouped = True
         self.child.fork(lambda sync: init.become_init(birth, sync))
@@ -106,9 +112,30 @@ class Monitor:
         if self.launch.log is not None:
             self.log = LogWriter(self.launch.log, wall)
         self.child.built()
+        self.staged = init.staged(self.spec) and not self._enter_as_owner()
         log = self.log.write if self.log else None
         held = open_slave(self.child.streams.stdout) if process.terminal else -1
         self.session = Session(self.child.streams, process.terminal, self.loop, log, held)
+
+    def _enter_as_owner(self) -> bool:
+        """Whether this monitor's children can be born in the container's pid namespace directly."""
+        assert self.child is not None
+        if "pid" in self.spec.namespaces:
+            try:
+                enter_pid_namespace(f"/proc/{self.child.pid}/ns/pid")
+            except PermissionError:  # an ordinary user's monitor
+                return False
+        return True
+
+    @property
+    def identity(self) -> hooks.Identity:
+        return hooks.identity(self.launch.id, self.launch.state_dir, self.spec)
+
+    def _run_poststop(self) -> None:
+        """What fails there changes nothing (runtime.md, "Lifecycle")."""
+        with contextlib.suppress(DockyardError, OSError):
+            said = hooks.state(self.identity, "stopped", 0)
+            hooks.run_outside(self.spec.hooks, "poststop", said, self.launch.state_dir)
 
     def _unmake(self) -> None:
         if self.session is not None:
@@ -119,6 +146,8 @@ class Monitor:
             os.waitpid(self.child.pid, 0)
         if self._grouped:
             group.remove(self.spec.cgroup)
+        if self.spec.hooks.get("poststop"):
+            self._run_poststop()
         self._close_listener()
 
     def _close_listener(self) -> None:
@@ -141,6 +170,8 @@ class Monitor:
         # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
         with contextlib.suppress(DockyardError, OSError):
             group.remove(self.spec.cgroup)
+        if self.spec.hooks.get("poststop"):
+            self._run_poststop()
         self._close_listener()
         self._let_clients_read()
         with contextlib.suppress(OSError):

@@ -8,68 +8,120 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Mapping
 
-from dockyard.base.errors import Denied
+from dockyard.base.errors import Denied, Unsupported
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.base.oci.mountoptions import (
-    MS_BIND,
-    MS_NOATIME,
     MS_NODEV,
-    MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
-    MS_PRIVATE,
     MS_RDONLY,
-    MS_REC,
-    MS_RELATIME,
-    MS_STRICTATIME,
+    MS_REMOUNT,
 )
 from dockyard.base.oci.runtimespec import Mount
-from dockyard.node.runtime import rootpath
+from dockyard.node.runtime import bindtrees, rootpath
 
 COVERABLE = (
     "/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/slabinfo",
     "/proc/stat", "/proc/swaps", "/proc/uptime",
 )  # fmt: skip
 """Files of /proc that lxcfs and the like replace, as with runc."""
+Trees = Mapping[int, int]
+"""Index of a bind mount -> its tree, where somebody with more rights has made it."""
 
 
-def put(root: int, mount: Mount) -> None:
-    """Mount it in the root that the descriptor stands for. Errors name it."""
-    try:
-        _put(root, mount)
-    except OSError as error:
-        raise type(error)(
-            error.errno, f"mount {mount.source or mount.kind} on {mount.destination}: {error}"
-        ) from error
+def put_all(root: int, mounts: tuple[Mount, ...], trees: Trees, label: str = "") -> list[int]:
+    """Mount them in the root that the descriptor stands for. Errors name the mount.
+
+    Returns descriptors of mounts that are to be made read-only when everything is in place.
+    """
+    later: list[int] = []
+    for index, mount in enumerate(mounts):
+        try:
+            _put(root, mount, trees.get(index, -1), label, later)
+        except OSError as error:
+            what = f"mount {mount.source or mount.kind} on {mount.destination}"
+            raise type(error)(error.errno, f"{what}: {error}") from error
+    return later
 
 
-def _put(root: int, mount: Mount) -> None:
-    flags, propagation, data = mount.options
-    if flags & MS_BIND or mount.kind == "bind":
-        _bind(root, mount)
+def _put(root: int, mount: Mount, tree: int, label: str, later: list[int]) -> None:
+    flags = mount.options.flags
+    if flags & MS_REMOUNT:
+        _remount(root, mount)
+        return
+    if bindtrees.is_bind(mount):
+        _bind(root, mount, tree)
         return
     if mount.kind == "cgroup":
         _mount_cgroup(root, mount)
         return
+    if mount.options.copy_up and mount.kind != "tmpfs":
+        raise Denied(f"mount: {mount.destination}: tmpcopyup: only a tmpfs can take a copy")
     plain = mount.kind in ("proc", "sysfs")
-    opener = rootpath.open_plain_folder if plain else _open_folder
+    opener: Callable[[int, str], int] = rootpath.open_plain_folder if plain else _open_folder
     target = opener(root, mount.destination)
     try:
         _refuse_over_proc(target, mount)
+        data = _data(mount, label)
+        late = mount.kind == "tmpfs" and bool(flags & MS_RDONLY)
+        kept = flags & ~MS_RDONLY if late else flags
         syscalls.mount(
-            mount.source or mount.kind, rootpath.fd_path(target), mount.kind, flags, data or None
+            mount.source or mount.kind, rootpath.fd_path(target), mount.kind, kept, data or None
         )
+        if late or mount.options.copy_up:
+            _after_tmpfs(root, mount, target, later if late else None)
     finally:
         os.close(target)
-    if propagation:
-        target = open_in_root(root, mount.destination, os.O_PATH)
+    _change(root, mount)
+
+
+def _after_tmpfs(root: int, mount: Mount, below: int, later: list[int] | None) -> None:
+    """What lies below it is copied up; read-only it gets when others are mounted on it."""
+    mounted = open_in_root(root, mount.destination, os.O_PATH)
+    try:
+        if mount.options.copy_up:
+            from dockyard.node.runtime import copyup
+
+            copyup.copy(below, mounted)
+        if later is not None:
+            later.append(os.dup(mounted))
+    finally:
+        os.close(mounted)
+
+
+def _data(mount: Mount, label: str) -> str:
+    """The file system's options, with an SELinux context for those that take one."""
+    if not label or mount.kind in ("proc", "sysfs"):
+        return mount.options.data
+    context = f'context="{label}"'
+    return f"{mount.options.data},{context}" if mount.options.data else context
+
+
+def _change(root: int, mount: Mount) -> None:
+    """Propagation and recursive attributes of a mount that is there."""
+    options = mount.options
+    if options.propagation or options.set_below or options.clear_below:
+        mounted = open_in_root(root, mount.destination, os.O_PATH)
         try:
-            syscalls.set_mount(target, propagation=propagation & ~MS_REC)
+            bindtrees.change(mounted, options)
         finally:
-            os.close(target)
+            os.close(mounted)
+
+
+def _remount(root: int, mount: Mount) -> None:
+    """Other flags for a mount that is there: mount(2), MS_REMOUNT."""
+    target = open_in_root(root, mount.destination, os.O_PATH)
+    try:
+        data = mount.options.data or None
+        flags = mount.options.flags
+        syscalls.mount(mount.source or None, rootpath.fd_path(target), mount.kind, flags, data)
+    finally:
+        os.close(target)
+    _change(root, mount)
 
 
 def _open_folder(root: int, path: str) -> int:
@@ -79,7 +131,8 @@ def _open_folder(root: int, path: str) -> int:
 def _refuse_over_proc(target: int, mount: Mount) -> None:
     """What is written to /proc must get there (CVE-2019-16884); a few files are safe to cover."""
     if mount.destination.rstrip("/") == "/proc":
-        if mount.kind != "proc":
+        bound = bindtrees.is_bind(mount) and mount.source.rstrip("/") == "/proc"
+        if mount.kind != "proc" and not bound:
             raise Denied("mount: /proc: only procfs may be mounted there")
         return
     if rootpath.magic(target) != rootpath.PROC_SUPER_MAGIC:
@@ -88,43 +141,28 @@ def _refuse_over_proc(target: int, mount: Mount) -> None:
         raise Denied(f"mount: {mount.destination}: lies inside /proc")
 
 
-def _bind(root: int, mount: Mount) -> None:
+def _bind(root: int, mount: Mount, tree: int) -> None:
     """The copy gets its attributes before it is put where the container can see it."""
-    flags, propagation, _ = mount.options
-    tree = syscalls.clone_tree(mount.source, recursive=bool(flags & MS_REC))
+    own = tree < 0
+    if own:
+        if mount.options.idmap:
+            raise Unsupported(f"mount: {mount.destination}: idmap: needs rights that are gone")
+        tree = bindtrees.clone(mount)
     try:
         folder = stat.S_ISDIR(os.fstat(tree).st_mode)
-        add, clear = _attributes(flags)
-        syscalls.set_mount(tree, add=add, clear=clear)
-        syscalls.set_mount(
-            tree, propagation=(propagation or MS_PRIVATE) & ~MS_REC, recursive=bool(flags & MS_REC)
-        )
         target = rootpath.open_target(root, mount.destination, folder=folder)
         try:
             _refuse_over_proc(target, mount)
+            if mount.destination.rstrip("/") == "/proc" and (
+                rootpath.magic(tree) != rootpath.PROC_SUPER_MAGIC
+            ):
+                raise Denied("mount: /proc: only procfs may be mounted there")
             syscalls.put_tree(tree, target)
         finally:
             os.close(target)
     finally:
-        os.close(tree)
-
-
-def _attributes(flags: int) -> tuple[int, int]:
-    """(attributes to add, attributes to clear) for flags of mount(2)."""
-    add = clear = 0
-    for flag, attribute in (
-        (MS_RDONLY, syscalls.MOUNT_ATTR_RDONLY),
-        (MS_NOSUID, syscalls.MOUNT_ATTR_NOSUID),
-        (MS_NODEV, syscalls.MOUNT_ATTR_NODEV),
-        (MS_NOEXEC, syscalls.MOUNT_ATTR_NOEXEC),
-        (MS_NODIRATIME, syscalls.MOUNT_ATTR_NODIRATIME),
-    ):
-        add |= attribute if flags & flag else 0
-    if flags & (MS_NOATIME | MS_STRICTATIME | MS_RELATIME):  # relatime is zero
-        clear = syscalls.MOUNT_ATTR_TIMES
-        add |= syscalls.MOUNT_ATTR_NOATIME if flags & MS_NOATIME else 0
-        add |= syscalls.MOUNT_ATTR_STRICTATIME if flags & MS_STRICTATIME else 0
-    return add, clear
+        if own:
+            os.close(tree)
 
 
 def _mount_cgroup(root: int, mount: Mount) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import os
 import stat
 
+from dockyard.base.errors import Denied
+from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.oci.runtimespec import Device, Spec
 from dockyard.node.runtime import rootpath
@@ -18,12 +20,16 @@ LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/pro
 
 def make(root: int, spec: Spec) -> None:
     """The default devices and links where /dev is the container's own tmpfs; those asked for."""
+    user = "user" in spec.namespaces
     dev = rootpath.open_target(root, "/dev", folder=True)
     try:
         ours = any(m.destination.rstrip("/") == "/dev" and m.kind == "tmpfs" for m in spec.mounts)
         if ours:
             for name, major, minor in DEFAULT_DEVICES:
-                _make_device(dev, Device(name, "c", major, minor, 0o666, 0, 0))
+                if user:
+                    _bind_device(dev, f"/dev/{name}", name)
+                else:
+                    _make_device(dev, Device(name, "c", major, minor, 0o666, 0, 0))
             for name, target in LINKS:
                 through("symlinkat", os.symlink, target, name, dir_fd=dev)
             if any(m.kind == "devpts" for m in spec.mounts):
@@ -34,9 +40,39 @@ def make(root: int, spec: Spec) -> None:
         folder, _, name = device.path.rpartition("/")
         parent = rootpath.open_target(root, folder or "/", folder=True)
         try:
-            _make_device(parent, device._replace(path=name))
+            if user and device.kind != "p":
+                _bind_device(parent, _hosts(device), name)
+            else:
+                _make_device(parent, device._replace(path=name))
         finally:
             os.close(parent)
+
+
+def _hosts(device: Device) -> str:
+    """The host's node of that number: at the same path, as runc has it."""
+    found = os.stat(device.path)
+    if (os.major(found.st_rdev), os.minor(found.st_rdev)) != (device.major, device.minor):
+        raise Denied(
+            f"device {device.path}: {device.major}:{device.minor}: the host has another there, and"
+            " in a user namespace none can be made"
+        )
+    return device.path
+
+
+def _bind_device(parent: int, source: str, name: str) -> None:
+    """In a user namespace no node can be made: the host's is shown."""
+    tree = syscalls.clone_tree(source, recursive=False)
+    try:
+        with contextlib.suppress(FileExistsError):
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(name, flags, 0o666, dir_fd=parent))
+        target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            syscalls.put_tree(tree, target)
+        finally:
+            os.close(target)
+    finally:
+        os.close(tree)
 
 
 def _make_device(parent: int, device: Device) -> None:

@@ -6,6 +6,7 @@ Runs in the container's init, before it gives up any right.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux import syscalls
@@ -15,6 +16,7 @@ from dockyard.base.oci.mountoptions import (
     MS_PRIVATE,
     MS_REC,
     MS_SLAVE,
+    PROPAGATION,
 )
 from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import Overlay
@@ -24,41 +26,84 @@ LONGEST_DATA = 4095
 """mount(2) takes one page of data."""
 
 
-def build(spec: Spec, overlay: Overlay | None, null: int) -> int:
+def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, int]) -> int:
     """Mount everything. Returns a descriptor of the root, not yet pivoted into.
 
-    ``null`` is the host's /dev/null, for masking.
+    ``null`` is the host's /dev/null, for masking; ``trees`` are bind mounts that are made already.
     """
     syscalls.mount(None, "/", None, MS_REC | MS_SLAVE)  # nothing that happens here is seen there
     root_path = os.path.realpath(spec.root)
-    if overlay is not None:
-        _mount_overlay(overlay, root_path)
+    user = "user" in spec.namespaces
+    if overlay is not None and not (user and os.path.ismount(root_path)):
+        _mount_overlay(overlay, root_path, extra="userxattr" if user else "")
     else:
         syscalls.mount(root_path, root_path, None, MS_BIND | MS_REC)
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    syscalls.set_mount(root, propagation=MS_PRIVATE, recursive=True)
-    for mount in spec.mounts:
-        mounts.put(root, mount)
+    if spec.propagation.removeprefix("r") != "slave":
+        syscalls.set_mount(root, propagation=MS_PRIVATE, recursive=True)
+    later = mounts.put_all(root, spec.mounts, trees, spec.mount_label)
+    for tree in trees.values():
+        os.close(tree)
     nodes.make(root, spec)
     _write_sysctls(root, spec.sysctl)
     for path in spec.readonly:
         hiding.make_readonly(root, path)
     for path in spec.masked:
         hiding.mask(root, path, null)
+    for mounted in later:
+        syscalls.set_mount(mounted, add=syscalls.MOUNT_ATTR_RDONLY)
+        os.close(mounted)
     if spec.readonly_root:
         syscalls.set_mount(root, add=syscalls.MOUNT_ATTR_RDONLY)
     return root
 
 
-def pivot(root: int) -> None:
-    """Make the tree the process's root, and let go of the host's."""
+def pivot(root: int, propagation: str = "") -> None:
+    """Make the tree the process's root, and let go of the host's.
+
+    The root gets its propagation last: pivot_root(2) does not take a shared one.
+    """
     through("fchdir", os.fchdir, root)
     syscalls.pivot_root(".", ".")
     syscalls.umount(".", syscalls.MNT_DETACH)  # the old root lies on top of the new one now
     through("chdir", os.chdir, "/")
+    if propagation.removeprefix("r") in ("shared", "slave", "unbindable"):
+        flags = PROPAGATION[propagation]
+        syscalls.mount(None, "/", None, flags)
 
 
-def _mount_overlay(overlay: Overlay, target: str) -> None:
+def mount_shifted(spec: Spec, overlay: Overlay, joined: int) -> None:
+    """The root of a container with ids of its own, while this process has the host's rights.
+
+    On disk its files have the ids that they have in the container; each layer is shown shifted,
+    by a new namespace's mappings or those of the one that is joined.
+    """
+    from dockyard.base.linux import mountapi
+    from dockyard.node.runtime import idmapped
+
+    syscalls.mount(None, "/", None, MS_REC | MS_SLAVE)
+    maps = [spec.uids, spec.gids] if spec.uids else idmapped.maps_of(joined)
+    userns = idmapped.open_userns(*(idmapped.with_root(ranges) for ranges in maps))
+    trees: list[int] = []
+    try:
+        above = os.path.dirname(overlay.upper)  # both lie in one mount, as overlayfs wants it
+        for folder in (above, *overlay.lower):
+            tree = syscalls.clone_tree(folder, recursive=False)
+            trees.append(tree)
+            mountapi.map_ids(tree, userns, recursive=False)
+        upper, *lower = (rootpath.fd_path(tree) for tree in trees)
+        shifted = Overlay(
+            tuple(lower),
+            f"{upper}/{os.path.basename(overlay.upper)}",
+            f"{upper}/{os.path.relpath(overlay.work, above)}",
+        )
+        _mount_overlay(shifted, os.path.realpath(spec.root))
+    finally:
+        for descriptor in (*trees, userns):
+            os.close(descriptor)
+
+
+def _mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
     """Folders are named by descriptors: mount(2) takes one page of data, and no commas in names."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     opened: list[int] = []
@@ -67,6 +112,7 @@ def _mount_overlay(overlay: Overlay, target: str) -> None:
             opened.append(os.open(folder, flags))  # noqa: PERF401 - those before are closed too
         upper, work, *lower = (rootpath.fd_path(descriptor) for descriptor in opened)
         data = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
+        data = f"{data},{extra}" if extra else data
         if len(data) > LONGEST_DATA:
             raise Invalid(f"overlay: {len(lower)} layers: more than mount(2) takes")
         syscalls.mount("overlay", target, "overlay", 0, data)

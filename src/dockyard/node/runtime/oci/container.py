@@ -9,12 +9,14 @@ import socket
 from typing import Any, NamedTuple
 
 from dockyard.base.aio.now import nano_stamp, wall
-from dockyard.base.errors import Conflict, Invalid, Unsupported
-from dockyard.base.linux import seccomp, syscalls
+from dockyard.base.errors import Conflict, DockyardError, Invalid, Unsupported
+from dockyard.base.linux import passing, seccomp, syscalls
 from dockyard.base.oci import runtimespec, strictjson
-from dockyard.node.runtime import init, wire
+from dockyard.node.runtime import hooks, init, wire
+from dockyard.node.runtime.attendant import Attendant, deliver
 from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.child import Child, enter_pid_namespace, failure
+from dockyard.node.runtime.messages import GO, LISTENER, LONGEST_MESSAGE, START
 from dockyard.node.runtime.oci import state
 from dockyard.node.runtime.oci.state import Container
 
@@ -47,6 +49,7 @@ def create(root: str, container_id: str, bundle: str, options: Options) -> Conta
     """Make a container, its init waiting. What fails leaves nothing."""
     document = read_config(bundle, container_id)
     spec = runtimespec.parse(document)
+    who = hooks.identity(container_id, os.path.abspath(bundle), spec)
     _check_terminal(spec.process.terminal, options)
     state.reserve(root, container_id)
     child, grouped = None, False
@@ -57,12 +60,14 @@ def create(root: str, container_id: str, bundle: str, options: Options) -> Conta
         gate.listen(1)
         group.create(spec.cgroup, spec.resources)
         grouped = True
-        if "pid" in spec.namespaces:
+        if "pid" in spec.namespaces and not init.staged(spec):
             enter_pid_namespace(spec.namespaces["pid"])
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         program = spec.process.args[0] if spec.process.args else "pause"
         child = Child(spec.process.terminal, False, program, OWN_STREAMS)
-        birth = init.Birth(container_id, spec, None, child.stdio, gate=lambda: _accept_first(gate))
+        birth = init.Birth(container_id, spec, None, child.stdio, lambda: _accept_first(gate),
+                           who.bundle)  # fmt: skip
+        child.attendant = Attendant(spec, who)
         child.fork(lambda sync: init.become_init(birth, sync))
         child.built()
         _hand_over(child, options)
@@ -78,6 +83,7 @@ def create(root: str, container_id: str, bundle: str, options: Options) -> Conta
         if grouped:
             group.remove(spec.cgroup)
         state.forget(root, container_id)
+        _run_poststop(spec, who)
         raise
     return made
 
@@ -99,10 +105,27 @@ def start(root: str, container: Container) -> None:
         with wire.address(path) as address:
             gate.connect(address)
         os.unlink(path)
-        gate.send(init.START + program)
-        said = gate.recv(init.LONGEST_MESSAGE)
+        gate.send(START + program)
+        who = hooks.identity(container.id, container.bundle, spec)
+        said, descriptors = passing.receive(gate, LONGEST_MESSAGE, 1)
+        if said == LISTENER and descriptors:
+            try:
+                deliver(spec, who, container.pid, descriptors[0])
+            finally:
+                os.close(descriptors[0])
+            gate.send(GO)
+            said = gate.recv(LONGEST_MESSAGE)
     if said:
         raise failure(said, spec.process.args[0] if spec.process.args else "pause")
+    hooks.run_outside(
+        spec.hooks, "poststart", hooks.state(who, "running", container.pid), who.bundle
+    )
+
+
+def _run_poststop(spec: runtimespec.Spec, who: hooks.Identity) -> None:
+    """What fails there changes nothing (runtime.md, "Lifecycle")."""
+    with contextlib.suppress(DockyardError, OSError):
+        hooks.run_outside(spec.hooks, "poststop", hooks.state(who, "stopped", 0), who.bundle)
 
 
 def kill(root: str, container: Container, number: int, *, everyone: bool) -> None:
@@ -128,6 +151,8 @@ def delete(root: str, container: Container, *, force: bool) -> None:
         kill(root, container, signal.SIGKILL, everyone=False)
     group.remove(container.cgroup)
     state.forget(root, container.id)
+    spec = runtimespec.parse(container.spec)
+    _run_poststop(spec, hooks.identity(container.id, container.bundle, spec))
 
 
 def execute(root: str, container: Container, process: dict[str, Any], options: Options) -> int:
@@ -138,10 +163,16 @@ def execute(root: str, container: Container, process: dict[str, Any], options: O
     spec = runtimespec.parse(container.spec)
     _check_terminal(checked.terminal, options)
     container_init = os.pidfd_open(container.pid)
-    syscalls.setns(container_init, syscalls.CLONE_NEWPID)
+    staged = init.staged(spec)
+    if "pid" in spec.namespaces and not staged:
+        syscalls.setns(container_init, syscalls.CLONE_NEWPID)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     child = Child(checked.terminal, False, checked.args[0], OWN_STREAMS)
-    errand = init.Errand(container.id, checked, spec.cgroup, container_init, child.stdio)
+    child.attendant = Attendant(spec, hooks.identity(container.id, container.bundle, spec))
+    errand = init.Errand(
+        container.id, checked, spec.cgroup, container_init, child.stdio,
+        init.joinable(spec, staged=staged), staged,
+    )  # fmt: skip
     try:
         child.fork(lambda sync: init.become_command(errand, sync))
         child.built()

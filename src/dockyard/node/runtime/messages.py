@@ -1,0 +1,29 @@
+"""The words between a process on its way into a container and whoever forked it.
+
+On a seqpacket socket, one message a packet. The child says ``READY`` when namespaces and tree are
+there (a terminal's master comes along), the parent ``START`` with the seccomp filter; then the
+socket closes by the exec, or brings an error as JSON, or the four bytes of the relay.
+
+What only the parent can do is asked for, and answered with ``GO``: ``MAP`` its user namespace's
+ids; ``HOOKS`` that run outside; ``LISTENER`` with a seccomp descriptor that comes along. ``PID``
+and a number: a sibling goes on in its place.
+"""
+
+from dockyard.base.linux import syscalls
+
+READY, START = b"ready", b"start"
+MAP, HOOKS, LISTENER, GO = b"map", b"hooks", b"listener", b"go"
+PID = b"pid "
+LONGEST_MESSAGE = 65536
+
+FLAGS = {
+    "user": syscalls.CLONE_NEWUSER,
+    "mount": syscalls.CLONE_NEWNS,
+    "network": syscalls.CLONE_NEWNET,
+    "ipc": syscalls.CLONE_NEWIPC,
+    "uts": syscalls.CLONE_NEWUTS,
+    "cgroup": syscalls.CLONE_NEWCGROUP,
+    "pid": syscalls.CLONE_NEWPID,
+    "time": syscalls.CLONE_NEWTIME,
+}
+"""Namespace of a specification -> the kernel's flag."""
