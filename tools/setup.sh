@@ -40,5 +40,10 @@ fi
 if [ "$(uname -m)" = x86_64 ] && [ ! -x "$venv/bin/kubectl" ]; then
   "$venv/bin/python" tools/kubectl.py "$venv/bin/kubectl"
 fi
+# The kernel of the virtual machine that `make test-long` boots; fetched again there if this fails.
+if [ "$(uname -m)" = x86_64 ] && command -v apt-get >/dev/null && [ ! -e "$venv/guest/vmlinuz" ]; then
+  "$venv/bin/python" tools/guest_kernel.py "$venv/guest" 2>/dev/null \
+    || echo "setup: no kernel for the guest of make test-long" >&2
+fi
 # Start-up time is a feature: never compile at the user's first command.
 env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -m compileall -q src "$venv/lib" >/dev/null || true

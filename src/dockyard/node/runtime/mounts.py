@@ -12,17 +12,13 @@ from collections.abc import Callable, Mapping
 
 from dockyard.base.errors import Denied, Unsupported
 from dockyard.base.linux import syscalls
-from dockyard.base.linux.door import through
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.base.oci.mountoptions import (
-    MS_NODEV,
-    MS_NOEXEC,
-    MS_NOSUID,
     MS_RDONLY,
     MS_REMOUNT,
 )
 from dockyard.base.oci.runtimespec import Mount
-from dockyard.node.runtime import bindtrees, rootpath
+from dockyard.node.runtime import bindtrees, cgroupmounts, rootpath
 
 COVERABLE = (
     "/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/slabinfo",
@@ -56,8 +52,8 @@ def _put(root: int, mount: Mount, tree: int, label: str, later: list[int]) -> No
     if bindtrees.is_bind(mount):
         _bind(root, mount, tree)
         return
-    if mount.kind == "cgroup":
-        _mount_cgroup(root, mount)
+    if mount.kind in ("cgroup", "cgroup2"):
+        cgroupmounts.put(root, mount)
         return
     if mount.options.copy_up and mount.kind != "tmpfs":
         raise Denied(f"mount: {mount.destination}: tmpcopyup: only a tmpfs can take a copy")
@@ -163,40 +159,3 @@ def _bind(root: int, mount: Mount, tree: int) -> None:
     finally:
         if own:
             os.close(tree)
-
-
-def _mount_cgroup(root: int, mount: Mount) -> None:
-    """Each v1 hierarchy of the host on a folder; in a cgroup namespace it shows our group only."""
-    target = rootpath.open_plain_folder(root, mount.destination)
-    hard = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    try:
-        syscalls.mount("tmpfs", rootpath.fd_path(target), "tmpfs", hard, "mode=755")
-    finally:
-        os.close(target)
-    base = rootpath.open_plain_folder(root, mount.destination)
-    try:
-        for name, options in _hierarchies():
-            through("mkdirat", os.mkdir, name, 0o755, dir_fd=base)
-            folder = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base)
-            try:
-                flags = hard | mount.options.flags
-                syscalls.mount("cgroup", rootpath.fd_path(folder), "cgroup", flags, options)
-            finally:
-                os.close(folder)
-        if mount.options.flags & MS_RDONLY:
-            syscalls.set_mount(base, add=syscalls.MOUNT_ATTR_RDONLY)
-    finally:
-        os.close(base)
-
-
-def _hierarchies() -> list[tuple[str, str]]:
-    """(folder, mount data) of each v1 hierarchy: /proc/self/cgroup, cgroups(7)."""
-    found = []
-    with open("/proc/self/cgroup") as file:
-        for line in file:
-            controllers = line.split(":")[1]
-            if controllers.startswith("name="):
-                found.append((controllers[5:], f"none,{controllers}"))
-            elif controllers:
-                found.append((controllers, controllers))
-    return found

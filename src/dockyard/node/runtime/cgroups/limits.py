@@ -99,7 +99,7 @@ def apply(planned: Plan, *, undone: bool) -> None:
         for folder, writes in planned:
             for name, group in itertools.groupby(writes, key=lambda pair: pair[0]):
                 file = f"{folder}/{name}"
-                before = (cgroupfs.read(file) or "").splitlines() if undone else []
+                before = _before(file) if undone else []
                 cgroupfs.write(file, *(value for _, value in group))
                 if len(before) == 1:  # else a list, which is no single write
                     undo.append((file, before[0]))
@@ -108,6 +108,13 @@ def apply(planned: Plan, *, undone: bool) -> None:
             with contextlib.suppress(DockyardError, OSError):
                 cgroupfs.write(file, value)
         raise
+
+
+def _before(file: str) -> list[str]:
+    """What a file holds; nothing where it cannot be read: it takes changes, not a state."""
+    with contextlib.suppress(OSError):
+        return (cgroupfs.read(file) or "").splitlines()
+    return []
 
 
 def gate(path: str, resources: Mapping[str, Any]) -> None:

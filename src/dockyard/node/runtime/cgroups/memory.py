@@ -28,6 +28,11 @@ class Memory:
         memory = section(resources, "memory")
         if not memory:
             return
+        if number(memory, "kernel", "memory"):
+            raise Unsupported(
+                "config: linux.resources.memory.kernel: the kernel takes no such limit since Linux"
+                " 5.16; memory.limit counts its memory too"
+            )
         limit, swap = number(memory, "limit", "memory"), number(memory, "swap", "memory")
         if limit:
             _check_usage(memory, limit, current(now, "memory.usage_in_bytes"))
@@ -48,7 +53,6 @@ class Memory:
         yield from writes
         for member, file in (
             ("reservation", "memory.soft_limit_in_bytes"),
-            ("kernel", "memory.kmem.limit_in_bytes"),
             ("kernelTCP", "memory.kmem.tcp.limit_in_bytes"),
         ):
             if value := number(memory, member, "memory"):

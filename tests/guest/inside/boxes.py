@@ -1,0 +1,133 @@
+"""Containers inside the guest: the runtime alone, docker's default specification."""
+
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dockyard.base.oci.defaultspec import default_spec
+from dockyard.interfaces.ociruntime import Exit, Launch, StartFailed
+from dockyard.node.runtime.launcher import ForkLauncher
+from dockyard.node.runtime.local import LocalRuntime, wait_for_monitor
+
+GROUPS = Path("/sys/fs/cgroup")
+PARENT = "dockyard/guest"
+_numbers = itertools.count()
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Box:
+    """One container. Its root is the guest's own: it has Python."""
+
+    def __init__(self, args: list[str], change: Callable[[dict[str, Any]], object] | None,
+                 **choices: Any) -> None:  # fmt: skip
+        name = f"c{next(_numbers)}"
+        self.folder = Path(tempfile.mkdtemp(prefix=name))
+        self.cgroup = f"{PARENT}/{name}"
+        self.runtime = LocalRuntime(ForkLauncher("/tmp/seccomp"))
+        self.spec = default_spec(args=args, env=["PATH=/bin"], cwd="/", root=str(ROOT),
+                                 cgroup=self.cgroup, **choices)  # fmt: skip
+        if change is not None:
+            change(self.spec)
+        self.launch = Launch(name, self.spec, str(self.folder), str(self.folder / "run"))
+        self.pid = 0
+
+    def start(self) -> "Box":
+        self.pid, _ = self.runtime.create(self.launch)
+        self.runtime.start(self.launch.run_dir)
+        return self
+
+    def run(self) -> Result:
+        self.pid, stream = self.runtime.create(self.launch, attach=True)
+        self.runtime.start(self.launch.run_dir)
+        return collect(stream)
+
+    def exec(self, *args: str) -> Result:
+        process = {**self.spec["process"], "args": list(args)}
+        return collect(self.runtime.exec(self.launch.run_dir, process, stdin=False))
+
+    def wait(self, seconds: float = 60) -> Exit:
+        found = self.runtime.wait(self.launch.run_dir, self.launch.state_dir, seconds)
+        assert found is not None, "it still runs"
+        return found
+
+    def file(self, name: str) -> str:
+        return (GROUPS / self.cgroup / name).read_text().strip()
+
+    def update(self, **resources: Any) -> None:
+        self.runtime.update(self.cgroup, resources)
+
+    def status(self) -> str:
+        return self.runtime.state(self.launch.run_dir).status
+
+    def refusal(self) -> str:
+        """The error of a container that must not start; nothing of it is left."""
+        try:
+            self.start()
+        except StartFailed as error:
+            assert not (GROUPS / self.cgroup).exists(), "its group is left"
+            return str(error)
+        raise AssertionError("it has started")
+
+
+ROOT = Path("/tmp/root")
+
+
+@contextmanager
+def box(*args: str, change: Any = None, **choices: Any) -> Iterator[Box]:
+    """A container, and nothing of it afterwards."""
+    found = Box(list(args), change, **choices)
+    try:
+        yield found
+    finally:
+        found.runtime.delete(found.launch.run_dir, found.cgroup)
+        wait_for_monitor(found.launch.run_dir)
+        assert not (GROUPS / found.cgroup).exists(), "its group is left"
+        error = found.folder / "monitor.error"
+        assert not error.exists(), error.read_text()
+
+
+def sh(text: str, **choices: Any) -> Any:
+    return box("sh", "-c", text, **choices)
+
+
+def python(text: str, **choices: Any) -> Any:
+    return box("python3", "-S", "-c", text, **choices)
+
+
+def limits(**parts: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda spec: spec["linux"]["resources"].update(parts)
+
+
+def collect(stream: Any) -> Result:
+    parts = {1: b"", 2: b""}
+    while (frame := stream.read()) is not None:
+        parts[frame.stream] += frame.data
+    code = stream.exit_code()
+    stream.close()
+    assert code is not None
+    return Result(code, parts[1].decode(errors="replace"), parts[2].decode(errors="replace"))
+
+
+def prepare_root() -> None:
+    """Containers live on a bind mount of the guest's own tree, read-only."""
+    ROOT.mkdir(parents=True, exist_ok=True)
+    assert os.system(f"mount --bind / {ROOT}") == 0
+    Path("/tmp/seccomp").mkdir(exist_ok=True)
+
+
+def until(check: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for something that the kernel, or a monitor, does on its own."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
