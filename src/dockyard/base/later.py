@@ -17,6 +17,5 @@ class Later:
         self.__module = f"{package}.{name}"
 
     def __getattr__(self, name: str) -> Any:
-        if self.__module not in sys.modules:
-            __import__(self.__module)
+        __import__(self.__module)  # another thread may be in the middle of it: this waits
         return getattr(sys.modules[self.__module], name)

@@ -36,7 +36,7 @@ from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.resources import ENDPOINTS, NAMESPACES, SERVICES
 from dockyard.cluster.client.transport import User
 from dockyard.cluster.kinds.registry import registry
-from dockyard.cluster.meta.errors import AlreadyExists
+from dockyard.cluster.meta.errors import NotFound
 from dockyard.cluster.store.contract import Store
 from dockyard.cluster.store.sqlite import open_store
 
@@ -134,10 +134,11 @@ class ControlPlane:
         )
 
     async def _make(self, resource: Any, obj: dict[str, Any]) -> None:
+        metadata = obj["metadata"]
         try:
+            await self.client.get(resource, metadata["name"], metadata.get("namespace", ""))
+        except NotFound:
             await self.client.create(resource, obj)
-        except AlreadyExists:
-            return
 
     async def _compact(self) -> None:
         """Forget changes that are two periods old."""
