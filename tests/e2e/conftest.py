@@ -1,12 +1,33 @@
-"""What several of these files need: a cluster that is up, with an image in it."""
+"""What several of these files need: a cluster that is up, with an image in it, or the program on a
+data root of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from dockyard.node.network.bridges import BridgeNetworks
+from helpers import leaks, rootfs
 from helpers.cluster import Cluster
+from helpers.program import Shell
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rootfs.make(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture
+def shell(tmp_path: Path, tree: Path) -> Iterator[Shell]:
+    """Nothing of what it makes is left afterwards."""
+    found = Shell(tmp_path / "data", tree)
+    yield found
+    if left := found("ps", "-aq").split():
+        found("rm", "-fv", *left)
+    BridgeNetworks(str(found.root)).teardown()
+    assert leaks.left_behind(found.root) == []
 
 
 @pytest.fixture(scope="module")

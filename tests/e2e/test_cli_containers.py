@@ -3,104 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
 import signal
 import subprocess
-import sys
 import tarfile
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dockyard.base.aio.now import monotonic, pause
-from dockyard.node.network.bridges import BridgeNetworks
-from helpers import leaks, rootfs
+from dockyard.base.aio.now import pause
+from helpers import leaks
+from helpers.program import PROGRAM, Shell, Terminal
 
 pytestmark = pytest.mark.root
-PROGRAM = [str(Path(sys.executable).parent / "dockyard")]
-
-
-class Shell:
-    """Runs the program on a data root of its own."""
-
-    def __init__(self, root: Path, tree: Path) -> None:
-        self.root, self.tree = root, str(tree)
-        self.env = {**os.environ, "DOCKYARD_ROOT": str(root)}
-
-    def __call__(self, *words: str, stdin: bytes = b"", check: bool = True) -> str:
-        done = self.full(*words, stdin=stdin)
-        assert not check or done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
-
-    def full(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([*PROGRAM, *words], input=stdin, capture_output=True, env=self.env,
-                              timeout=60)  # fmt: skip
-
-    def run(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        return self.full("run", "--network", "none", "--rootfs", self.tree, *words, stdin=stdin)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rootfs.make(tmp_path_factory.mktemp("tree"))
-
-
-@pytest.fixture
-def shell(tmp_path: Path, tree: Path) -> Iterator[Shell]:
-    found = Shell(tmp_path / "data", tree)
-    yield found
-    if left := found("ps", "-aq").split():
-        found("rm", "-fv", *left)
-    BridgeNetworks(str(found.root)).teardown()
-    assert leaks.left_behind(found.root) == []
-
-
-class Terminal:
-    """A program on a terminal of its own."""
-
-    def __init__(self, shell: Shell, *words: str) -> None:
-        self.pid, self._master = pty.fork()
-        if self.pid == 0:
-            os.execve(PROGRAM[0], [*PROGRAM, *words], shell.env)
-        self.seen = b""
-
-    def type(self, text: bytes) -> None:
-        os.write(self._master, text)
-
-    def expect(self, text: bytes, seconds: float = 10.0) -> None:
-        deadline = monotonic() + seconds
-        while text not in self.seen:
-            ready, _, _ = select.select([self._master], [], [], max(0, deadline - monotonic()))
-            assert ready, f"{text!r} not in {self.seen!r}"
-            try:
-                self.seen += os.read(self._master, 4096)
-            except OSError:
-                assert text in self.seen, self.seen
-                return
-        self.seen = self.seen.partition(text)[2]
-
-    def resize(self, rows: int, columns: int) -> None:
-        import fcntl
-        import struct
-        import termios
-
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        os.kill(self.pid, signal.SIGWINCH)
-
-    def code(self) -> int:
-        while True:  # what it still prints must be read, or it waits
-            try:
-                if not os.read(self._master, 4096):
-                    break
-            except OSError:
-                break
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self._master)
-        return os.waitstatus_to_exitcode(status)
 
 
 def test_streams_and_exit_codes(shell: Shell) -> None:

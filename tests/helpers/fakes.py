@@ -144,6 +144,7 @@ class Yard:
             str(self.folder / "data"), self.runtime, self.network, images or NoImages(),
             self.volumes,
             chance=lambda below: next(numbers) % below, clock=lambda: self.now,
+            aftermath=("aftermath",),
         )  # fmt: skip
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from dockyard.node.engine.config import PortSpec
@@ -22,7 +23,9 @@ def build_engine(data_root: str | os.PathLike[str], launcher: Launcher | None = 
     """An engine. Without a launcher each container's monitor is a fork of this process."""
     root = os.fspath(data_root)
     runtime = LocalRuntime(launcher or ForkLauncher(os.path.join(root, "cache")))
-    return Engine(root, runtime, EngineNetwork(root), EngineImages(root), LocalVolumes(root))
+    aftermath = (sys.executable, "-m", "dockyard.boot.aftermath", root)
+    return Engine(root, runtime, EngineNetwork(root), EngineImages(root), LocalVolumes(root),
+                  aftermath=aftermath)  # fmt: skip
 
 
 class EngineNetwork:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     """What each second word runs, and what the help says of it."""
 
 USAGE_ERROR = 125
+NARROWEST = 7
+"""Characters of a column, before three spaces."""
 
 # Its few words are not translated: gettext would look for a catalogue at each of them.
 setattr(argparse, "_", str)  # noqa: B010 - it has no such name for a type checker
@@ -156,9 +158,14 @@ def age(seconds: float) -> str:
     return f"{days // 30} months" if days < 730 else f"{days // 365} years"
 
 
+def printable(text: str) -> str:
+    """Nothing that a container or its command line brings may steer the terminal."""
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+
+
 def table(headings: list[str], rows: list[list[str]]) -> str:
-    """Columns as wide as their widest cell and three spaces, as Docker prints them."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    """Columns as wide as their widest cell and three spaces, and ten at least, as Docker's."""
+    widths = [max(NARROWEST, *map(len, column)) for column in zip(headings, *rows, strict=True)]
     lines = []
     for row in [headings, *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]

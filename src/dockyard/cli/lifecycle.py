@@ -1,14 +1,13 @@
-"""``dockyard stop|kill|wait|rm|pause|unpause``: one verb for each of several containers."""
+"""``dockyard stop|restart|kill|wait|rm|pause|unpause``: one verb for each of several containers."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.base.errors import Conflict, DockyardError, NotFound
+from dockyard.base.errors import DockyardError, NotFound
 from dockyard.cli import common
 
 if TYPE_CHECKING:
@@ -25,6 +24,14 @@ def _stop(engine: Engine, name: str, options: argparse.Namespace) -> str:
     return name
 
 
+def _restart(engine: Engine, name: str, options: argparse.Namespace) -> str:
+    from dockyard.node.engine.end import signal_number
+
+    number = signal_number(options.signal) if options.signal else 0
+    engine.restart(name, options.time, number=number)
+    return name
+
+
 def _kill(engine: Engine, name: str, options: argparse.Namespace) -> str:
     from dockyard.node.engine.end import signal_number
 
@@ -38,10 +45,6 @@ def _wait(engine: Engine, name: str, _: argparse.Namespace) -> str:
 
 
 def _rm(engine: Engine, name: str, options: argparse.Namespace) -> str:
-    if options.if_ended:  # asked by the monitor of one that vanishes with its end
-        with contextlib.suppress(NotFound, Conflict):
-            engine.remove(name, volumes=True)
-        return ""
     try:
         engine.remove(name, force=options.force, volumes=options.volumes)
     except NotFound:
@@ -73,6 +76,8 @@ class Verb(NamedTuple):
 VERBS = {
     "stop": Verb(_stop, "Stop running containers: a signal, and after a grace SIGKILL.",
                  "  dockyard stop web\n  dockyard stop -t 1 web db\n"),
+    "restart": Verb(_restart, "Stop containers and start them.",
+                    "  dockyard restart web\n  dockyard restart -t 1 web db\n"),
     "kill": Verb(_kill, "Send a signal to running containers.",
                  "  dockyard kill web\n  dockyard kill -s HUP web\n"),
     "wait": Verb(_wait, "Wait until containers end, then print their exit codes.",
@@ -105,7 +110,7 @@ def _options(verb: str, found: Verb, words: list[str]) -> argparse.Namespace:
     usage = "[OPTIONS] CONTAINER [CONTAINER...]"
     parser = common.Parser(verb, usage, found.description, found.examples)
     add = parser.add_argument
-    if verb == "stop":
+    if verb in ("stop", "restart"):
         add("-t", "--time", "--timeout", type=int, default=None, metavar="SECONDS", dest="time",
             help="the grace (the container's, 10); -1: for ever")  # fmt: skip
         add("-s", "--signal", default="", metavar="SIGNAL", help="instead of its stop signal")
@@ -115,6 +120,5 @@ def _options(verb: str, found: Verb, words: list[str]) -> argparse.Namespace:
         parser.flag("-f", "--force", help="also one that runs")
         parser.flag("-v", "--volumes", help="with the volumes that nobody named")
         parser.refuse(("-l", "--link"), nargs=0)
-        add("--if-ended", action="store_true", help=argparse.SUPPRESS)
     add("containers", nargs="+", metavar="CONTAINER")
     return parser.parse_args(words)

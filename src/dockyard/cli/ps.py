@@ -42,7 +42,7 @@ def run(argv: list[str]) -> int:
         found = chosen(found, options.filter)
     asked = any(word.startswith(("status=", "exited=")) for word in options.filter)
     if not (options.all or last >= 0 or asked):
-        found = [container for container in found if container.alive]
+        found = [each for each in found if each.alive or each.status == "restarting"]
     now = wall()
     rows = [row(each, now, options.no_trunc) for each in (found[:last] if last >= 0 else found)]
     if options.quiet:
@@ -68,7 +68,7 @@ def row(container: Container, now: float, whole: bool) -> dict[str, str]:
     return {
         "ID": container.id if whole else container.id[:12],
         "Image": _image(config.image, whole) or config.rootfs,
-        "Command": f'"{_printable(command)}"',
+        "Command": f'"{common.printable(command)}"',
         "RunningFor": f"{common.age(now - container.created)} ago",
         "CreatedAt": stamp(container.created),
         "Status": status(container, now),
@@ -89,16 +89,13 @@ def _image(name: str, whole: bool) -> str:
     return name if whole or digits == name else digits[:12]
 
 
-def _printable(text: str) -> str:
-    """Nothing that a command line brings may steer the terminal."""
-    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
-
-
 def status(container: Container, now: float) -> str:
     """``Up 5 minutes``, ``Exited (0) 2 hours ago``, ``Created``."""
     if container.alive:
         paused = " (Paused)" if container.status == "paused" else ""
         return f"Up {common.age(now - container.started)}{paused}"
+    if container.status == "restarting":
+        return f"Restarting ({container.exit_code}) {common.age(now - container.finished)} ago"
     if container.status == "exited":
         return f"Exited ({container.exit_code}) {common.age(now - container.finished)} ago"
     return "Removal In Progress" if container.status == "removing" else "Created"

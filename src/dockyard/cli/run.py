@@ -84,9 +84,7 @@ def _made(
     def make() -> tuple[str, Stream | None]:
         if not starts:
             return engine.create(config, name=options.name, owner=OWNER).id, None
-        collects = config.auto_remove and not in_front
-        made, stream = engine.run(config, name=options.name, owner=OWNER, attach=in_front,
-                                  on_exit=_collector if collects else lambda _: ())  # fmt: skip
+        made, stream = engine.run(config, name=options.name, owner=OWNER, attach=in_front)
         return made.id, stream
 
     if config.image and options.pull == "always":
@@ -129,11 +127,6 @@ def _imported(tar: str) -> str:
 
     with open(tar, "rb") as file:
         return str(ImageStore(root_path()).import_tar(file, None).id)
-
-
-def _collector(container_id: str) -> tuple[str, ...]:
-    """What the monitor of a container in the background executes after its end."""
-    return (sys.executable, "-m", "dockyard.cli.main", "rm", "--if-ended", container_id)
 
 
 def _remove(engine: Engine, container_id: str) -> None:

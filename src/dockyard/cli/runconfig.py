@@ -6,15 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid, Unsupported
-from dockyard.cli import envflags, mountflags
+from dockyard.cli import deviceflags, envflags, lifeflags, limitflags, mountflags
 from dockyard.cli.common import size
-from dockyard.node.engine.config import ContainerConfig, PortSpec, Resources
+from dockyard.node.engine.config import ContainerConfig, PortSpec, Resources, RestartPolicy
 
 if TYPE_CHECKING:
     import argparse
 
-SMALLEST_MEMORY = 6 * 1024 * 1024
-"""Docker's: less does not start a program."""
 GRACE, SYSTEM_GRACE = 10, 90
 """Seconds between what asks a container to end and what ends it."""
 
@@ -31,8 +29,6 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
         image, words = words[0], words[1:]
     else:
         image = ""
-    if options.restart != "no":
-        raise Unsupported(f"--restart {options.restart}: restart policies are not implemented")
     _refuse_conflicts(options)
     detach = getattr(options, "detach", True)
     found = ContainerConfig(
@@ -43,7 +39,8 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
         env=envflags.variables(options.env, options.env_file),
         workdir=options.workdir,
         user=options.user,
-        groups=tuple(_group(text) for text in options.group_add),
+        groups=tuple(_group(text) for text in options.group_add if text.isdecimal()),
+        group_names=tuple(text for text in options.group_add if not text.isdecimal()),
         hostname=options.hostname,
         terminal=options.tty or options.system,
         open_stdin=options.interactive or options.system,
@@ -76,6 +73,16 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
         oom_score_adj=options.oom_score_adj,
         stop_signal=_signal(options.stop_signal),
         stop_timeout=_grace(options),
+        restart=_restart(options),
+        health=lifeflags.health(options),
+        log=lifeflags.log(options),
+        ulimits=deviceflags.ulimits(options.ulimit) if options.ulimit else (),
+        devices=deviceflags.devices(options.device) if options.device else (),
+        device_rules=deviceflags.rules(options.device_cgroup_rule),
+        domainname=options.domainname,
+        annotations=envflags.pairs(options.annotation),
+        init=options.init,
+        runtime=options.runtime,
     )
     if options.without:
         from dockyard.cli.walls import leave_out
@@ -84,12 +91,34 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
     return found
 
 
+def _restart(options: argparse.Namespace) -> RestartPolicy:
+    found = lifeflags.restart_policy(options.restart)
+    if found.name != "no" and getattr(options, "rm", False):
+        raise Invalid("conflicting options: cannot specify both --restart and --rm")
+    return found
+
+
 def _refuse_conflicts(options: argparse.Namespace) -> None:
+    if options.gpus:
+        raise Unsupported('could not select device driver "" with capabilities: [[gpu]]: '
+                          "--gpus is not implemented; name the devices with --device")  # fmt: skip
+    if options.platform:
+        from dockyard.base.oci.platform import host_platform
+
+        here = host_platform()
+        if options.platform not in ("linux", f"linux/{here.architecture}", str(here)):
+            raise Unsupported(f"--platform {options.platform}: not implemented; this machine runs "
+                              f"linux/{here.architecture}")  # fmt: skip
+    if options.userns not in ("", "host"):
+        raise Unsupported(f"--userns {options.userns}: not implemented; host")
+    for stream in options.attach:
+        if stream.lower() not in ("stdin", "stdout", "stderr"):
+            raise Invalid(f"valid streams are STDIN, STDOUT and STDERR, not {stream!r}")
+    if options.attach and getattr(options, "detach", False):
+        raise Invalid("conflicting options: cannot specify both --attach and --detach")
     if options.network == "host" and options.publish:
         raise Invalid("conflicting options: port publishing and the host network mode: "
                       "the program's ports are the host's")  # fmt: skip
-    if options.cpus and (options.cpu_period or options.cpu_quota):
-        raise Invalid("conflicting options: --cpus and --cpu-period or --cpu-quota")
     if options.oom_score_adj is not None and not -1000 <= options.oom_score_adj <= 1000:
         raise Invalid(f"Invalid value {options.oom_score_adj}, range for oom score adj is "
                       "[-1000, 1000]")  # fmt: skip
@@ -102,8 +131,8 @@ def _entrypoint(text: str | None) -> tuple[str, ...] | None:
 
 
 def _group(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**32 - 1:
-        raise Invalid(f"--group-add {text}: not a number; names are not implemented")
+    if int(text) >= 2**32 - 1:
+        raise Invalid(f"--group-add {text}: not a group's number")
     return int(text)
 
 
@@ -131,6 +160,8 @@ def _joined(options: argparse.Namespace) -> tuple[tuple[str, str], ...]:
         if mode != "host" and (other == mode or not other or kind == "uts"):
             raise Invalid(f"--{kind} {mode}: invalid {kind.upper()} mode")
         found.append((kind, other))
+    if options.cgroupns == "host":
+        found.append(("cgroup", "host"))
     return tuple(found)
 
 
@@ -150,40 +181,11 @@ def _signal(text: str) -> str:
 
 
 def _resources(options: argparse.Namespace) -> Resources:
-    memory = size(options.memory) if options.memory else 0
-    if options.memory and memory < SMALLEST_MEMORY:
-        raise Invalid("Minimum memory limit allowed is 6MB")
-    swap = 0
-    if options.memory_swap:
-        swap = -1 if options.memory_swap == "-1" else size(options.memory_swap)
-        if not memory:
-            raise Invalid("You should always set the Memory limit when using Memoryswap limit")
-        if 0 <= swap < memory:
-            raise Invalid("Minimum memoryswap limit should be larger than memory limit")
-    return Resources(
-        memory=memory,
-        memory_swap=swap,
-        memory_reservation=size(options.memory_reservation) if options.memory_reservation else 0,
-        nano_cpus=_nano_cpus(options.cpus),
-        cpu_shares=options.cpu_shares,
-        cpu_period=options.cpu_period,
-        cpu_quota=options.cpu_quota,
-        cpuset=options.cpuset_cpus,
-        pids=options.pids_limit,
-    )
-
-
-def _nano_cpus(text: str) -> int:
-    if not text:
-        return 0
-    import os
-
-    most = os.cpu_count() or 1
-    try:
-        found = int(float(text) * 1_000_000_000)
-    except (ValueError, OverflowError):
-        raise Invalid(f"invalid value for --cpus: {text}: a number of processors") from None
-    if not 10_000_000 <= found <= most * 1_000_000_000:
-        raise Invalid(f"Range of CPUs is from 0.01 to {most}.00, as there are only {most} CPUs "
-                      "available")  # fmt: skip
-    return found
+    found = limitflags.resources(options)
+    if found.memory_swap and not found.memory:
+        raise Invalid("You should always set the Memory limit when using Memoryswap limit, see "
+                      "usage")  # fmt: skip
+    swappiness = options.memory_swappiness
+    if not -1 <= swappiness <= 100:
+        raise Invalid(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
+    return found._replace(swappiness=swappiness, oom_kill_disable=options.oom_kill_disable)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from dockyard.cli import lifeflags, limitflags
 from dockyard.cli.common import Parser
 
 EXAMPLES = {
@@ -19,16 +20,14 @@ EXAMPLES = {
 """,
 }
 NOT_IMPLEMENTED = (
-    "--annotation", "--attach", "--blkio-weight", "--blkio-weight-device", "--cgroup-parent",
-    "--cgroupns", "--cpu-rt-period", "--cpu-rt-runtime", "--cpuset-mems", "--device",
-    "--device-cgroup-rule", "--device-read-bps", "--device-read-iops", "--device-write-bps",
-    "--device-write-iops", "--domainname", "--gpus", "--health-cmd", "--health-interval",
-    "--health-retries", "--health-start-period", "--health-timeout", "--ip", "--ip6",
-    "--kernel-memory", "--link", "--log-driver", "--log-opt", "--mac-address",
-    "--memory-swappiness", "--network-alias", "--platform", "--runtime", "--storage-opt",
-    "--ulimit", "--userns", "--volume-driver", "--volumes-from", "-a",
+    "--blkio-weight-device", "--cgroup-parent", "--cpu-rt-period", "--cpu-rt-runtime",
+    "--device-read-bps", "--device-read-iops", "--device-write-bps", "--device-write-iops", "--ip",
+    "--ip6", "--kernel-memory", "--link", "--link-local-ip", "--mac-address", "--network-alias",
+    "--storage-opt",
+    # of containers for Windows, which never start here
+    "--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops",
 )  # fmt: skip
-NOT_IMPLEMENTED_SWITCHES = ("--init", "--no-healthcheck", "--oom-kill-disable")
+NOT_IMPLEMENTED_SWITCHES = ("--use-api-socket",)
 
 
 def parse(verb: str, words: list[str]) -> argparse.Namespace:
@@ -48,7 +47,7 @@ def _parser(verb: str) -> Parser:
         else "Create a new container, and do not start it.",
         EXAMPLES[verb],
     )
-    add, flag = parser.add_argument, parser.flag
+    add, flag, many = parser.add_argument, parser.flag, parser.many
     if verb == "run":
         flag("-d", "--detach", help="run in the background and print the ID")
         flag("--rm", help="remove the container when it ends")
@@ -60,6 +59,9 @@ def _parser(verb: str) -> Parser:
     add("--name", default="", help="its name")
     add("--rootfs", default="", metavar="DIR|TAR", help="root from a directory or tar, no image")
     add("--cidfile", default="", metavar="FILE", help="write the ID to a new file")
+    many("-a", "--attach", metavar="STREAM", help="only stdin, stdout or stderr")
+    add("--platform", default="", metavar="OS/ARCH", help="of the image: this machine's")
+    flag("--disable-content-trust", help=argparse.SUPPRESS)
     add("--pull", choices=("always", "missing", "never"), default="missing",
         help="fetch the image: always, or where it is missing")  # fmt: skip
     flag("-q", "--quiet", help="do not show how the image is fetched")
@@ -76,19 +78,22 @@ def _parser(verb: str) -> Parser:
 
 
 def _process(parser: Parser) -> None:
-    add, many = parser.add_argument, parser.many
+    add, many, flag = parser.add_argument, parser.many, parser.flag
     many("-e", "--env", metavar="NAME=VALUE", help="a variable; NAME alone takes yours")
     many("--env-file", metavar="FILE", help="variables, one a line")
     add("-w", "--workdir", default="", help="the working directory")
     add("-u", "--user", default="", metavar="USER[:GROUP]", help="who it runs as")
-    many("--group-add", metavar="ID", help="one more group, by number")
+    many("--group-add", metavar="GROUP", help="one more group, by name or number")
     add("--entrypoint", default=None, help="instead of the image's entrypoint")
     many("-l", "--label", metavar="KEY=VALUE", help="a label")
     many("--label-file", metavar="FILE", help="labels, one a line")
     add("--stop-signal", default="", metavar="SIGNAL", help="what `stop` sends (SIGTERM)")
     add("--stop-timeout", type=int, default=None, metavar="SECONDS",
         help="its grace (10; a system's 90)")  # fmt: skip
-    add("--restart", default="no", metavar="POLICY", help="only `no`")
+    flag("--init", help="a first process that passes signals on and reaps")
+    many("--ulimit", metavar="NAME=SOFT[:HARD]", help="of each process: nofile=1024:2048")
+    many("--annotation", metavar="KEY=VALUE", help="told to the OCI runtime")
+    lifeflags.add(parser)
 
 
 def _files(parser: Parser) -> None:
@@ -96,6 +101,11 @@ def _files(parser: Parser) -> None:
     many("-v", "--volume", metavar="SOURCE:TARGET[:ro]", help="mount a folder or a named volume")
     many("--mount", metavar="type=...,src=...,dst=...", help="the same, in words")
     many("--tmpfs", metavar="PATH[:OPTIONS]", help="mount a tmpfs")
+    many("--volumes-from", metavar="CONTAINER[:ro]", help="what another container has mounted")
+    add("--volume-driver", choices=("local", ""), default="", help="local")
+    many("--device", metavar="PATH[:PATH[:rwm]]", help="a device of the host")
+    many("--device-cgroup-rule", metavar="RULE", help="devices that may be opened: c 1:3 rwm")
+    add("--gpus", default="", metavar="WHICH", help=argparse.SUPPRESS)
     add("--shm-size", default="", metavar="BYTES", help="size of /dev/shm (64m)")
     flag("--read-only", help="make the root read-only")
 
@@ -108,6 +118,7 @@ def _network(parser: Parser) -> None:
     add("--network", "--net", default="bridge", metavar="NAME", dest="network",
         help="a network, none, host, or container:ID")  # fmt: skip
     add("-h", "--hostname", default="", help="its host name")
+    add("--domainname", default="", help="its NIS domain name")
     many("--add-host", metavar="NAME:IP", help="a line of /etc/hosts")
     many("--dns", metavar="IP", help="a name server")
     many("--dns-search", metavar="DOMAIN", help="a search domain")
@@ -116,15 +127,9 @@ def _network(parser: Parser) -> None:
 
 def _limits(parser: Parser) -> None:
     add = parser.add_argument
-    add("-m", "--memory", default="", metavar="BYTES", help="memory, at most: 64m, 1g")
-    add("--memory-swap", default="", metavar="BYTES", help="memory and swap together; -1: any")
-    add("--memory-reservation", default="", metavar="BYTES", help="memory under pressure")
-    add("--cpus", default="", metavar="N", help="processors, at most: 1.5")
-    add("-c", "--cpu-shares", type=int, default=0, metavar="N", help="weight among containers")
-    add("--cpu-period", type=int, default=0, metavar="US", help="of the scheduler's quota")
-    add("--cpu-quota", type=int, default=0, metavar="US", help="in each period")
-    add("--cpuset-cpus", default="", metavar="0-1", help="which processors")
-    add("--pids-limit", type=int, default=0, metavar="N", help="processes, at most; -1: any")
+    limitflags.add(parser)
+    add("--memory-swappiness", type=int, default=-1, metavar="N", help="0 to 100")
+    parser.flag("--oom-kill-disable", help="stop instead of kill where no memory is left")
     add("--oom-score-adj", type=int, default=None, metavar="N", help="-1000 to 1000")
 
 
@@ -133,11 +138,19 @@ def _confinement(parser: Parser) -> None:
     flag("--privileged", help="every right; no confinement")
     many("--cap-add", metavar="CAP", help="add a capability, or ALL")
     many("--cap-drop", metavar="CAP", help="drop a capability, or ALL")
-    many("--security-opt", metavar="OPTION", help="seccomp=unconfined, no-new-privileges")
+    many(
+        "--security-opt",
+        metavar="OPTION",
+        help="seccomp=unconfined, no-new-privileges, systempaths=unconfined",
+    )
     many("--sysctl", metavar="NAME=VALUE", help="a kernel setting of its namespaces")
     add("--ipc", default="", metavar="MODE", help="private, host, or container:ID")
     add("--pid", default="", metavar="MODE", help="host, or container:ID")
     add("--uts", default="", metavar="MODE", help="host")
+    add("--cgroupns", choices=("host", "private", ""), default="", help="whose groups it sees")
+    add("--userns", default="", metavar="MODE", help="host")
+    add("--isolation", choices=("default", ""), default="", help=argparse.SUPPRESS)
+    add("--runtime", default="", metavar="RUNTIME", help="runc, crun or a path, instead of ours")
 
 
 def _lessons(parser: Parser) -> None:

@@ -90,6 +90,20 @@ class Exit(NamedTuple):
     """Seconds since the epoch."""
 
 
+class Usage(NamedTuple):
+    """What a container's control group has used. Bytes, and nanoseconds of processor time."""
+
+    cpu: int = 0
+    memory: int = 0
+    """Without page cache that nobody has looked at for long (``inactive_file``)."""
+    memory_limit: int = 0
+    """0: none."""
+    read: int = 0
+    written: int = 0
+    """From and to block devices."""
+    pids: int = 0
+
+
 class Frame(NamedTuple):
     """A piece of output."""
 
@@ -162,8 +176,17 @@ class Runtime(Protocol):
     def reopen_log(self, run_dir: str) -> None:
         """Somebody has moved the log away: go on in a new file of the same name."""
 
+    def watch(self, run_dir: str, on_exit: tuple[str, ...]) -> None:
+        """Execute another command (none: empty) than :class:`Launch` says when it has ended."""
+
     def update(self, cgroup: str, resources: Mapping[str, Any]) -> None:
         """Write other limits: ``linux.resources`` of the OCI runtime configuration."""
+
+    def usage(self, cgroup: str) -> Usage:
+        """What it has used; zeros where the group is gone."""
+
+    def processes(self, cgroup: str) -> list[int]:
+        """Pids of all its processes, in the caller's pid namespace."""
 
     def pause(self, cgroup: str) -> None: ...
 

@@ -125,4 +125,4 @@ def test_completion_completes_in_bash() -> None:
     )
     done = subprocess.run([shutil.which("bash") or "bash", "-c", script],
                           capture_output=True, text=True, check=True)  # fmt: skip
-    assert done.stdout.split() == ["start", "status"]
+    assert done.stdout.split() == ["start", "stats", "status"]

@@ -123,4 +123,4 @@ def test_filters_that_are_none(word: str) -> None:
 
 
 def test_a_table_of_nothing_is_its_headings() -> None:
-    assert table(["NAME", "STATUS"], []) == "NAME   STATUS"
+    assert table(["NAME", "STATUS"], []) == "NAME      STATUS"

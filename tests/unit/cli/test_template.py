@@ -87,7 +87,7 @@ def test_a_table_has_a_heading() -> None:
     rows = [{"Names": "web", "ID": "1"}, {"Names": "longer", "ID": "2"}]
     headings = {"Names": "NAMES", "ID": "CONTAINER ID"}
     assert listed(r"table {{.Names}}\t{{.ID}}", rows, headings) == (
-        "NAMES    CONTAINER ID\nweb      1\nlonger   2\n"
+        "NAMES     CONTAINER ID\nweb       1\nlonger    2\n"
     )
     assert listed("{{.Names}}", rows, headings) == "web\nlonger\n"
     assert listed("json", rows[:1], headings) == '{"Names":"web","ID":"1"}\n'

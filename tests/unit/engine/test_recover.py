@@ -197,7 +197,7 @@ def test_a_run_that_fails_keeps_the_container_unless_it_was_to_vanish(yard: Yard
 
 
 def test_a_run_tells_the_monitor_what_to_do_at_the_end(yard: Yard) -> None:
-    made, stream = yard.engine.run(config(yard), on_exit=lambda name: ("collect", name))
+    made, stream = yard.engine.run(config(yard)._replace(auto_remove=True))
     assert stream is None
-    assert yard.runtime.launched[-1].on_exit == ("collect", made.id)
+    assert yard.runtime.launched[-1].on_exit == ("aftermath", "ended", made.id)
     assert yard.engine.find(made.id).status == "running"

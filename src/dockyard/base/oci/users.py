@@ -26,8 +26,20 @@ class User(NamedTuple):
     home: str
 
 
-def resolve_user(text: str, passwd: bytes, group: bytes) -> User:
-    """Who ``text`` is by these files; an empty text is root. :class:`Invalid` for nobody."""
+def resolve_user(text: str, passwd: bytes, group: bytes, more: tuple[str, ...] = ()) -> User:
+    """Who ``text`` is by these files; an empty text is root. :class:`Invalid` for nobody.
+
+    ``more`` names further groups.
+    """
+    found = _resolve(text, passwd, group)
+    if not more:
+        return found
+    groups = [item for item in _rows(group, 4) if _is_id(item[2])]
+    added = (_group(name, groups, name) for name in more)
+    return found._replace(groups=tuple(sorted({*found.groups, *added})))
+
+
+def _resolve(text: str, passwd: bytes, group: bytes) -> User:
     name, colon, group_name = text.partition(":")
     rows = [row for row in _rows(passwd, 7) if _is_id(row[2]) and _is_id(row[3])]
     if name.isdecimal() or not name:
@@ -67,10 +79,10 @@ def read_database(root: int, path: str) -> bytes:
         os.close(fd)
 
 
-def find_user(root: int, text: str) -> User:
-    """Who ``text`` is in the tree below descriptor ``root``."""
+def find_user(root: int, text: str, more: tuple[str, ...] = ()) -> User:
+    """Who ``text`` is in the tree below descriptor ``root``; ``more`` names further groups."""
     passwd = read_database(root, "etc/passwd")
-    return resolve_user(text, passwd, read_database(root, "etc/group"))
+    return resolve_user(text, passwd, read_database(root, "etc/group"), more)
 
 
 def _group(name: str, groups: list[list[str]], text: str) -> int:

@@ -37,6 +37,46 @@ class LogSpec(NamedTuple):
     """Empty: in the container's own folder."""
     max_bytes: int = 0
     max_files: int = 1
+    options: tuple[tuple[str, str], ...] = ()
+    """As they were given, for whoever inspects the container."""
+
+
+class RestartPolicy(NamedTuple):
+    """Whether a container that has ended runs again."""
+
+    name: str = "no"
+    """``no``, ``on-failure``, ``always`` or ``unless-stopped``."""
+    maximum: int = 0
+    """How often ``on-failure`` tries; 0: without end."""
+
+
+class HealthSpec(NamedTuple):
+    """A command that says whether the program does its work. Times in seconds; 0: Docker's."""
+
+    test: tuple[str, ...] = ()
+    """``CMD`` and words, ``CMD-SHELL`` and a line, or ``NONE``; empty: the image's."""
+    interval: float = 0.0
+    timeout: float = 0.0
+    retries: int = 0
+    start_period: float = 0.0
+    start_interval: float = 0.0
+
+
+class Ulimit(NamedTuple):
+    """A limit of each process: setrlimit(2); -1 is none."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class DeviceSpec(NamedTuple):
+    """A device of the host that the container may use."""
+
+    source: str
+    target: str
+    access: str
+    """Of ``r``, ``w`` and ``m``."""
 
 
 class Resources(NamedTuple):
@@ -51,6 +91,11 @@ class Resources(NamedTuple):
     cpu_quota: int = 0
     cpuset: str = ""
     pids: int = 0
+    cpuset_mems: str = ""
+    swappiness: int = -1
+    """0 to 100; -1: the machine's."""
+    oom_kill_disable: bool = False
+    blkio_weight: int = 0
 
 
 class ContainerConfig(NamedTuple):
@@ -102,12 +147,29 @@ class ContainerConfig(NamedTuple):
     """A pod's sandbox: the runtime's own pause loop instead of a program."""
     system: bool = False
     """A whole system: its program is an init, with the mounts and the signal that it expects."""
+    restart: RestartPolicy = RestartPolicy()
+    health: HealthSpec | None = None
+    ulimits: tuple[Ulimit, ...] = ()
+    devices: tuple[DeviceSpec, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    """Like ``c 1:3 rwm``."""
+    group_names: tuple[str, ...] = ()
+    """Further groups, to be found in the container's own /etc/group."""
+    domainname: str = ""
+    annotations: tuple[tuple[str, str], ...] = ()
+    init: bool = False
+    """A small first process that passes signals on and reaps, before the program."""
+    cgroup_parent: str = ""
+    runtime: str = ""
+    """A runtime's program; empty: Dockyard's own."""
     own_etc: bool = True
     """Whether /etc/hosts, /etc/hostname and /etc/resolv.conf are ours; a pod brings its own."""
 
 
 CREATING, CREATED, STARTING = "creating", "created", "starting"
 RUNNING, PAUSED, EXITED, REMOVING = "running", "paused", "exited", "removing"
+RESTARTING = "restarting"
+"""It has ended, and somebody waits to start it again."""
 ALIVE = (RUNNING, PAUSED)
 UNFINISHED = (CREATING, STARTING, REMOVING)
 """Written before a change of several steps. Its author holds the container's lock: where nobody
@@ -141,6 +203,12 @@ class Container(NamedTuple):
     """What is executed: entrypoint and command."""
     own_volumes: tuple[str, ...] = ()
     """Volumes that nobody named: they can be removed with it."""
+    restarts: int = 0
+    """How often its policy has started it since somebody did."""
+    delay: float = 0.0
+    """Seconds before the next such start."""
+    stopped: bool = False
+    """Somebody has asked it to end: its policy does not start it again."""
 
     @property
     def alive(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dockyard.base.errors import Conflict, Invalid
-from dockyard.node.engine import etcfiles, mounts, remove, roots, spec
+from dockyard.node.engine import etcfiles, event, mounts, remove, roots, spec
 from dockyard.node.engine.config import CREATED, CREATING, Container, ContainerConfig
 from dockyard.node.engine.database import NameTaken
 from dockyard.node.engine.effective import effective, program
@@ -57,7 +57,7 @@ def make(
         make_folders(parts, container_id)
         mounts.prepare(planned, root.layers, parts.volumes)
         container = container._replace(status=status)
-        parts.database.update(container)
+        parts.database.update(container, event.of(container, "create", container.created))
     except BaseException:
         remove.erase(parts, parts.database.get(container_id) or draft, volumes=True)
         raise

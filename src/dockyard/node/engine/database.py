@@ -14,7 +14,16 @@ from _thread import _local as Local  # `threading` brings more than a command ne
 from collections.abc import Iterator
 
 from dockyard.base.errors import Conflict, Corrupt, NotFound, Unavailable
-from dockyard.node.engine.config import CREATED, CREATING, UNFINISHED, Container
+from dockyard.node.engine import event as events
+from dockyard.node.engine.config import (
+    CREATED,
+    CREATING,
+    RESTARTING,
+    RUNNING,
+    UNFINISHED,
+    Container,
+)
+from dockyard.node.engine.event import Event
 from dockyard.node.engine.record import decode, encode
 
 SCHEMA = """
@@ -27,6 +36,15 @@ CREATE TABLE IF NOT EXISTS containers (
     record TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+EVENTS = """
+CREATE TABLE IF NOT EXISTS events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    time REAL NOT NULL,
+    record TEXT NOT NULL
+);
+"""
+EVENTS_KEPT = 4096
+"""Older ones go: the table never grows beyond."""
 BUSY_SECONDS = 20.0
 PAGES_IN_LOG = 100
 """Of 4 kB."""
@@ -58,6 +76,7 @@ class Database:
             # A command ends without closing: who comes next reads what is left in the log.
             found.execute(f"PRAGMA wal_autocheckpoint={PAGES_IN_LOG}")
             found.execute(SCHEMA)
+            found.execute(EVENTS)
             self._thread.connection = found
         return found
 
@@ -97,19 +116,35 @@ class Database:
             _refuse_taken(connection, container)
             connection.execute("INSERT INTO containers VALUES (?,?,?,?,?,?)", _row(container))
 
-    def update(self, container: Container) -> None:
-        """Store a container as it is now; one that was removed meanwhile stays removed."""
+    def update(self, container: Container, *told: Event) -> None:
+        """Store a container as it is now, and what has happened to it, as one change; one that
+        was removed meanwhile stays removed."""
         with self._writing() as connection:
+            _append(connection, told)
             _refuse_taken(connection, container)
             connection.execute(
                 "UPDATE containers SET name=?, owner=?, created=?, status=?, record=? WHERE id=?",
                 (*_row(container)[1:], container.id),
             )
 
-    def delete(self, container_id: str) -> None:
+    def delete(self, container_id: str, *told: Event) -> None:
         """Forget a container; an unknown one is fine."""
         with self._writing() as connection:
+            _append(connection, told)
             connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
+
+    def tell(self, *told: Event) -> None:
+        """Write down what has happened where no row changes."""
+        with self._writing() as connection:
+            _append(connection, told)
+
+    def told(self, after: int = 0) -> list[tuple[int, Event]]:
+        """The events behind a number, the oldest first, each with its own."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT number, time, record FROM events WHERE number > ? ORDER BY number", (after,)
+            ).fetchall()
+        return [(number, events.decode(record, time)) for number, time, record in rows]
 
     def find(self, reference: str) -> Container:
         """By id, name, or the beginning of an id that only one has; none that is being made."""
@@ -158,6 +193,17 @@ class Database:
             ).fetchall()
         return [found for row in rows if (found := decode(row[0])).config.auto_remove]
 
+    def policed(self, owner: str) -> list[Container]:
+        """An owner's containers that run, or are to run again, by a restart policy."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT record FROM containers WHERE owner = ? AND status IN (?, ?)"
+                ' AND record NOT LIKE \'%"restart":{"name":"no"%\''
+                " AND record LIKE '%\"restart\":{%'",
+                (owner, RUNNING, RESTARTING),
+            ).fetchall()
+        return [decode(row[0]) for row in rows]
+
     def unfinished(self) -> list[str]:
         """Ids of containers in the middle of a change."""
         with self._reading() as connection:
@@ -172,6 +218,15 @@ class Database:
         """Of every container, whatever its status."""
         with self._reading() as connection:
             return {row[0] for row in connection.execute("SELECT id FROM containers")}
+
+
+def _append(connection: sqlite3.Connection, told: tuple[Event, ...]) -> None:
+    for event in told:
+        cursor = connection.execute(
+            "INSERT INTO events (time, record) VALUES (?,?)", (event.time, events.encode(event))
+        )
+        connection.execute("DELETE FROM events WHERE number <= ?",
+                           ((cursor.lastrowid or 0) - EVENTS_KEPT,))  # fmt: skip
 
 
 def _refuse_taken(connection: sqlite3.Connection, container: Container) -> None:

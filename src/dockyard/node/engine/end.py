@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import signal
 
+from dockyard.base.aio import now
 from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound, Unavailable
 from dockyard.interfaces.ociruntime import StartFailed
-from dockyard.node.engine import refresh
-from dockyard.node.engine.config import PAUSED, RUNNING, Container
+from dockyard.node.engine import refresh, restart
+from dockyard.node.engine.config import PAUSED, RESTARTING, RUNNING, Container
 from dockyard.node.engine.parts import Parts
 
+TURN = 0.05
+"""Seconds between two looks at a container that somebody waits to start."""
+IDLE = "is not running"
+NOT_RUNNING = {PAUSED: "is already paused",
+               RESTARTING: "is restarting, wait until the container is running"}  # fmt: skip
 SECONDS_TO_DIE = 10.0
 """How long the kernel may take over SIGKILL."""
 
@@ -18,11 +24,15 @@ SECONDS_TO_DIE = 10.0
 def kill(parts: Parts, reference: str, number: int) -> None:
     """Send a signal to a container's first process."""
     container = refresh.find(parts, reference)
+    if restart.give_up(parts, container.id):
+        return
     if not container.alive:
         raise Conflict(
             f"cannot kill container: {reference}: container {container.id} is not running"
         )
     run = parts.places.run(container.id)
+    if number in (signal.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
+        _is_to_end(parts, container)
     try:
         parts.runtime.signal(run, number)
     except (StartFailed, Unavailable):
@@ -30,22 +40,37 @@ def kill(parts: Parts, reference: str, number: int) -> None:
             raise
     if number == signal.SIGKILL and container.status == PAUSED:
         parts.runtime.resume(parts.places.cgroup(container.id))  # a frozen process does not die
+    parts.tell(container, "kill", signal=str(int(number)))
+
+
+def _is_to_end(parts: Parts, container: Container) -> None:
+    """Its restart policy shall not start it again."""
+    if container.config.restart.name not in ("no", ""):
+        with parts.locks.hold(container.id):
+            latest = parts.database.get(container.id)
+            if latest is not None and latest.alive:
+                parts.database.update(latest._replace(stopped=True))
 
 
 def stop(parts: Parts, reference: str, seconds: float | None, number: int) -> None:
     """Ask a container to end; end it when it takes longer than its grace."""
     container = refresh.find(parts, reference)
+    if given_up := restart.give_up(parts, container.id):
+        parts.tell(given_up, "stop")
     if not container.alive:
         return
+    _is_to_end(parts, container)
     config, run = container.config, parts.places.run(container.id)
     grace = float(config.stop_timeout) if seconds is None else seconds
     number = number or signal_number(config.stop_signal or "SIGTERM")
     with contextlib.suppress(StartFailed, Unavailable, NotFound):  # it ended meanwhile
         parts.runtime.signal(run, number)
+        parts.tell(container, "kill", signal=str(int(number)))
         if container.status == PAUSED:
             parts.runtime.resume(parts.places.cgroup(container.id))
         if wait(parts, container.id, None if grace < 0 else grace) is None:
             parts.runtime.signal(run, signal.SIGKILL)
+            parts.tell(container, "kill", signal=str(int(signal.SIGKILL)))
             if wait(parts, container.id, SECONDS_TO_DIE) is None:
                 raise HardToKill(
                     f"stop: {container.name}: process {container.pid} did not end "
@@ -53,6 +78,7 @@ def stop(parts: Parts, reference: str, seconds: float | None, number: int) -> No
                 )
     with contextlib.suppress(NotFound):
         refresh.find(parts, container.id)
+    parts.tell(container, "stop")
 
 
 class HardToKill(DockyardError):
@@ -62,6 +88,10 @@ class HardToKill(DockyardError):
 def wait(parts: Parts, reference: str, seconds: float | None) -> Container | None:
     """The container when it has ended; None when it has not after that time."""
     container = refresh.find(parts, reference)
+    while container.status == RESTARTING and (seconds is None or seconds > 0):
+        now.pause(TURN)
+        seconds = None if seconds is None else seconds - TURN
+        container = refresh.find(parts, container.id)
     if not container.alive:
         return container
     run, state = parts.places.run(container.id), parts.places.state(container.id)
@@ -80,9 +110,9 @@ def pause(parts: Parts, reference: str) -> None:
     """Freeze every process of a container."""
     container = refresh.find(parts, reference)
     if container.status != RUNNING:
-        why = "is already paused" if container.status == PAUSED else "is not running"
-        raise Conflict(f"Container {container.id} {why}")
+        raise Conflict(f"Container {container.id} {NOT_RUNNING.get(container.status, IDLE)}")
     parts.runtime.pause(parts.places.cgroup(container.id))
+    parts.tell(container, "pause")
 
 
 def resume(parts: Parts, reference: str) -> None:
@@ -91,6 +121,7 @@ def resume(parts: Parts, reference: str) -> None:
     if container.status != PAUSED:
         raise Conflict(f"Container {container.id} is not paused")
     parts.runtime.resume(parts.places.cgroup(container.id))
+    parts.tell(container, "unpause")
 
 
 def signal_number(name: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio import now
@@ -19,6 +19,7 @@ from dockyard.base.later import Later
 from dockyard.interfaces.ociruntime import Runtime, Stream
 from dockyard.node.engine.config import RUNNING, Container, ContainerConfig
 from dockyard.node.engine.database import Database
+from dockyard.node.engine.event import Event
 from dockyard.node.engine.locks import Locks
 from dockyard.node.engine.mounts import Volumes
 from dockyard.node.engine.network import Network
@@ -28,7 +29,10 @@ from dockyard.node.engine.places import Places
 if TYPE_CHECKING:
     from dockyard.node.engine import (
         create,
+        diff,
         end,
+        events,
+        export,
         inspect,
         logs,
         processes,
@@ -36,16 +40,30 @@ if TYPE_CHECKING:
         refresh,
         remove,
         rename,
+        restart,
         roots,
         run,
         start,
+        top,
+        tree,
+        update,
+        usage,
     )
+    from dockyard.node.engine.archive import copy
+
+    Changes = list[diff.Change]
 else:  # a command needs one of them
-    create, end, inspect, logs, processes, recover, refresh, remove, rename, run, start = (
+    create, diff, end, events, export, inspect, logs, processes, recover, refresh = (
         Later(__package__, name)
-        for name in ("create", "end", "inspect", "logs", "processes", "recover", "refresh",
-                     "remove", "rename", "run", "start")
+        for name in ("create", "diff", "end", "events", "export", "inspect", "logs", "processes",
+                     "recover", "refresh")
     )  # fmt: skip
+    remove, rename, restart, run, start, top, tree, update, usage = (
+        Later(__package__, name)
+        for name in ("remove", "rename", "restart", "run", "start", "top", "tree", "update",
+                     "usage")
+    )  # fmt: skip
+    copy = Later(f"{__package__}.archive", "copy")
 
 Containers = list[Container]
 
@@ -67,6 +85,7 @@ class Engine:
         *,
         chance: Callable[[int], int] | None = None,
         clock: Callable[[], float] = now.wall,
+        aftermath: tuple[str, ...] = (),
     ) -> None:
         self.places = Places(data_root)
         self._parts = Parts(
@@ -79,6 +98,7 @@ class Engine:
             volumes=volumes,
             chance=chance or _chance,
             clock=clock,
+            aftermath=aftermath,
         )
 
     # knowing
@@ -96,6 +116,53 @@ class Engine:
     def inspect(self, reference: str) -> dict[str, Any]:
         """A container in the JSON shape of Docker's API."""
         return inspect.describe(self.find(reference), self._parts)
+
+    def usage(self, reference: str) -> usage.Sample:
+        """What a container has used up to now; nothing where it does not run."""
+        return usage.sample(self._parts, self.find(reference))
+
+    def size(self, reference: str) -> int:
+        """Bytes on disk of what it has changed of its root."""
+        return tree.size(self.places.upper(self.find(reference).id))
+
+    def top(self, reference: str, arguments: tuple[str, ...] = ()) -> top.Processes:
+        """Its processes, as ps(1) shows them with these arguments."""
+        return top.top(self._parts, reference, arguments)
+
+    def diff(self, reference: str) -> Changes:
+        """What it has changed of its root."""
+        return diff.diff(self._parts, reference)
+
+    def export(self, reference: str) -> Iterator[bytes]:
+        """Its root as a tar stream, without volumes."""
+        return export.export(self._parts, reference)
+
+    def look(self, reference: str, path: str) -> copy.PathStat:
+        """What a container, running or not, has at a path."""
+        return copy.look(self._parts, reference, path)
+
+    def read_archive(self, reference: str, path: str) -> Iterator[bytes]:
+        """A path of a container as a tar stream."""
+        return copy.read(self._parts, reference, path)
+
+    def write_archive(
+        self,
+        reference: str,
+        path: str,
+        chunks: Iterable[bytes],
+        *,
+        rename: tuple[bytes, bytes] | None = None,
+        archive: bool = False,
+    ) -> int:
+        """Lay a tar stream below a folder of a container; see :mod:`.archive.copy`."""
+        return copy.write(self._parts, reference, path, chunks, rename=rename, archive=archive)
+
+    def events(self, *, since: float = 0.0, until: float | None = None) -> Iterator[Event]:
+        """What has happened since then, and what happens until then; None: for ever.
+
+        Without ``since`` only what happens from now on.
+        """
+        return events.follow(self._parts, since, until)
 
     def logs(
         self,
@@ -131,24 +198,35 @@ class Engine:
         name: str = "",
         owner: str = "cli",
         attach: bool = False,
-        on_exit: Callable[[str], tuple[str, ...]] = lambda _: (),
     ) -> tuple[Container, Stream | None]:
         """Create and start as one change: what is cut off between leaves nothing.
 
-        ``on_exit`` makes a command of the new id. Raises :class:`StartFailed`; then a container
-        that has ``auto_remove`` is gone, and another remains as made.
+        Whoever attaches to a container that has ``auto_remove`` removes it; the monitor of
+        another does. Raises :class:`StartFailed`; then one that has it is gone, and another
+        remains as made.
         """
-        return run.run(self._parts, config, name, owner, attach, on_exit)
+        return run.run(self._parts, config, name, owner, attach)
 
-    def start(
-        self, reference: str, *, attach: bool = False, on_exit: tuple[str, ...] = ()
-    ) -> Stream | None:
+    def start(self, reference: str, *, attach: bool = False) -> Stream | None:
         """Run a container that does not; its streams, if asked for. One that runs is left alone.
 
-        ``on_exit`` is a command that its monitor executes when it has ended. Raises
-        :class:`StartFailed` with the exit code that a shell would give.
+        Raises :class:`StartFailed` with the exit code that a shell would give.
         """
-        return start.start(self._parts, reference, attach=attach, on_exit=on_exit)
+        return start.start(self._parts, reference, attach=attach)
+
+    def restart(self, reference: str, seconds: float | None = None, *, number: int = 0) -> None:
+        """Stop a container (as :meth:`stop` does) and start it."""
+        end.stop(self._parts, reference, seconds, number)
+        start.start(self._parts, reference, attach=False)
+        self._parts.tell(self.find(reference), "restart")
+
+    def after_exit(self, reference: str) -> None:
+        """For a monitor: its container has ended. It vanishes, or starts again, if it is to."""
+        restart.after_exit(self._parts, reference)
+
+    def update(self, reference: str, wishes: update.Wishes) -> None:
+        """Other limits, another restart policy."""
+        update.update(self._parts, reference, wishes)
 
     def rename(self, reference: str, name: str) -> None:
         """Give a container another name."""
@@ -167,6 +245,7 @@ class Engine:
         containers that were to be removed with their end."""
         recover.finish(self._parts)
         recover.collect(self._parts, owner)
+        recover.resume(self._parts, owner)
 
     # talking to a running one
 
@@ -193,10 +272,13 @@ class Engine:
     def _running(self, reference: str) -> Container:
         container = self.find(reference)
         if container.status != RUNNING:
-            is_so = (
-                "is paused, unpause the container first" if container.alive else "is not running"
+            is_so = {
+                "paused": "is paused, unpause the container first",
+                "restarting": "is restarting, wait until the container is running",
+            }
+            raise Conflict(
+                f"container {container.id} {is_so.get(container.status, 'is not running')}"
             )
-            raise Conflict(f"container {container.id} {is_so}")
         return container
 
     # ending

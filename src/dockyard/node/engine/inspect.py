@@ -6,7 +6,7 @@ from typing import Any
 
 from dockyard.base.aio.now import nano_stamp
 from dockyard.node.engine.clear import has_own_network
-from dockyard.node.engine.config import Container, MountSpec, PortSpec
+from dockyard.node.engine.config import RESTARTING, Container, MountSpec, PortSpec
 from dockyard.node.engine.etcfiles import hostname
 from dockyard.node.engine.inspectdefaults import ENDPOINT, HOST_CONFIG, NETWORK_SETTINGS
 from dockyard.node.engine.mounts import OURS
@@ -33,7 +33,7 @@ def describe(container: Container, parts: Parts) -> dict[str, Any]:
         "HostsPath": f"{state}/hosts" if own_etc else "",
         "LogPath": config.log.path or places.log(container.id),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restarts,
         "Driver": "overlay2",
         "Platform": "linux",
         "MountLabel": "",
@@ -58,9 +58,9 @@ def describe(container: Container, parts: Parts) -> dict[str, Any]:
 def _state(container: Container) -> dict[str, Any]:
     return {
         "Status": container.status,
-        "Running": container.alive,
+        "Running": container.alive or container.status == RESTARTING,
         "Paused": container.status == "paused",
-        "Restarting": False,
+        "Restarting": container.status == RESTARTING,
         "OOMKilled": container.oom_killed,
         "Dead": False,
         "Pid": container.pid,
@@ -84,20 +84,31 @@ def _host_config(container: Container) -> dict[str, Any]:
             if mount.kind != "tmpfs" and mount.source not in container.own_volumes
         ]
         or None,
-        "LogConfig": {"Type": config.log.kind, "Config": {}},
+        "LogConfig": {"Type": config.log.kind, "Config": dict(config.log.options)},
         "NetworkMode": config.network,
         "PortBindings": _bindings(config.ports),
         "PublishAllPorts": config.publish_all,
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {
+            "Name": config.restart.name,
+            "MaximumRetryCount": config.restart.maximum,
+        },
         "AutoRemove": config.auto_remove,
         "CapAdd": list(config.cap_add) or None,
         "CapDrop": list(config.cap_drop) or None,
-        "CgroupnsMode": "private",
+        "CgroupnsMode": "host" if "cgroup" in joined else "private",
+        **({"Annotations": dict(config.annotations)} if config.annotations else {}),
+        **({"Init": True} if config.init else {}),
+        "DeviceCgroupRules": list(config.device_rules) or None,
+        "Devices": [
+            {"PathOnHost": each.source, "PathInContainer": each.target,
+             "CgroupPermissions": each.access}
+            for each in config.devices
+        ],
         "Dns": list(config.dns),
         "DnsOptions": list(config.dns_options),
         "DnsSearch": list(config.dns_search),
         "ExtraHosts": list(config.extra_hosts) or None,
-        "GroupAdd": [str(group) for group in config.groups] or None,
+        "GroupAdd": [*config.group_names, *map(str, config.groups)] or None,
         "IpcMode": joined.get("ipc", "private"),
         "OomScoreAdj": config.oom_score_adj or 0,
         "PidMode": joined.get("pid", ""),
@@ -117,7 +128,14 @@ def _host_config(container: Container) -> dict[str, Any]:
         "MemoryReservation": limits.memory_reservation,
         "MemorySwap": limits.memory_swap,
         "NanoCpus": limits.nano_cpus,
+        "CpusetMems": limits.cpuset_mems,
+        "BlkioWeight": limits.blkio_weight,
+        "MemorySwappiness": None if limits.swappiness < 0 else limits.swappiness,
+        "OomKillDisable": limits.oom_kill_disable,
         "PidsLimit": limits.pids or None,
+        "Runtime": config.runtime or HOST_CONFIG["Runtime"],
+        "Ulimits": [{"Name": each.name, "Hard": each.hard, "Soft": each.soft}
+                    for each in config.ulimits],
     }  # fmt: skip
 
 
@@ -142,7 +160,7 @@ def _config(container: Container) -> dict[str, Any]:
     attached = config.stdin_once or not config.open_stdin
     return {
         "Hostname": hostname(container),
-        "Domainname": "",
+        "Domainname": config.domainname,
         "User": config.user,
         "AttachStdin": config.stdin_once,
         "AttachStdout": attached,

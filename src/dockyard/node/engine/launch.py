@@ -7,7 +7,16 @@ from collections.abc import Iterator
 
 from dockyard.base.errors import Conflict
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
-from dockyard.node.engine import etcfiles, identity, mounts, oomscore, refresh, roots, spec
+from dockyard.node.engine import (
+    devices,
+    etcfiles,
+    identity,
+    mounts,
+    oomscore,
+    refresh,
+    roots,
+    spec,
+)
 from dockyard.node.engine.config import RUNNING, Container
 from dockyard.node.engine.parts import Parts
 
@@ -16,19 +25,26 @@ UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
 NAMESPACE_FILES = {"network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid", "cgroup": "cgroup"}
 
 
-def plan(parts: Parts, container: Container, on_exit: tuple[str, ...]) -> Launch:
-    """Everything but the address, which the container gets when it has a network namespace."""
+def plan(parts: Parts, container: Container, attached: bool) -> Launch:
+    """Everything but the address, which the container gets when it has a network namespace.
+
+    Whoever is attached to a container that vanishes with its end removes it.
+    """
     config, places = container.config, parts.places
     state, upper = places.state(container.id), places.upper(container.id)
     layers = roots.layers_of(parts.images, container.image_id, config.rootfs)
+    nodes = devices.nodes(config.devices)
     place = spec.Place(
         root=f"{state}/rootfs",
         cgroup=places.cgroup(container.id),
         binds=tuple(_binds(parts, container)),
         namespaces=tuple(_joined(parts, container)),
         delegated=config.system and os.path.exists(UNIFIED),
+        devices=tuple(nodes),
+        device_rules=tuple(devices.rules(config.devices, nodes, config.device_rules)),
+        init=devices.init_program() if config.init else "",
     )
-    user = identity.at_start(config.user, upper, layers)
+    user = identity.at_start(config.user, upper, layers, config.group_names)
     document = spec.build_spec(config, user, etcfiles.hostname(container), place)
     document["process"]["oomScoreAdj"] = oomscore.allowed(config.oom_score_adj, oomscore.to_stderr)
     return Launch(
@@ -37,7 +53,9 @@ def plan(parts: Parts, container: Container, on_exit: tuple[str, ...]) -> Launch
         state_dir=state,
         run_dir=places.run(container.id),
         rootfs=None if config.pause else Overlay(layers, upper, f"{state}/work"),
-        log=Log(
+        log=None
+        if config.log.kind == "none"
+        else Log(
             config.log.path or places.log(container.id),
             config.log.kind,
             config.log.max_bytes,
@@ -45,8 +63,16 @@ def plan(parts: Parts, container: Container, on_exit: tuple[str, ...]) -> Launch
         ),
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,
-        on_exit=on_exit,
+        on_exit=aftermath(parts, container, attached=attached),
     )
+
+
+def aftermath(parts: Parts, container: Container, *, attached: bool) -> tuple[str, ...]:
+    """What its monitor executes when it has ended: nothing where nobody needs to know."""
+    config = container.config
+    vanishes = config.auto_remove and not attached
+    watched = bool(parts.aftermath) and (vanishes or config.restart.name not in ("no", ""))
+    return (*parts.aftermath, "ended", container.id) if watched else ()
 
 
 def _binds(parts: Parts, container: Container) -> Iterator[tuple[str, str, tuple[str, ...]]]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dockyard.interfaces.ociruntime import Runtime
+from dockyard.node.engine import event
+from dockyard.node.engine.config import Container
 from dockyard.node.engine.database import Database
 from dockyard.node.engine.locks import Locks
 from dockyard.node.engine.mounts import Volumes
@@ -28,3 +30,10 @@ class Parts(NamedTuple):
     """A number from 0 up to, but not including, the one given."""
     clock: Callable[[], float]
     """Seconds since the epoch."""
+    aftermath: tuple[str, ...] = ()
+    """The beginning of a command that a monitor executes; ``ended`` and the container's id
+    follow. Empty: nobody can."""
+
+    def tell(self, container: Container, action: str, **more: str) -> None:
+        """Write down that something has happened to a container."""
+        self.database.tell(event.of(container, action, self.clock(), **more))

@@ -27,7 +27,7 @@ def describe(command: Command, container: Container) -> dict[str, Any]:
     if not command.args:
         raise Invalid("exec: no command; name a program")
     config = container.config
-    user = identity.inside(command.user or config.user, container.pid)
+    user = identity.inside(command.user or config.user, container.pid, config.group_names)
     capabilities = spec.capabilities_of(config, privileged=command.privileged)
     return {
         "args": list(command.args),

@@ -10,10 +10,14 @@ from typing import Any
 from dockyard.node.engine.config import (
     Container,
     ContainerConfig,
+    DeviceSpec,
+    HealthSpec,
     LogSpec,
     MountSpec,
     PortSpec,
     Resources,
+    RestartPolicy,
+    Ulimit,
 )
 
 
@@ -54,7 +58,17 @@ def _config(found: dict[str, Any]) -> ContainerConfig:
     )
     found["ports"] = _ports(found["ports"])
     found["resources"] = Resources(**_known(Resources, found["resources"]))
-    found["log"] = LogSpec(**_known(LogSpec, found["log"]))
+    log = LogSpec(**_known(LogSpec, found["log"]))
+    found["log"] = log._replace(options=tuple((name, value) for name, value in log.options))
+    if policy := found.get("restart"):
+        found["restart"] = RestartPolicy(**_known(RestartPolicy, policy))
+    if health := found.get("health"):
+        found["health"] = HealthSpec(**{**_known(HealthSpec, health),
+                                        "test": tuple(health["test"])})  # fmt: skip
+    found["ulimits"] = tuple(Ulimit(**_known(Ulimit, each)) for each in found.get("ulimits", ()))
+    found["devices"] = tuple(
+        DeviceSpec(**_known(DeviceSpec, each)) for each in found.get("devices", ())
+    )
     return ContainerConfig(**_known(ContainerConfig, found))
 
 

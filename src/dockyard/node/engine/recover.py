@@ -7,10 +7,20 @@ start is taken back.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
-from dockyard.node.engine import refresh, remove, start
-from dockyard.node.engine.config import CREATED, CREATING, EXITED, REMOVING, STARTING, Container
+from dockyard.base.errors import DockyardError
+from dockyard.node.engine import refresh, remove, restart, start
+from dockyard.node.engine.config import (
+    CREATED,
+    CREATING,
+    EXITED,
+    REMOVING,
+    RESTARTING,
+    STARTING,
+    Container,
+)
 from dockyard.node.engine.parts import Parts
 from dockyard.node.engine.tree import remove_tree
 
@@ -41,6 +51,16 @@ def collect(parts: Parts, owner: str) -> None:
                 latest = parts.database.get(container.id) if free else None
                 if latest is not None and latest.status == EXITED:
                     remove.erase(parts, latest, volumes=True)
+
+
+def resume(parts: Parts, owner: str) -> None:
+    """Start an owner's containers that somebody was about to start again, and nobody does: their
+    monitor was killed, or the machine started anew."""
+    for container in parts.database.policed(owner):
+        latest = refresh.refresh(parts, container)
+        if latest.status == RESTARTING and not restart.is_awaited(parts, latest.id):
+            with contextlib.suppress(DockyardError):  # its row says why it does not start
+                restart.again(parts, latest)
 
 
 def reconcile(parts: Parts) -> None:

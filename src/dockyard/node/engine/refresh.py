@@ -7,12 +7,14 @@ has written how. A monitor that was killed takes its container with it: nobody s
 from __future__ import annotations
 
 from dockyard.base.errors import Unavailable
-from dockyard.node.engine.clear import clear, disconnect
+from dockyard.node.engine import event, policy
+from dockyard.node.engine.clear import clear, disconnect, has_own_network
 from dockyard.node.engine.config import (
     ALIVE,
     CREATED,
     EXITED,
     PAUSED,
+    RESTARTING,
     RUNNING,
     STARTING,
     Container,
@@ -67,9 +69,15 @@ def ended(parts: Parts, container: Container) -> Container:
 def record_exit(parts: Parts, container: Container) -> Container:
     """Write down an end, and give back the address. Under the container's lock."""
     last = ended(parts, container)
+    delay = policy.delay(last)
+    if delay is not None:
+        last = last._replace(status=RESTARTING, delay=delay)
     if parts.runtime.exit(parts.places.state(container.id)) is None:
         clear(parts, container, connected=True)
     else:
         disconnect(parts, container)
-    parts.database.update(last)
+    told = [*event.died(last)]
+    if has_own_network(last.config):
+        told.append(event.connected(last, "disconnect", last.finished))
+    parts.database.update(last, *told)
     return last

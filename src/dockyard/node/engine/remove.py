@@ -5,9 +5,16 @@ from __future__ import annotations
 import contextlib
 
 from dockyard.base.errors import Conflict, NotFound
-from dockyard.node.engine import refresh
+from dockyard.node.engine import event, refresh
 from dockyard.node.engine.clear import clear
-from dockyard.node.engine.config import CREATED, EXITED, PAUSED, REMOVING, Container
+from dockyard.node.engine.config import (
+    CREATED,
+    CREATING,
+    EXITED,
+    REMOVING,
+    RESTARTING,
+    Container,
+)
 from dockyard.node.engine.parts import Parts
 from dockyard.node.engine.tree import remove_tree
 
@@ -15,8 +22,8 @@ from dockyard.node.engine.tree import remove_tree
 def remove(parts: Parts, reference: str, *, force: bool, volumes: bool) -> None:
     """Raises :class:`Conflict` for one that runs, unless forced."""
     container = parts.database.find(reference) if force else refresh.find(parts, reference)
-    if container.alive and not force:
-        state = "paused" if container.status == PAUSED else "running"
+    if (container.alive or container.status == RESTARTING) and not force:
+        state = container.status
         advice = (
             "unpause and then stop the container before removing or force remove"
             if state == "paused"
@@ -47,5 +54,7 @@ def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
     for name in kept.own_volumes:
         with contextlib.suppress(NotFound):
             parts.volumes.remove(name)
-    parts.database.delete(container.id)
+    whole = container.status != CREATING  # of one that never was, nothing is told
+    told = (event.of(container, "destroy", parts.clock()),) if whole else ()
+    parts.database.delete(container.id, *told)
     parts.locks.forget(container.id)

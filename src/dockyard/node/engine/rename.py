@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dockyard.base.errors import Invalid
+from dockyard.node.engine import event
 from dockyard.node.engine.create import is_name
 from dockyard.node.engine.parts import Parts
 
@@ -17,4 +18,6 @@ def rename(parts: Parts, reference: str, name: str) -> None:
     if container.name == name:
         raise Invalid("Renaming a container with the same name as its current name")
     with parts.locks.hold(container.id):
-        parts.database.update(parts.database.find(container.id)._replace(name=name))
+        latest = parts.database.find(container.id)._replace(name=name)
+        told = event.of(latest, "rename", parts.clock(), oldName=f"/{container.name}")
+        parts.database.update(latest, told)

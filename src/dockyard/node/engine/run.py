@@ -5,8 +5,6 @@ Whoever is killed between the two leaves nothing, where a container that is only
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from dockyard.interfaces.ociruntime import Stream
 from dockyard.node.engine import create, remove, start
 from dockyard.node.engine.config import CREATED, STARTING, Container, ContainerConfig
@@ -19,7 +17,6 @@ def run(
     name: str,
     owner: str,
     attach: bool,
-    on_exit: Callable[[str], tuple[str, ...]],
 ) -> tuple[Container, Stream | None]:
     """The container and, if asked for, its streams. Where the start fails, one that vanishes with
     its end is gone, and another remains as made."""
@@ -28,7 +25,7 @@ def run(
         made = create.make(parts, container_id, config, name, owner, STARTING)
         made = made._replace(status=CREATED)
         try:
-            return made, start.begin(parts, made, attach, on_exit(container_id))
+            return made, start.begin(parts, made, attach)
         except BaseException:
             if config.auto_remove:
                 remove.erase(parts, made, volumes=True)

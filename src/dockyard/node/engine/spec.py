@@ -11,6 +11,11 @@ from dockyard.interfaces.ociruntime import CONSOLE_ANNOTATION, PAUSE_ANNOTATION
 from dockyard.node.engine.config import ContainerConfig, Resources
 from dockyard.node.engine.effective import program
 
+INIT = "/sbin/docker-init"
+"""Where Docker has it."""
+UNLIMITED = 2**64 - 1
+"""RLIM_INFINITY of setrlimit(2)."""
+
 
 class Place(NamedTuple):
     """Where a container's parts are on this machine."""
@@ -23,6 +28,11 @@ class Place(NamedTuple):
     """(kind, path) of those that are joined."""
     delegated: bool = False
     """Whether the container may write to its own part of the cgroup tree."""
+    devices: tuple[dict[str, Any], ...] = ()
+    """Nodes of the host's devices, as ``linux.devices`` has them."""
+    device_rules: tuple[dict[str, Any], ...] = ()
+    init: str = ""
+    """A small init of the host, which starts the program."""
 
 
 def environment(
@@ -49,7 +59,7 @@ def build_spec(config: ContainerConfig, user: User, hostname: str, place: Place)
     security = _security(config.security_opt)
     capabilities = capabilities_of(config)
     spec = defaultspec.default_spec(
-        args=list(program(config)),
+        args=[*((INIT, "--") if place.init else ()), *program(config)],
         env=environment(config, hostname, user.home, terminal=config.terminal),
         cwd=config.workdir or "/",
         root=place.root,
@@ -68,21 +78,29 @@ def build_spec(config: ContainerConfig, user: User, hostname: str, place: Place)
     spec["root"]["readonly"] = config.read_only
     if "uts" in _namespaces(config, place) and "uts" not in dict(place.namespaces):
         spec["hostname"] = hostname
+        if config.domainname:
+            spec["domainname"] = config.domainname
     spec["mounts"] += [
         {"destination": target, "type": "bind", "source": source, "options": list(options)}
         for source, target, options in place.binds
     ]
+    if place.init:
+        spec["mounts"].append({"destination": INIT, "type": "bind", "source": place.init,
+                               "options": ["bind", "ro"]})  # fmt: skip
     spec["mounts"] += [_tmpfs(mount.target, mount.options) for mount in config.mounts
                        if mount.kind == "tmpfs"]  # fmt: skip
     spec["mounts"] = _later_wins(spec["mounts"])
     spec["linux"]["resources"].update(resources(config.resources))
+    spec["linux"]["resources"]["devices"] += place.device_rules
+    spec["linux"]["devices"] = list(place.devices)
+    spec["annotations"] = dict(config.annotations)
     spec["linux"]["sysctl"] = dict(config.sysctls)
     if security["systempaths"]:
         spec["linux"].update(maskedPaths=[], readonlyPaths=[])
     if config.system:
-        spec["annotations"] = {CONSOLE_ANNOTATION: "true"}
+        spec["annotations"][CONSOLE_ANNOTATION] = "true"
     if config.pause:
-        spec["annotations"] = {PAUSE_ANNOTATION: "true"}
+        spec["annotations"][PAUSE_ANNOTATION] = "true"
         spec["mounts"] = []
     return spec
 
@@ -111,6 +129,7 @@ def confinement(config: ContainerConfig, user: User, capabilities: list[str]) ->
     """The members of a ``process`` that say what it may do: alike for ``run`` and ``exec``."""
     # a user who is not root starts without rights
     held = [] if user.uid else capabilities
+    profile = _security(config.security_opt)["apparmor"]
     return {
         "user": {
             "uid": user.uid,
@@ -120,7 +139,17 @@ def confinement(config: ContainerConfig, user: User, capabilities: list[str]) ->
         "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
         "noNewPrivileges": _security(config.security_opt)["no-new-privileges"] == "true",
         "oomScoreAdj": config.oom_score_adj,
-    }
+        **({"apparmorProfile": profile} if profile not in ("", "unconfined") else {}),
+        "rlimits": [
+            {"type": f"RLIMIT_{limit.name.upper()}", "soft": _limit(limit.soft),
+             "hard": _limit(limit.hard)}
+            for limit in config.ulimits
+        ],
+    }  # fmt: skip
+
+
+def _limit(number: int) -> int:
+    return UNLIMITED if number == -1 else number
 
 
 def console(terminal: bool, size: tuple[int, int] | None) -> dict[str, Any]:
@@ -141,7 +170,8 @@ def _namespaces(config: ContainerConfig, place: Place) -> dict[str, str | None]:
 
 
 def _security(options: tuple[str, ...]) -> dict[str, str]:
-    found = {"seccomp": "", "no-new-privileges": "", "systempaths": ""}
+    found = {"seccomp": "", "no-new-privileges": "", "systempaths": "", "apparmor": "",
+             "label": ""}  # fmt: skip
     for option in options:
         name, _, value = option.replace(":", "=", 1).partition("=")
         if name not in found:
@@ -150,6 +180,8 @@ def _security(options: tuple[str, ...]) -> dict[str, str]:
             raise Invalid(f"invalid --security-opt: {option!r}: profiles are not implemented")
         if name == "systempaths" and value != "unconfined":
             raise Invalid(f"invalid --security-opt: {option!r}: systempaths=unconfined")
+        if name == "label" and value != "disable":
+            raise Invalid(f"invalid --security-opt: {option!r}: label=disable")
         found[name] = value or "true"
     return found
 
@@ -186,11 +218,18 @@ def resources(wanted: Resources) -> dict[str, Any]:
     if wanted.nano_cpus:
         period = 100_000
         quota = max(1000, wanted.nano_cpus * period // 1_000_000_000)
-    cpu = {"shares": wanted.cpu_shares, "quota": quota, "period": period, "cpus": wanted.cpuset}
+    if wanted.swappiness >= 0:
+        memory["swappiness"] = wanted.swappiness
+    if wanted.oom_kill_disable:
+        memory["disableOOMKiller"] = True
+    cpu = {"shares": wanted.cpu_shares, "quota": quota, "period": period, "cpus": wanted.cpuset,
+           "mems": wanted.cpuset_mems}  # fmt: skip
     found: dict[str, Any] = {}
     for name, values in (("memory", memory), ("cpu", cpu)):
-        if kept := {key: value for key, value in values.items() if value}:
+        if kept := {key: value for key, value in values.items() if value or key == "swappiness"}:
             found[name] = kept
     if wanted.pids:
         found["pids"] = {"limit": wanted.pids}
+    if wanted.blkio_weight:
+        found["blockIO"] = {"weight": wanted.blkio_weight}
     return found

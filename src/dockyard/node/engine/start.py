@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dockyard.base.errors import Conflict, DockyardError
 from dockyard.interfaces.ociruntime import StartFailed, Stream
-from dockyard.node.engine import etcfiles, launch, refresh
+from dockyard.node.engine import etcfiles, event, launch, refresh
 from dockyard.node.engine.clear import clear, has_own_network
 from dockyard.node.engine.config import (
     CREATED,
     CREATING,
     REMOVING,
+    RESTARTING,
     RUNNING,
     STARTING,
     Container,
 )
+from dockyard.node.engine.event import Event
 from dockyard.node.engine.network import Attachment
 from dockyard.node.engine.parts import Parts
 
@@ -21,37 +23,34 @@ NOT_STARTED = 125
 NOTHING = Attachment("", "", ())
 
 
-def start(parts: Parts, reference: str, *, attach: bool, on_exit: tuple[str, ...]) -> Stream | None:
+def start(parts: Parts, reference: str, *, attach: bool) -> Stream | None:
     """The streams, if asked for; None for a container that runs already."""
     container = refresh.find(parts, reference)
     with parts.locks.hold(container.id):
         container = parts.database.find(container.id)
-        if container.alive:
+        if container.alive or container.status == RESTARTING:
             return None
         if container.status in (CREATING, REMOVING):
             raise Conflict(f"container is marked for removal and cannot be started: {container.id}")
         if container.status == STARTING:  # whoever began has crashed
             container = undo(parts, container._replace(status=CREATED), None)
         parts.database.update(container._replace(status=STARTING))
-        return begin(parts, container, attach, on_exit)
+        fresh = container._replace(restarts=0, delay=0.0, stopped=False)
+        return begin(parts, fresh, attach)
 
 
-def begin(
-    parts: Parts, container: Container, attach: bool, on_exit: tuple[str, ...]
-) -> Stream | None:
+def begin(parts: Parts, container: Container, attach: bool) -> Stream | None:
     """Start a container whose row says so already. Under its lock. What fails is taken back:
     ``container`` is what the row will say then."""
     try:
-        return _start(parts, container, attach, on_exit)
+        return _start(parts, container, attach)
     except BaseException as error:
         undo(parts, container, error)
         raise
 
 
-def _start(
-    parts: Parts, container: Container, attach: bool, on_exit: tuple[str, ...]
-) -> Stream | None:
-    planned = launch.plan(parts, container, on_exit)
+def _start(parts: Parts, container: Container, attach: bool) -> Stream | None:
+    planned = launch.plan(parts, container, attach)
     etcfiles.write(parts.places, container, "")
     parts.database.rest()  # the runtime may fork
     pid, stream = parts.runtime.create(planned, attach=attach)
@@ -70,12 +69,19 @@ def _start(
             gateway=attached.gateway,
             ports=attached.ports,
         )
-        parts.database.update(running)
+        parts.database.update(running, *_events(running, attach))
     except BaseException:
         if stream is not None:
             stream.close()
         raise
     return stream
+
+
+def _events(container: Container, attach: bool) -> list[Event]:
+    told = [event.of(container, "attach", container.started)] if attach else []
+    if has_own_network(container.config):
+        told.append(event.connected(container, "connect", container.started))
+    return [*told, event.of(container, "start", container.started)]
 
 
 def _connect(parts: Parts, container: Container, pid: int) -> Attachment:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dockyard.base.errors import Conflict, Unavailable
-from dockyard.interfaces.ociruntime import Exit, Launch, State
+from dockyard.interfaces.ociruntime import Exit, Launch, State, Usage
 from dockyard.node.runtime import stream, wire
 from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.launcher import Launcher
@@ -119,8 +119,20 @@ class LocalRuntime:
         with contextlib.closing(stream.connect(run_dir)) as peer:
             stream.ask(peer, op="reopen-log")
 
+    def watch(self, run_dir: str, on_exit: tuple[str, ...]) -> None:
+        with contextlib.closing(stream.connect(run_dir)) as peer:
+            stream.ask(peer, op="watch", on_exit=on_exit)
+
     def update(self, cgroup: str, resources: Mapping[str, Any]) -> None:
         group.update(cgroup, resources)
+
+    def usage(self, cgroup: str) -> Usage:
+        from dockyard.node.runtime.cgroups import usage
+
+        return usage.read(cgroup)
+
+    def processes(self, cgroup: str) -> list[int]:
+        return group.pids(cgroup)
 
     def pause(self, cgroup: str) -> None:
         group.freeze(cgroup, True)

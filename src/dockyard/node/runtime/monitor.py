@@ -73,6 +73,7 @@ class Monitor:
             "resize": self._resize,
             "eof": self._end_input,
             "reopen-log": self._reopen_log,
+            "watch": self._watch,
         }
 
     # making
@@ -305,6 +306,10 @@ class Monitor:
     def _reopen_log(self, client: Connection, _: dict[str, Any]) -> None:
         if self.log is not None:
             self.log.reopen()
+        client.say(ok=True)
+
+    def _watch(self, client: Connection, message: dict[str, Any]) -> None:
+        self.launch = self.launch._replace(on_exit=tuple(map(str, message["on_exit"])))
         client.say(ok=True)
 
     # the end

@@ -1,0 +1,89 @@
+"""Turns the flags that ``run``, ``create`` and ``update`` share into limits, by Docker's rules."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from dockyard.base.errors import Invalid
+from dockyard.cli.common import size
+from dockyard.node.engine.config import Resources
+
+if TYPE_CHECKING:
+    import argparse
+
+    from dockyard.cli.common import Parser
+
+SMALLEST_MEMORY = 6 * 1024 * 1024
+"""Docker's: less does not start a program."""
+MEMBERS = {
+    "memory": "memory", "memory_swap": "memory_swap", "memory_reservation": "memory_reservation",
+    "cpus": "nano_cpus", "cpu_shares": "cpu_shares", "cpu_period": "cpu_period",
+    "cpu_quota": "cpu_quota", "cpuset_cpus": "cpuset", "cpuset_mems": "cpuset_mems",
+    "pids_limit": "pids", "blkio_weight": "blkio_weight",
+}  # fmt: skip
+"""Each flag's member of :class:`Resources`."""
+
+
+def add(parser: Parser) -> None:
+    """The flags; one that was not given is None."""
+    add = parser.add_argument
+    add("-m", "--memory", metavar="BYTES", help="memory, at most: 64m, 1g")
+    add("--memory-swap", metavar="BYTES", help="memory and swap together; -1: any")
+    add("--memory-reservation", metavar="BYTES", help="memory under pressure")
+    add("--cpus", metavar="N", help="processors, at most: 1.5")
+    add("-c", "--cpu-shares", type=int, metavar="N", help="weight among containers")
+    add("--cpu-period", type=int, metavar="US", help="of the scheduler's quota")
+    add("--cpu-quota", type=int, metavar="US", help="in each period")
+    add("--cpuset-cpus", metavar="0-1", help="which processors")
+    add("--cpuset-mems", metavar="0", help="which memory nodes")
+    add("--pids-limit", type=int, metavar="N", help="processes, at most; -1: any")
+    add("--blkio-weight", type=int, metavar="N", help="weight at block devices, 10 to 1000")
+
+
+def resources(options: argparse.Namespace) -> Resources:
+    """The limits that the flags say. Raises :class:`Invalid`."""
+    if options.cpus and (options.cpu_period or options.cpu_quota):
+        raise Invalid("conflicting options: --cpus and --cpu-period or --cpu-quota")
+    memory = size(options.memory) if options.memory else 0
+    if options.memory and memory < SMALLEST_MEMORY:
+        raise Invalid("Minimum memory limit allowed is 6MB")
+    swap = 0
+    if options.memory_swap:
+        swap = -1 if options.memory_swap == "-1" else size(options.memory_swap)
+        if memory and 0 <= swap < memory:
+            raise Invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
+    reservation = size(options.memory_reservation) if options.memory_reservation else 0
+    if memory and reservation > memory:
+        raise Invalid("Minimum memory limit can not be less than memory reservation limit, see "
+                      "usage")  # fmt: skip
+    weight = options.blkio_weight or 0
+    if weight and not 10 <= weight <= 1000:
+        raise Invalid("Range of blkio weight is from 10 to 1000")
+    return Resources(
+        memory=memory,
+        memory_swap=swap,
+        memory_reservation=reservation,
+        nano_cpus=_nano_cpus(options.cpus),
+        cpu_shares=options.cpu_shares or 0,
+        cpu_period=options.cpu_period or 0,
+        cpu_quota=options.cpu_quota or 0,
+        cpuset=options.cpuset_cpus or "",
+        cpuset_mems=options.cpuset_mems or "",
+        pids=options.pids_limit or 0,
+        blkio_weight=weight,
+    )
+
+
+def _nano_cpus(text: str | None) -> int:
+    if not text:
+        return 0
+    most = os.cpu_count() or 1
+    try:
+        found = int(float(text) * 1_000_000_000)
+    except (ValueError, OverflowError):
+        raise Invalid(f"invalid value for --cpus: {text}: a number of processors") from None
+    if not 10_000_000 <= found <= most * 1_000_000_000:
+        raise Invalid(f"Range of CPUs is from 0.01 to {most}.00, as there are only {most} CPUs "
+                      "available")  # fmt: skip
+    return found

@@ -1,0 +1,1 @@
+"""Copies between containers, hosts and tar streams: untrusted paths come in, none leads out."""

@@ -1,0 +1,67 @@
+"""Turns a container into a descriptor of its root, whether it runs or not.
+
+One that runs: its own view, volumes and all, through /proc. One that does not: its layers, mounted
+for as long as the descriptor lives, and each of its volumes beside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dockyard.base.errors import Conflict, Denied
+from dockyard.node.engine import roots
+from dockyard.node.engine.config import Container
+from dockyard.node.engine.parts import Parts
+
+
+class Place(NamedTuple):
+    """Where a path of a container lies."""
+
+    root: int
+    """A descriptor that no path leads out of."""
+    path: str
+    """Below it, without a slash at its beginning; a slash at its end stays."""
+
+
+@contextlib.contextmanager
+def opened(parts: Parts, container: Container, path: str, *, write: bool) -> Iterator[Place]:
+    """The root to look a path up in, and the path in it. One that does not run cannot be started
+    meanwhile: its changes must not be mounted twice."""
+    whole = "/" + path.lstrip("/")
+    with contextlib.ExitStack() as stack:
+        if not container.alive:
+            stack.enter_context(parts.locks.hold(container.id))
+            container = parts.database.find(container.id)
+        descriptor, below = _open(parts, container, whole, write)
+        stack.callback(os.close, descriptor)
+        yield Place(descriptor, below)
+
+
+def _open(parts: Parts, container: Container, path: str, write: bool) -> tuple[int, str]:
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    if container.alive:
+        try:
+            return os.open(f"/proc/{container.pid}/root", flags), path.lstrip("/")
+        except (FileNotFoundError, ProcessLookupError):
+            raise Conflict(f"container {container.id}: it has just ended; try again") from None
+    plain = posixpath.normpath(path)
+    mounts = sorted(container.config.mounts, key=lambda mount: -len(mount.target))
+    for mount in mounts:
+        target = posixpath.normpath(mount.target)
+        if mount.kind != "tmpfs" and (plain == target or plain.startswith(target + "/")):
+            if write and mount.read_only:
+                raise Denied("mounted volume is marked read-only")
+            source = parts.volumes.path(mount.source) if mount.kind == "volume" else mount.source
+            return os.open(source, flags), path[len(target) :].lstrip("/")
+    if write and container.config.read_only:
+        raise Denied("container rootfs is marked read-only")
+    from dockyard.base.linux.overlay import open_overlay
+
+    layers = roots.layers_of(parts.images, container.image_id, container.config.rootfs)
+    state = parts.places.state(container.id)
+    upper = parts.places.upper(container.id)
+    return open_overlay(layers, upper, f"{state}/work", f"{state}/rootfs"), path.lstrip("/")

@@ -1,0 +1,66 @@
+"""Turns names of the host's devices into nodes and rules of an OCI runtime specification."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+from dockyard.base.errors import Invalid, Unsupported
+from dockyard.node.engine.config import DeviceSpec
+
+INITS = ("docker-init", "tini", "catatonit")
+"""Small init programs, called with ``-- PROGRAM ARGUMENTS``."""
+FOLDERS = ("/usr/bin", "/usr/local/bin", "/usr/libexec/podman", "/usr/libexec/docker")
+
+
+def nodes(wanted: tuple[DeviceSpec, ...]) -> list[dict[str, Any]]:
+    """``linux.devices``. Raises :class:`Invalid` for what is no device."""
+    return [_node(device) for device in wanted]
+
+
+def _node(device: DeviceSpec) -> dict[str, Any]:
+    what = f'error gathering device information while adding custom device "{device.source}"'
+    try:
+        found = os.stat(device.source)
+    except OSError as error:
+        raise Invalid(f"{what}: {(error.strerror or '').lower()}") from error
+    if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
+        raise Invalid(f"{what}: not a device node")
+    return {
+        "path": device.target,
+        "type": "c" if stat.S_ISCHR(found.st_mode) else "b",
+        "major": os.major(found.st_rdev),
+        "minor": os.minor(found.st_rdev),
+        "fileMode": stat.S_IMODE(found.st_mode),
+        "uid": found.st_uid,
+        "gid": found.st_gid,
+    }
+
+
+def rules(
+    wanted: tuple[DeviceSpec, ...], nodes: list[dict[str, Any]], given: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """``linux.resources.devices`` that let those be opened, and what the caller's own rules say."""
+    found: list[dict[str, Any]] = [
+        {"allow": True, "access": device.access,
+         **{name: node[name] for name in ("type", "major", "minor")}}
+        for device, node in zip(wanted, nodes, strict=True)
+    ]  # fmt: skip
+    for text in given:
+        kind, numbers, access = text.split()
+        rule: dict[str, Any] = {"allow": True, "type": kind, "access": access}
+        for name, number in zip(("major", "minor"), numbers.split(":"), strict=True):
+            if number != "*":
+                rule[name] = int(number)
+        found.append(rule)
+    return found
+
+
+def init_program() -> str:
+    """A small init of this machine. Raises :class:`Unsupported` where there is none."""
+    for name in INITS:
+        for folder in FOLDERS:
+            if os.access(path := f"{folder}/{name}", os.X_OK):
+                return path
+    raise Unsupported(f"--init: this machine has none of {', '.join(INITS)}; install tini")
