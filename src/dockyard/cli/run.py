@@ -51,7 +51,8 @@ def _run(verb: str, options: argparse.Namespace) -> int:
         config = config._replace(rootfs="", image=_imported(config.rootfs))
     engine = common.engine()
     engine.tidy(OWNER)
-    with _cidfile(options.cidfile) as tell:
+    explained = _explained(options) if verb == "run" else contextlib.nullcontext()
+    with _cidfile(options.cidfile) as tell, explained:
         container_id, stream = _made(engine, config, options, in_front, starts=verb == "run")
         tell(container_id)
     if stream is None:
@@ -69,6 +70,15 @@ def _run(verb: str, options: argparse.Namespace) -> int:
         with contextlib.suppress(NotFound):
             engine.find(container_id)  # writes down that it has ended
     return code
+
+
+def _explained(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """Where it is asked for, each kernel call is printed while it is made."""
+    if not options.explain:
+        return contextlib.nullcontext()
+    from dockyard.cli.explain.watch import watching
+
+    return watching(options.explain)
 
 
 def _made(

@@ -13,6 +13,7 @@ EXAMPLES = {
   dockyard run --rm --rootfs ./tree -m 64m sh -c 'free -m'
   dockyard run --rm --rootfs ./root.tar --network none true
   dockyard run -d --system --name box --rootfs ./debian    # systemd; `attach box` is its console
+  dockyard run --rm --explain --rootfs ./tree true         # how a container is made, call by call
   dockyard run --rm --without pid,seccomp --rootfs ./tree ps
 """,
     "create": """  dockyard create --name db -v data:/data redis
@@ -70,7 +71,7 @@ def _parser(verb: str) -> Parser:
     _network(parser)
     _limits(parser)
     _confinement(parser)
-    _lessons(parser)
+    _lessons(parser, verb)
     parser.refuse(NOT_IMPLEMENTED)
     parser.refuse(NOT_IMPLEMENTED_SWITCHES, nargs=0)
     add("words", nargs=argparse.REMAINDER, metavar="IMAGE [COMMAND] [ARG...]")
@@ -153,6 +154,15 @@ def _confinement(parser: Parser) -> None:
     add("--runtime", default="", metavar="RUNTIME", help="runc, crun or a path, instead of ours")
 
 
-def _lessons(parser: Parser) -> None:
+def _lessons(parser: Parser, verb: str) -> None:
+    if verb == "run":
+        # whole words, for an option with a value that may be missing would take the image's name
+        parser.add_argument("--explain", "--explain=text", action="store_const", const="text",
+                            default="", help="print each kernel call that makes it, and what it "
+                            "isolates, to standard error")  # fmt: skip
+        parser.add_argument("--explain=full", dest="explain", action="store_const", const="full",
+                            help="those too that only prepare others")  # fmt: skip
+        parser.add_argument("--explain=json", dest="explain", action="store_const", const="json",
+                            help="all of them, one JSON object a line")  # fmt: skip
     parser.many("--without", metavar="WALL,...", help="leave out a wall, to see what it did: "
                 "pid, net, ipc, uts, cgroup, seccomp, caps, masks")  # fmt: skip

@@ -125,7 +125,9 @@ class _Pump:
 
     def _resize(self) -> None:
         if found := window():
-            self._stream.resize(*found)
+            # it may have ended before anybody looked: what it said is read, and how it ended
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._stream.resize(*found)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -10,6 +10,7 @@ from _thread import allocate_lock  # `threading` brings more than a command need
 from typing import TYPE_CHECKING, Protocol
 
 from dockyard.base.errors import Unavailable
+from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import Launch
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ForkLauncher:
         from dockyard.node.runtime import monitor  # much, of which most commands need nothing
 
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        if os.fork() == 0:
+        if through("clone", os.fork) == 0:
             try:
                 monitor.become_monitor(theirs.fileno())
                 monitor.look_after(launch, self._cache, theirs, attach)

@@ -18,6 +18,7 @@ from typing import Any
 from dockyard.base.aio.now import wall
 from dockyard.base.errors import DockyardError
 from dockyard.base.linux import door, seccomp, syscalls
+from dockyard.base.linux.door import through
 from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import Launch, StartFailed
 from dockyard.node.runtime import connection, hooks, init
@@ -239,6 +240,10 @@ class Monitor:
 
     def _started(self, client: Connection, error: StartFailed | None) -> None:
         self._handshake = None
+        if door.recorder is not None and self.child is not None:
+            from dockyard.base.linux import recording
+
+            recording.started(self.child.pid, error)
         if error is not None:
             self._start_failure = error
             client.say(error=str(error), code=error.exit_code)
@@ -353,8 +358,8 @@ class Monitor:
 def become_monitor(*kept: int) -> None:
     """Let a fresh fork go its own way: away from its parent's terminal, signals and files."""
     gc.disable()
-    os.setsid()
-    os.chdir("/")
+    through("setsid", os.setsid)
+    through("chdir", os.chdir, "/")
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     if door.descriptor >= 0:
         kept = (*kept, door.descriptor)
