@@ -64,6 +64,39 @@ def run_outside(hooks: Hooks, kind: str, said: bytes, bundle: str) -> None:
             run(hooks, kind, said, lambda hook: _execute_in(bundle, hook))
 
 
+class Errand(NamedTuple):
+    """A process that runs hooks while this one goes on."""
+
+    pid: int
+    said: int
+    """What it had to say, once it has ended with another status than 0."""
+
+    def outcome(self, code: int) -> StartFailed | None:
+        """After it has been reaped."""
+        text = os.pread(self.said, 2 * LONGEST_OUTPUT, 0).decode(errors="replace")
+        os.close(self.said)
+        return StartFailed(text or f"hooks: ended with status {code}", 125) if code else None
+
+
+def begin_outside(hooks: Hooks, kind: str, said: bytes, bundle: str) -> Errand:
+    """As :func:`run_outside`, without waiting for it."""
+    printed = _memory(b"")
+    with _own_pid_namespace():
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                run_outside(hooks, kind, said, bundle)
+                code = 0
+            except BaseException as error:  # whatever it is: whoever waits must hear of it
+                os.write(printed, str(error).encode())
+            finally:
+                os._exit(code)
+    return Errand(pid, printed)
+
+
 def execute(hook: Hook) -> None:
     """Become the hook's program."""
     environment = dict(entry.split("=", 1) for entry in hook.env)

@@ -17,7 +17,7 @@ import struct
 import sys
 from typing import Any, NoReturn
 
-from dockyard.base.linux import cgroupfs
+from dockyard.base.linux import cgroupfs, passing
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
 from dockyard.node.runtime import monitor
 
@@ -50,7 +50,7 @@ def send(connection: socket.socket, payload: bytes, creator: socket.socket) -> N
 
 def receive(control: socket.socket) -> tuple[bytes, socket.socket] | None:
     """What :func:`send` sent; None at the end of the connection."""
-    head, descriptors, _, _ = socket.recv_fds(control, 4, 1)
+    head, descriptors = passing.receive(control, 4, 1)
     if len(head) < 4 or not descriptors:
         return None
     creator = socket.socket(fileno=descriptors[0])

@@ -61,6 +61,7 @@ class Monitor:
         self.commands = Commands(self)
         self._handshake: Handshake | None = None
         self._start_failure: StartFailed | None = None
+        self._errands: dict[int, Callable[[int], None]] = {}
         self._grouped = False
         self._home = ""
         self._operations: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
@@ -249,11 +250,34 @@ class Monitor:
             client.say(error=str(error), code=error.exit_code)
             return
         self.status, self.started = "running", wall()
-        client.say(ok=True)
+        if self.spec.hooks.get("poststart"):
+            self._begin_poststart(client)
+        else:
+            client.say(ok=True)
         # Whoever ends the group of the monitor's creator spares it. Nobody waits for this, and a
         # monitor that stays where it is does its work as well.
         with contextlib.suppress(OSError):
             self._home = group.settle(os.path.dirname(self.spec.cgroup))
+
+    def _begin_poststart(self, client: Connection) -> None:
+        """The start is done when they are. One that fails stops the container."""
+        assert self.child is not None
+        said = hooks.state(self.identity, "running", self.child.pid)
+        bundle = self.launch.state_dir
+        errand = hooks.begin_outside(self.spec.hooks, "poststart", said, bundle)
+
+        def done(code: int) -> None:
+            error = errand.outcome(code)
+            if error is None:
+                client.say(ok=True)
+                return
+            self._start_failure = error
+            client.say(error=str(error), code=error.exit_code)
+            if self.exit is None and self.child is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.child.pid, signal.SIGKILL)
+
+        self._errands[errand.pid] = done
 
     def _state(self, client: Connection, _: dict[str, Any]) -> None:
         status = {"creating": "created", "starting": "created"}.get(self.status, self.status)
@@ -331,6 +355,8 @@ class Monitor:
             code = code if code >= 0 else 128 - code
             if self.child is not None and pid == self.child.pid:
                 self._ended(code)
+            elif pid in self._errands:
+                self._errands.pop(pid)(code)
             else:
                 self.commands.ended(pid, code)
 

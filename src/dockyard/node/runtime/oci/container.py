@@ -12,6 +12,7 @@ from dockyard.base.aio.now import nano_stamp, wall
 from dockyard.base.errors import Conflict, DockyardError, Invalid, Unsupported
 from dockyard.base.linux import passing, seccomp, syscalls
 from dockyard.base.oci import runtimespec, strictjson
+from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import hooks, init, wire
 from dockyard.node.runtime.attendant import Attendant, deliver
 from dockyard.node.runtime.cgroups import group
@@ -117,9 +118,13 @@ def start(root: str, container: Container) -> None:
             said = gate.recv(LONGEST_MESSAGE)
     if said:
         raise failure(said, spec.process.args[0] if spec.process.args else "pause")
-    hooks.run_outside(
-        spec.hooks, "poststart", hooks.state(who, "running", container.pid), who.bundle
-    )
+    said_running = hooks.state(who, "running", container.pid)
+    try:
+        hooks.run_outside(spec.hooks, "poststart", said_running, who.bundle)
+    except StartFailed:
+        with contextlib.suppress(Conflict, ProcessLookupError):
+            kill(root, container, signal.SIGKILL, everyone=False)
+        raise
 
 
 def _run_poststop(spec: runtimespec.Spec, who: hooks.Identity) -> None:
