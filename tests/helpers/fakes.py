@@ -46,6 +46,9 @@ class FakeRuntime:
     def state(self, run_dir: str) -> State:
         return self.states.get(run_dir, State("stopped", 0))
 
+    def states_of(self, run_dirs: Sequence[str]) -> list[State | None]:
+        return [self.state(run_dir) for run_dir in run_dirs]
+
     def end(self, launch: Launch, code: int, finished: float = 5.0) -> None:
         """The program has ended, and its monitor wrote it down."""
         self.states.pop(launch.run_dir, None)

@@ -6,7 +6,7 @@ can set up its network through ``/proc/<pid>/ns/net``; ``start`` lets it execute
 """
 
 # no postponed annotations: typing compiles each of a NamedTuple's that is a string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from dockyard.base.errors import DockyardError
@@ -150,6 +150,9 @@ class Runtime(Protocol):
         """Let init execute the program. Raises :class:`StartFailed`."""
 
     def state(self, run_dir: str) -> State: ...
+
+    def states_of(self, run_dirs: Sequence[str]) -> list[State | None]:
+        """Of many containers, asked at once; None where there is no answer."""
 
     def attach(self, run_dir: str) -> Stream: ...
 

@@ -11,6 +11,7 @@ import pytest
 
 from dockyard.base.errors import Conflict
 from dockyard.interfaces.ociruntime import StartFailed
+from dockyard.node.runtime.local import wait_for_monitor
 
 from .conftest import Yard, refused
 
@@ -204,3 +205,16 @@ def test_many_at_once(yard: Yard) -> None:
     assert [(result.code, result.out) for result in results] == [
         (number, f"{number}\n") for number in range(30)
     ]
+
+
+def test_many_are_asked_at_once(yard: Yard) -> None:
+    boxes = [yard.box("sleep", "100").start() for _ in range(3)]
+    boxes[1].runtime.signal(boxes[1].run_dir, signal.SIGKILL)
+    boxes[1].wait()
+    wait_for_monitor(boxes[1].run_dir)
+    asked = [*(box.run_dir for box in boxes), str(yard.folder / "nobody")]
+    found = boxes[0].runtime.states_of(asked)
+    assert [state and state.status for state in found] == [
+        "running", "stopped", "running", "stopped",
+    ]  # fmt: skip
+    assert found == [boxes[0].runtime.state(run_dir) for run_dir in asked]

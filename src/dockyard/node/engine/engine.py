@@ -111,7 +111,8 @@ class Engine:
         """Every container, the newest first, as it is now; those that ``keep`` lets through, who
         is asked of each as it was last known."""
         known = self._parts.database.all()
-        return [refresh.refresh(self._parts, each) for each in known if keep is None or keep(each)]
+        kept = [each for each in known if keep is None or keep(each)]
+        return refresh.refresh_all(self._parts, kept)
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """A container in the JSON shape of Docker's API."""

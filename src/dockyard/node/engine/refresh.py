@@ -7,6 +7,7 @@ has written how. A monitor that was killed takes its container with it: nobody s
 from __future__ import annotations
 
 from dockyard.base.errors import Unavailable
+from dockyard.interfaces.ociruntime import State
 from dockyard.node.engine import event, policy
 from dockyard.node.engine.clear import clear, disconnect, has_own_network
 from dockyard.node.engine.config import (
@@ -40,6 +41,22 @@ def refresh(parts: Parts, container: Container) -> Container:
         state = parts.runtime.state(parts.places.run(container.id))
     except Unavailable:  # its monitor hangs: what was known last stands
         return container
+    return _become(parts, container, state)
+
+
+def refresh_all(parts: Parts, containers: list[Container]) -> list[Container]:
+    """Every container as it is now. Their monitors are asked at once."""
+    alive = [container for container in containers if container.alive]
+    states = parts.runtime.states_of([parts.places.run(container.id) for container in alive])
+    told = {each.id: state for each, state in zip(alive, states, strict=True) if state}
+    return [
+        _become(parts, each, told[each.id]) if each.id in told
+        else each._replace(status=CREATED) if each.status == STARTING else each
+        for each in containers
+    ]  # fmt: skip
+
+
+def _become(parts: Parts, container: Container, state: State) -> Container:
     if found := STATES.get(state.status):
         return container._replace(status=found)
     with parts.locks.hold(container.id):

@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dockyard.base.errors import Conflict, Unavailable
@@ -19,6 +20,9 @@ from dockyard.node.runtime.stream import MonitorStream
 STOPPED = State("stopped", 0)
 ANSWER_SECONDS = 10.0
 """A monitor answers what it knows at once."""
+AT_ONCE = 64
+"""Monitors that are asked before the first answer is read."""
+_STATE = wire.control({"op": "state"})
 
 
 class LocalRuntime:
@@ -53,19 +57,17 @@ class LocalRuntime:
             stream.ask(peer, op="start")
 
     def state(self, run_dir: str) -> State:
-        try:
-            peer = stream.connect(run_dir)
-        except Unavailable:
-            return STOPPED
-        with contextlib.closing(peer):
-            peer.settimeout(ANSWER_SECONDS)
-            try:
-                said = stream.ask(peer, op="state")
-            except TimeoutError:
-                raise Unavailable(f"monitor: {run_dir}: it does not answer") from None
-            except (Unavailable, ConnectionError):
-                return STOPPED
-        return State(said["status"], int(said["pid"]), float(said["started"]))
+        found = _told(_asked(run_dir))
+        if found is None:
+            raise Unavailable(f"monitor: {run_dir}: it does not answer")
+        return found
+
+    def states_of(self, run_dirs: Sequence[str]) -> list[State | None]:
+        found: list[State | None] = []
+        for first in range(0, len(run_dirs), AT_ONCE):
+            asked = [_asked(run_dir) for run_dir in run_dirs[first : first + AT_ONCE]]
+            found += [_told(peer) for peer in asked]
+        return found
 
     def attach(self, run_dir: str) -> MonitorStream:
         peer = stream.connect(run_dir)
@@ -151,6 +153,32 @@ class LocalRuntime:
                 wait_for_monitor(run_dir)
         group.remove(cgroup)
         _remove_run_dir(run_dir)
+
+
+def _asked(run_dir: str) -> socket.socket | None:
+    """A connection on which the state is asked for; None: there is no monitor."""
+    try:
+        peer = stream.connect(run_dir)
+    except Unavailable:
+        return None
+    peer.settimeout(ANSWER_SECONDS)
+    with contextlib.suppress(OSError):  # what it is, reading will tell
+        peer.sendall(_STATE)
+    return peer
+
+
+def _told(peer: socket.socket | None) -> State | None:
+    """The answer; None where there is none in time."""
+    if peer is None:
+        return STOPPED
+    with contextlib.closing(peer):
+        try:
+            said = stream.answer(peer)
+        except TimeoutError:
+            return None
+        except (Unavailable, ConnectionError):
+            return STOPPED
+    return State(said["status"], int(said["pid"]), float(said["started"]))
 
 
 def wait_for_monitor(run_dir: str) -> None:
