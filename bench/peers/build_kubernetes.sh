@@ -20,7 +20,7 @@ for program in "${PROGRAMS[@]}"; do [ -x "bin/$program" ] || missing+=("$program
 
 apt-get update -q >/dev/null || true  # other people's repositories may be away
 apt-get install -y -q --no-install-recommends golang-1.19-go \
-    golang-github-modern-go-reflect2-dev rsync dpkg-dev etcd-server make >/dev/null
+    golang-github-modern-go-reflect2-dev rsync dpkg-dev make >/dev/null
 
 if [ ! -d "kubernetes-$VERSION" ]; then
     # Debian's own sources with deb-src switched on, in lists that only this folder has.

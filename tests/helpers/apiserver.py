@@ -17,9 +17,11 @@ from dockyard.cluster.api.authn import Authenticator
 from dockyard.cluster.api.local import LocalTransport
 from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.http import HttpTransport
+from dockyard.cluster.client.mutations import MutationDetector
 from dockyard.cluster.client.resources import NAMESPACES
-from dockyard.cluster.client.transport import User
+from dockyard.cluster.client.transport import Transport, User
 from dockyard.cluster.store.memory import MemoryStore
+from helpers.detecting import Detecting
 
 TOKENS = {
     "admin-token": User("admin", ("system:masters", "system:authenticated")),
@@ -42,14 +44,15 @@ class ApiServer:
 
     def __init__(self, plane: ControlPlane, store: MemoryStore, port: int) -> None:
         self.plane, self.store, self.port = plane, store, port
-        self.local = LocalTransport(plane.service, MASTER)
+        self.detector = MutationDetector()
+        self.local = Detecting(LocalTransport(plane.service, MASTER), self.detector)
         self.client = Client(self.local)
 
     def http(self, token: str = "admin-token") -> HttpTransport:
         return HttpTransport(f"http://127.0.0.1:{self.port}", None, RealClock(), token=token)
 
-    def local_as(self, user: User) -> LocalTransport:
-        return LocalTransport(self.plane.service, user)
+    def local_as(self, user: User) -> Transport:
+        return Detecting(LocalTransport(self.plane.service, user), self.detector)
 
     async def raw(self, data: bytes) -> bytes:
         """What the server answers to a request that ends its connection."""
@@ -81,7 +84,9 @@ async def serving(
             await plane.client.create(NAMESPACES, {"metadata": {"name": name}})
         server = await asyncio.get_running_loop().create_server(plane.connection, "127.0.0.1", 0)
         try:
-            yield ApiServer(plane, store, server.sockets[0].getsockname()[1])
+            found = ApiServer(plane, store, server.sockets[0].getsockname()[1])
+            yield found
+            found.detector.check()
         finally:
             plane.close()
             server.close()

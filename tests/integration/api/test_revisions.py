@@ -121,6 +121,8 @@ def test_f16_preconditions_and_a_new_life(tmp_path: Path) -> None:
         ("limit=many", 400, "BadRequest"),
         ("timeoutSeconds=x&watch=1", 400, "BadRequest"),
         ("resourceVersionMatch=Sometimes", 400, "BadRequest"),
+        ("watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", 422, "Invalid"),
+        ("sendInitialEvents=true", 422, "Invalid"),
         ("labelSelector=a%20b%20c", 400, "BadRequest"),
         ("fieldSelector=spec.nothing%3D1", 400, "BadRequest"),
     ],

@@ -127,7 +127,7 @@ class Operations:
 
     def watch(self, kind: Kind, request: Request) -> tuple[Watcher, ListOptions]:
         """A watch; the caller ends it with ``cache(kind).unwatch``."""
-        options = list_options(request.options, kind)
+        options = list_options(request.options, kind, watch=True)
         revision = options.revision or 0
         if revision > self.caches.revision:
             raise errors.future_revision(revision, self.caches.revision)

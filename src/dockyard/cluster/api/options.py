@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dockyard.base.errors import Invalid
 from dockyard.cluster.kinds.kind import Kind
 from dockyard.cluster.meta import errors, resourceversion, selectors
+from dockyard.cluster.meta import fielderrors as field
 from dockyard.cluster.meta.selectors import FieldSelector, Selector
 
 VALIDATIONS = ("Ignore", "Warn", "Strict")
@@ -31,7 +32,6 @@ class ListOptions:
     match: str
     bookmarks: bool
     timeout: float
-    initial_events: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ class WriteOptions:
     validation: str
 
 
-def list_options(options: Mapping[str, str], kind: Kind) -> ListOptions:
-    """Checked. Raises BadRequest, or Expired for a continue token that is none of ours."""
+def list_options(options: Mapping[str, str], kind: Kind, *, watch: bool = False) -> ListOptions:
+    """Checked. Raises BadRequest, Invalid, or Expired for a continue token that is none of ours."""
+    _check_initial_events(options, watch)
     after, at = _token(options["continue"]) if options.get("continue") else ("", 0)
     match = options.get("resourceVersionMatch", "")
     revision = resourceversion.parse(options.get("resourceVersion"))
@@ -64,8 +65,23 @@ def list_options(options: Mapping[str, str], kind: Kind) -> ListOptions:
         match=match,
         bookmarks=options.get("allowWatchBookmarks", "") in ("true", "1"),
         timeout=float(_number(options, "timeoutSeconds")),
-        initial_events=options.get("sendInitialEvents", "") in ("true", "1"),
     )
+
+
+def _check_initial_events(options: Mapping[str, str], watch: bool) -> None:
+    """Release 1.33 has watches that begin with a list behind a gate that is closed: an informer
+    that asks for one hears so, and lists."""
+    if not options.get("sendInitialEvents"):
+        return
+    if not watch:
+        why = "sendInitialEvents is forbidden for list"
+    elif options.get("resourceVersionMatch") != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    else:
+        why = ("sendInitialEvents is forbidden for watch unless the WatchList feature gate is "
+               "enabled")  # fmt: skip
+    fault = field.forbidden("sendInitialEvents", why)
+    raise errors.invalid("ListOptions", "", [fault], "meta.k8s.io")
 
 
 def write_options(options: Mapping[str, str]) -> WriteOptions:
