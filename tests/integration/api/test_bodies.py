@@ -40,7 +40,7 @@ NESTED = b'{"metadata":{"name":"a"},"data":' + b'{"a":' * 100_000 + b"1" + b"}" 
         (b'{"metadata":[]}', "application/json", 400),
         (b'{"metadata":{"name":["a"]}}', "application/json", 400),
         (b'{"metadata":{"name":"a"}}', "text/plain", 415),
-        (b"k8s\x00\x0a", "application/vnd.kubernetes.protobuf", 415),
+        (b"k8s\x00\x0a", "application/vnd.kubernetes.protobuf", 400),
         (b"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
          b"c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
          b"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n"
