@@ -18,6 +18,7 @@ from dockyard.base.wire.body import pieces
 from dockyard.base.wire.http import Connection
 from dockyard.base.wire.http import Request as HttpRequest
 from dockyard.base.wire.tunnel import Tunnel, read_head
+from dockyard.cluster.api.podoptions import for_kubelet
 from dockyard.cluster.client.transport import Request
 from dockyard.cluster.meta import errors
 
@@ -26,8 +27,6 @@ PASSED_ON = (b"upgrade", b"connection", b"x-stream-protocol-version", b"sec-webs
              b"sec-websocket-version", b"sec-websocket-protocol",
              b"sec-websocket-extensions")  # fmt: skip
 UPGRADES = ("websocket", "spdy/3.1")
-STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error"}
-"""What the kubelet calls them."""
 PATHS = {"log": "containerLogs", "exec": "exec", "attach": "attach", "portforward": "portForward"}
 Object = Mapping[str, Any]
 Pairs = Iterable[tuple[str, str]]
@@ -84,8 +83,8 @@ class NodeProxy:
         if wanted.subresource != "portforward":
             container = _container(pod, wanted.options.get("container", ""))
             base += f"/{quote(container)}"
-        renamed = [(STREAMS.get(name, name), value) for name, value in query if name != "container"]
-        return f"{base}?{urlencode(renamed)}" if renamed else base
+        asked = for_kubelet(wanted.subresource, query, name)
+        return f"{base}?{urlencode(asked)}" if asked else base
 
     def _address(self, pod: Object) -> tuple[str, int]:
         name = pod["spec"].get("nodeName")
