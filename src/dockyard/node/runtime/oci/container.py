@@ -30,6 +30,12 @@ class Options(NamedTuple):
 
     console_socket: str = ""
     pid_file: str = ""
+    preserved: int = 0
+    """Descriptors from 3 on that the process gets besides the standard ones."""
+    keyring: bool = True
+    """Whether it gets a session keyring of its own."""
+    cgroup: tuple[str, ...] = ()
+    """Of a command: groups below the container's, ``[CONTROLLER,...:]PATH``."""
 
 
 def read_config(bundle: str, container_id: str) -> dict[str, Any]:
