@@ -33,9 +33,11 @@ Listening = Callable[[int], None]
 def confine(
     process: Process, filter_program: bytes | None, container: str, listening: Listening
 ) -> None:
-    """Give up every right that the process shall not have."""
+    """Give up every right that the process shall not have. ``container`` names its keyring; no
+    name, and it keeps the one that it has."""
     _schedule(process)
-    _leave_keyring(container)
+    if container:
+        _leave_keyring(container)
     for name, soft, hard in process.rlimits:
         _limit(name, soft, hard)
     through("umask", os.umask, 0o022 if process.umask is None else process.umask)

@@ -19,8 +19,7 @@ from dockyard.base.oci.runtimespec import Process
 from dockyard.interfaces.ociruntime import StartFailed
 
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125
-_STEP_DESCRIPTOR = firststep.REPORT_DESCRIPTOR + 1
-_CLEAR_OF_STREAMS = _STEP_DESCRIPTOR + 1
+LARGEST_PASSWD = 1 << 20
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -61,23 +60,32 @@ def refusal(program: str, code: int) -> StartFailed:
     return StartFailed(text, NOT_FOUND if missing else NOT_EXECUTABLE)
 
 
-def prepare(programs: dict[str, str], sync: socket.socket) -> tuple[socket.socket, str | int]:
-    """Close every descriptor but the standard streams, the socket and the first step.
+def prepare(
+    programs: dict[str, str], sync: socket.socket, preserved: int = 0
+) -> tuple[socket.socket, str | int]:
+    """Close every descriptor but the standard streams, ``preserved`` ones that follow them, the
+    socket and the first step.
 
     Returns the socket, where the relay expects it, and what to execute: a path below /proc if
     there is one (a seccomp profile may allow execve(2) without execveat(2)), else a descriptor.
     """
-    step = _move(firststep.sealed(programs), _CLEAR_OF_STREAMS)
-    said = _move(sync.detach(), _CLEAR_OF_STREAMS)
-    os.dup2(said, firststep.REPORT_DESCRIPTOR, inheritable=False)
-    os.dup2(step, _STEP_DESCRIPTOR, inheritable=False)
-    _close_from(_STEP_DESCRIPTOR + 1)
-    sync = socket.socket(fileno=firststep.REPORT_DESCRIPTOR)
-    path = f"/proc/self/fd/{_STEP_DESCRIPTOR}"
+    report = firststep.REPORT_DESCRIPTOR + preserved
+    first = report + 1
+    if preserved and programs is firststep.RELAY:
+        programs = firststep.reporting_to(report)
+    step = _move(firststep.sealed(programs), first + 1)
+    said = _move(sync.detach(), first + 1)
+    os.dup2(said, report, inheritable=False)
+    os.dup2(step, first, inheritable=False)
+    for descriptor in range(firststep.REPORT_DESCRIPTOR, report):
+        os.set_inheritable(descriptor, True)
+    _close_from(first + 1)
+    sync = socket.socket(fileno=report)
+    path = f"/proc/self/fd/{first}"
     with contextlib.suppress(OSError):
-        if os.path.samestat(os.stat(path), os.fstat(_STEP_DESCRIPTOR)):
+        if os.path.samestat(os.stat(path), os.fstat(first)):
             return sync, path
-    return sync, _STEP_DESCRIPTOR
+    return sync, first
 
 
 def _close_from(first: int) -> None:
@@ -94,13 +102,37 @@ def _move(descriptor: int, lowest: int) -> int:
     return moved
 
 
-def relay(process: Process, step: str | int) -> None:
+def relay(process: Process, step: str | int, report: int = firststep.REPORT_DESCRIPTOR) -> None:
     """Become the program, by way of the relay. Returns never."""
     environment = dict(entry.split("=", 1) for entry in process.env)
+    if not environment.get("HOME"):
+        environment["HOME"] = _home(process.uid)
     program = find(process.args[0], environment.get("PATH", DEFAULT_PATH))
     _reset_signals()
-    os.set_inheritable(firststep.REPORT_DESCRIPTOR, True)
+    os.set_inheritable(report, True)
     _execute(step, (program, *process.args), environment)
+
+
+def _home(uid: int) -> str:
+    """A user's folder as the container's /etc/passwd has it: what runc and crun set."""
+    for line in _passwd().split(b"\n"):
+        fields = line.split(b":")
+        if len(fields) > 5 and fields[2] == str(uid).encode() and fields[5]:
+            return os.fsdecode(fields[5])
+    return "/"
+
+
+def _passwd() -> bytes:
+    """The container's own file, if it is one."""
+    try:
+        descriptor = os.open("/etc/passwd", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, LARGEST_PASSWD) if regular else b""
+    finally:
+        os.close(descriptor)
 
 
 def execute_through(

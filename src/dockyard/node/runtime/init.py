@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from dockyard.base.errors import DockyardError
-from dockyard.base.linux import firststep, syscalls
+from dockyard.base.linux import cgroupfs, firststep, syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
@@ -53,6 +53,10 @@ class Birth(NamedTuple):
     """None: the monitor that forked this process starts it too, and it dies with its monitor."""
     bundle: str = ""
     """What hooks are told: the container's folder."""
+    preserved: int = 0
+    """Descriptors from 3 on that its program gets."""
+    keyring: bool = True
+    """Whether it gets a session keyring of its own."""
 
 
 def staged(spec: Spec) -> bool:
@@ -81,18 +85,18 @@ def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
         filter_program = _wait_for_start(sync)
         pause = birth.spec.pause
         process = PAUSE if pause else birth.spec.process
-        sync, step = execution.prepare(firststep.PAUSE if pause else firststep.RELAY, sync)
+        program = firststep.PAUSE if pause else firststep.RELAY
+        sync, step = execution.prepare(program, sync, birth.preserved)
         confine.apply_domain(birth.spec)
-        confine.confine(
-            process, None if pause else filter_program, birth.container, _listening(sync)
-        )
+        keyring = birth.container if birth.keyring else ""
+        confine.confine(process, None if pause else filter_program, keyring, _listening(sync))
         if birth.spec.hooks.get("startContainer"):
             _run_inside(birth, step)
         if birth.gate is None:
             _die_with_monitor(sync)
         if pause:
             execution.pause(step)
-        execution.relay(process, step)
+        execution.relay(process, step, sync.fileno())
     except BaseException as error:  # whatever it is: the monitor must hear of it
         report(sync, error)
     os._exit(1)
@@ -269,6 +273,10 @@ class Errand(NamedTuple):
     """Flags of those that are joined."""
     staged: bool = False
     """Whether its pid namespace can be entered only from inside its user namespace."""
+    preserved: int = 0
+    """Descriptors from 3 on that it gets."""
+    inner: tuple[str, ...] = ()
+    """Files of groups below the container's that it writes itself into."""
 
 
 def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
@@ -285,6 +293,8 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
         if process.affinity[0]:
             os.sched_setaffinity(0, process.affinity[0])
         group.join(errand.cgroup)
+        for file in errand.inner:
+            cgroupfs.write(file, "0")
         if process.affinity[1]:
             os.sched_setaffinity(0, process.affinity[1])
         if process.oom_score_adj is not None:
@@ -306,9 +316,9 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
         else:
             _take_stdio(sync, errand.stdio)
         filter_program = _wait_for_start(sync)
-        sync, step = execution.prepare(firststep.RELAY, sync)
+        sync, step = execution.prepare(firststep.RELAY, sync, errand.preserved)
         confine.confine(process, filter_program, errand.container, _listening(sync))
-        execution.relay(process, step)
+        execution.relay(process, step, sync.fileno())
     except BaseException as error:  # whatever it is: the monitor must hear of it
         report(sync, error)
     os._exit(1)

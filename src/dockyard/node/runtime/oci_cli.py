@@ -34,7 +34,8 @@ def _flags() -> tuple[Flag, ...]:
         Flag(("debug",), "enable debug logging", "switch", False),
         Flag(("log",), "file to write the log to (default is standard error)"),
         Flag(("log-format",), "text or json", "text", "text", '"text"'),
-        Flag(("root",), "folder of the containers' state, best in tmpfs", "text", root, f'"{root}"'),
+        Flag(("root",), "folder of the containers' state (best in tmpfs)", "text", root,
+             f'"{root}"'),
         Flag(("criu",), "not supported: there is no checkpoint and no restore"),
         Flag(("systemd-cgroup",), "not supported: the control groups are made directly", "switch",
              False),
@@ -77,8 +78,18 @@ def main() -> int:
         Report(found).debug(f"{name}: {' '.join(arguments)}")
         return verb.act(found, values, arguments)
     except (DockyardError, OSError) as error:
-        Report(found).error(f"{before}{error}")
+        Report(found).error(f"{before}{_said(error)}")
         return code
+
+
+def _said(error: DockyardError | OSError) -> str:
+    """With the file that it is about, and without the error's number."""
+    if isinstance(error, DockyardError):
+        return str(error)
+    what = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    return f"{what}{error.strerror or error}".replace(
+        os.strerror(error.errno or 0), os.strerror(error.errno or 0).lower()
+    )
 
 
 def _parsed(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard.base.aio.now import nano_stamp, wall
-from dockyard.base.errors import Conflict, DockyardError, Invalid, Unsupported
-from dockyard.base.linux import passing, seccomp, syscalls
+from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound, Unsupported
+from dockyard.base.linux import cgroupfs, passing, seccomp, syscalls
 from dockyard.base.oci import runtimespec, strictjson
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import hooks, init, wire
@@ -21,7 +23,11 @@ from dockyard.node.runtime.messages import GO, LISTENER, LONGEST_MESSAGE, START
 from dockyard.node.runtime.oci import state
 from dockyard.node.runtime.oci.state import Container
 
+if TYPE_CHECKING:
+    from dockyard.node.runtime.oci.foreground import Foreground
+
 LARGEST_CONFIG = 16 * 1024 * 1024
+MOST_DESCRIPTORS = 1024
 OWN_STREAMS = (0, 1, 2)
 
 
@@ -52,12 +58,18 @@ def read_config(bundle: str, container_id: str) -> dict[str, Any]:
     return spec
 
 
-def create(root: str, container_id: str, bundle: str, options: Options) -> Container:
-    """Make a container, its init waiting. What fails leaves nothing."""
+def create(
+    root: str, container_id: str, bundle: str, options: Options, front: Foreground | None = None
+) -> Container:
+    """Make a container, its init waiting. What fails leaves nothing. ``front``: who waits for
+    it, and joins its terminal and streams to the caller's."""
+    state.folder(root, container_id)
+    preserved = descriptors(options.preserved)
     document = read_config(bundle, container_id)
+    document["process"] = passed_on(document.get("process"), preserved - options.preserved)
     spec = runtimespec.parse(document)
     who = hooks.identity(container_id, os.path.abspath(bundle), spec)
-    _check_terminal(spec.process.terminal, options)
+    _check_terminal(spec.process.terminal, options, front)
     state.reserve(root, container_id)
     child, grouped = None, False
     try:
@@ -71,13 +83,15 @@ def create(root: str, container_id: str, bundle: str, options: Options) -> Conta
             enter_pid_namespace(spec.namespaces["pid"])
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         program = spec.process.args[0] if spec.process.args else "pause"
-        child = Child(spec.process.terminal, False, program, OWN_STREAMS)
-        birth = init.Birth(container_id, spec, None, child.stdio, lambda: _accept_first(gate),
-                           who.bundle)  # fmt: skip
+        child = Child(spec.process.terminal, False, program, _streams(spec.process, front))
+        birth = init.Birth(
+            container_id, spec, None, child.stdio, lambda: _accept_first(gate), who.bundle,
+            preserved, options.keyring,
+        )  # fmt: skip
         child.attendant = Attendant(spec, who)
         child.fork(lambda sync: init.become_init(birth, sync))
         child.built()
-        _hand_over(child, options)
+        _hand_over(child, options, front)
         pid_start = state.start_time(child.pid)
         made = Container(
             container_id, os.path.abspath(bundle), child.pid, pid_start, nano_stamp(wall()),
@@ -103,8 +117,10 @@ def _accept_first(gate: socket.socket) -> socket.socket:
 
 def start(root: str, container: Container) -> None:
     """Let it execute its program."""
-    if state.status(root, container) != "created":
-        raise Conflict(f"container {container.id}: it is not created, or started already")
+    now = state.status(root, container)
+    if now != "created":
+        why = {"stopped": "a container that has stopped", "running": "an already running container"}
+        raise Conflict(f"{container.id}: cannot start {why.get(now, f'a container that is {now}')}")
     spec = runtimespec.parse(container.spec)
     program = seccomp.filter_for(spec.seccomp, f"{root}/.cache") if spec.seccomp else b""
     path = state.gate_path(root, container.id)
@@ -140,12 +156,17 @@ def _run_poststop(spec: runtimespec.Spec, who: hooks.Identity) -> None:
 
 
 def kill(root: str, container: Container, number: int, *, everyone: bool) -> None:
-    """Send a signal to init, or to every process."""
-    if everyone:
+    """Send a signal to init, or to every process.
+
+    The kernel ends what lives in a pid namespace with its init; without one, that is done here.
+    """
+    if everyone or (number == signal.SIGKILL and not _own_pids(container)):
+        if not everyone and not group.pids(container.cgroup):
+            raise Conflict(f"{container.id}: container not running")
         group.signal_all(container.cgroup, number)
         return
     if state.status(root, container) == "stopped":
-        raise Conflict(f"container {container.id}: it is not running")
+        raise Conflict(f"{container.id}: container not running")
     process = os.pidfd_open(container.pid)
     try:
         if state.start_time(container.pid) == container.pid_start:
@@ -154,10 +175,21 @@ def kill(root: str, container: Container, number: int, *, everyone: bool) -> Non
         os.close(process)
 
 
+def _own_pids(container: Container) -> bool:
+    """Whether its pid namespace is its own, so that it ends with the container's init."""
+    return any(
+        entry.get("type") == "pid" and not entry.get("path")
+        for entry in container.spec["linux"].get("namespaces") or []
+    )
+
+
 def delete(root: str, container: Container, *, force: bool) -> None:
     """Remove what `create` has made."""
-    if state.status(root, container) != "stopped" and not force:
-        raise Conflict(f"container {container.id}: it is not stopped; --force ends it")
+    now = state.status(root, container)
+    if now not in ("stopped", "created") and not force:
+        raise Conflict(
+            f"cannot delete container {container.id} that is not stopped: {now}; --force ends it"
+        )
     with contextlib.suppress(Conflict, ProcessLookupError):
         kill(root, container, signal.SIGKILL, everyone=False)
     group.remove(container.cgroup)
@@ -166,28 +198,44 @@ def delete(root: str, container: Container, *, force: bool) -> None:
     _run_poststop(spec, hooks.identity(container.id, container.bundle, spec))
 
 
-def execute(root: str, container: Container, process: dict[str, Any], options: Options) -> int:
+def check_executable(container: Container, now: str, *, paused_too: bool) -> None:
+    """Whether a container takes a command."""
+    if now == "stopped":
+        raise Conflict(f"{container.id}: cannot exec in a stopped container")
+    if now == "paused" and not paused_too:
+        raise Conflict(
+            f"{container.id}: cannot exec in a paused container (use --ignore-paused to override)"
+        )
+
+
+def execute(
+    root: str,
+    container: Container,
+    process: dict[str, Any],
+    options: Options,
+    front: Foreground | None = None,
+) -> int:
     """Start a command in it; the pid of this process's child."""
-    if state.status(root, container) != "running":
-        raise Conflict(f"container {container.id}: it is not running")
-    checked = runtimespec.parse_process(process)
+    preserved = descriptors(options.preserved)
+    checked = runtimespec.parse_process(passed_on(process, preserved - options.preserved))
     spec = runtimespec.parse(container.spec)
-    _check_terminal(checked.terminal, options)
+    _check_terminal(checked.terminal, options, front)
     container_init = os.pidfd_open(container.pid)
     staged = init.staged(spec)
     if "pid" in spec.namespaces and not staged:
         syscalls.setns(container_init, syscalls.CLONE_NEWPID)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    child = Child(checked.terminal, False, checked.args[0], OWN_STREAMS)
+    child = Child(checked.terminal, False, checked.args[0], _streams(checked, front))
     child.attendant = Attendant(spec, hooks.identity(container.id, container.bundle, spec))
     errand = init.Errand(
         container.id, checked, spec.cgroup, container_init, child.stdio,
-        init.joinable(spec, staged=staged), staged,
+        init.joinable(spec, staged=staged), staged, preserved,
+        tuple(_inner_groups(spec.cgroup, options.cgroup)),
     )  # fmt: skip
     try:
         child.fork(lambda sync: init.become_command(errand, sync))
         child.built()
-        _hand_over(child, options)
+        _hand_over(child, options, front)
         child.start(seccomp.filter_for(spec.seccomp, f"{root}/.cache") if spec.seccomp else None)
         child.started()
     except BaseException:
@@ -196,15 +244,80 @@ def execute(root: str, container: Container, process: dict[str, Any], options: O
     return child.pid
 
 
-def _check_terminal(terminal: bool, options: Options) -> None:
-    if terminal and not options.console_socket:
-        raise Unsupported("terminal: only with --console-socket; a foreground terminal is not"
-                          " implemented")  # fmt: skip
-    if options.console_socket and not terminal:
-        raise Invalid("--console-socket: the process has no terminal (process.terminal is false)")
+def _inner_groups(path: str, wanted: tuple[str, ...]) -> Iterator[str]:
+    """Files of groups below a container's, of ``[CONTROLLER,...:]PATH``."""
+    layout = cgroupfs.layout()
+    for text in wanted:
+        names, colon, below = text.rpartition(":")
+        below = below.strip("/")
+        if ".." in below.split("/") or (colon and not names):
+            raise Invalid(f"--cgroup: {text!r}: not [CONTROLLER,...:]PATH")
+        unknown = [name for name in names.split(",") if name and name not in layout.v1]
+        if unknown:
+            raise Invalid(f"--cgroup: {text!r}: {unknown[0]}: not mounted here as cgroup v1")
+        found = [layout.v1[name] for name in names.split(",")] if names else list(layout.roots)
+        places = [f"{root}/{path}/{below}".rstrip("/") for root in found]
+        files = [f"{place}/tasks" for place in places]
+        if not names and layout.pure:
+            files.append(f"{layout.v2}/{path}/{below}/cgroup.procs")
+        for file in files:
+            if not os.path.exists(file):
+                raise NotFound(f"--cgroup: {text!r}: {os.path.dirname(file)}: does not exist")
+        yield from files
 
 
-def _hand_over(child: Child, options: Options) -> None:
+def descriptors(asked: int) -> int:
+    """How many descriptors from 3 on are passed on: those of socket activation
+    (sd_listen_fds(3)), then those asked for."""
+    count = asked
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        listened = os.environ.get("LISTEN_FDS", "")
+        count += int(listened) if listened.isdecimal() else 0
+    if not 0 <= count < MOST_DESCRIPTORS:
+        raise Invalid(f"--preserve-fds: {asked}: not between 0 and {MOST_DESCRIPTORS}")
+    for number in range(3, 3 + count):
+        try:
+            fcntl.fcntl(number, fcntl.F_GETFD)
+        except OSError:
+            raise Invalid(
+                f"--preserve-fds: {asked}: descriptor {number} is not open in this process"
+            ) from None
+    return count
+
+
+def passed_on(process: Any, listened: int) -> Any:
+    """A process that is told how many sockets it has been passed (sd_listen_fds(3))."""
+    if not listened or not isinstance(process, dict):
+        return process
+    told = [f"LISTEN_FDS={listened}", "LISTEN_PID=1"]
+    return {**process, "env": [*(process.get("env") or []), *told]}
+
+
+def check_systemd() -> None:
+    """``--systemd-cgroup``."""
+    if not os.path.isdir("/run/systemd/system"):
+        raise Unsupported("--systemd-cgroup: systemd not running on this host, cannot use systemd"
+                          " cgroups manager")  # fmt: skip
+    raise Unsupported("--systemd-cgroup: not implemented; the cgroupfs driver is")
+
+
+def _streams(process: runtimespec.Process, front: Foreground | None) -> init.Stdio:
+    return OWN_STREAMS if process.terminal or front is None else front.streams()
+
+
+def _check_terminal(terminal: bool, options: Options, front: Foreground | None) -> None:
+    if options.console_socket:
+        if not terminal:
+            raise Invalid("--console-socket: the process has no terminal (process.terminal is"
+                          " false); cannot use console socket without a tty")  # fmt: skip
+    elif terminal:
+        if front is None:
+            raise Invalid("cannot allocate tty for a process that is detached without setting"
+                          " console socket; use --console-socket")  # fmt: skip
+        front.terminal()
+
+
+def _hand_over(child: Child, options: Options, front: Foreground | None) -> None:
     """The terminal's master to whoever listens for it; the pid to whoever reads the file."""
     if options.console_socket:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
@@ -212,6 +325,8 @@ def _hand_over(child: Child, options: Options) -> None:
                 peer.connect(address)
             socket.send_fds(peer, [b"/dev/ptmx"], [child.streams.stdout])
         os.close(child.streams.stdout)
+    elif child.terminal and front is not None:
+        front.join_terminal(child.streams.stdout)
     if options.pid_file:
         fresh = f"{options.pid_file}.new"
         with open(fresh, "w") as file:

@@ -33,7 +33,7 @@ class Container(NamedTuple):
 def folder(root: str, container_id: str) -> str:
     """Where a container's state lies."""
     if not _ID.fullmatch(container_id) or container_id in (".", ".."):
-        raise Invalid(f"container id: {container_id[:80]!r}: letters, digits and _+.- only")
+        raise Invalid(f"invalid container ID format: {container_id[:80]!r}; letters, digits, _+-.")
     return os.path.join(root, container_id)
 
 
@@ -48,7 +48,7 @@ def reserve(root: str, container_id: str) -> None:
     try:
         os.mkdir(folder(root, container_id), 0o700)
     except FileExistsError:
-        raise Conflict(f"container {container_id}: it exists already") from None
+        raise Conflict(f"{container_id}: container with given ID already exists") from None
 
 
 def save(root: str, container: Container) -> None:
@@ -65,7 +65,7 @@ def load(root: str, container_id: str) -> Container:
         with open(f"{folder(root, container_id)}/state.json") as file:
             return Container(**json.load(file))
     except FileNotFoundError:
-        raise NotFound(f"container {container_id}: does not exist") from None
+        raise NotFound(f"{container_id}: container does not exist") from None
 
 
 def every(root: str) -> list[Container]:
@@ -107,7 +107,7 @@ def status(root: str, container: Container) -> str:
 
 def describe(root: str, container: Container) -> dict[str, Any]:
     """What `state` prints (runtime.md of the runtime specification, and runc's additions)."""
-    now = status(root, container)
+    now, annotations = status(root, container), container.spec.get("annotations")
     return {
         "ociVersion": container.spec.get("ociVersion", "1.0.0"),
         "id": container.id,
@@ -116,6 +116,19 @@ def describe(root: str, container: Container) -> dict[str, Any]:
         "bundle": container.bundle,
         "rootfs": container.spec["root"]["path"],
         "created": container.created,
-        "annotations": container.spec.get("annotations") or {},
-        "owner": "",
+        **({"annotations": annotations} if annotations else {}),
+        "owner": _owner(folder(root, container.id)),
     }
+
+
+def _owner(place: str) -> str:
+    """The user who has made it, by name where there is one."""
+    import pwd
+
+    try:
+        uid = os.stat(place).st_uid
+        return pwd.getpwuid(uid).pw_name
+    except FileNotFoundError:
+        return ""
+    except KeyError:
+        return f"#{uid}"

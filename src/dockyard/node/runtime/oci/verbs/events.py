@@ -33,7 +33,7 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
 
 
 def _follow(made: state.Container, interval: float) -> None:
-    with _Out() as out, _ended(made.pid) as ended, _out_of_memory(made.cgroup) as memory:
+    with _Out(), _ended(made.pid) as ended, _out_of_memory(made.cgroup) as memory:
         poll = select.poll()
         poll.register(ended, select.POLLIN)
         if memory >= 0:
@@ -115,8 +115,9 @@ VERB = Verb(
     " statistics",
     usage=ID,
     act=act,
-    description="""Prints one JSON object a line: "stats" at each interval (5 seconds if nothing else is
-said), and "oom" whenever the kernel has found no memory for the container. Ends when it does.""",
+    description="""Prints one JSON object a line: "stats" at each interval (5 seconds if
+nothing else is said), and "oom" whenever the kernel has found no memory for the container. It ends
+with the container.""",
     flags=(
         Flag(("interval",), "time between two statistics", "duration", 5.0, "5s"),
         Flag(("stats",), "display the container's stats then exit", "switch", False),

@@ -42,7 +42,7 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
         console_socket=values["console-socket"],
         pid_file=values["pid-file"],
         preserved=values["preserve-fds"],
-        cgroup=values["cgroup"],
+        cgroup=tuple(values["cgroup"]),
     )
     if values["detach"]:
         container.execute(found.root, made, process, chosen)

@@ -38,13 +38,13 @@ VERB = Verb(
     summary="kill sends the specified signal (default: SIGTERM) to the container's init process",
     usage=f"{ID} [signal]",
     act=act,
-    text=f"""Where "{ID}" is the name of a container and "[signal]" the signal that its first process
-gets: a number, or a name with or without SIG.
+    text=f"""Where "{ID}" is the name of a container and "[signal]" the signal that its first
+process gets: a number, or a name with or without SIG.
 
 EXAMPLE:
 To end the container "web" at once:
 
        # {PROGRAM} kill web KILL""",
-    flags=(Flag(("all", "a"), "send the signal to every process of the container", "switch", False),),
+    flags=(Flag(("all", "a"), "send it to every process of the container", "switch", False),),
     most=2,
 )

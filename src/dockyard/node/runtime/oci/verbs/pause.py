@@ -22,5 +22,5 @@ VERB = Verb(
     summary="pause suspends all processes inside the container",
     usage=ID,
     act=act,
-    description="""Stops every process of the container through its control group, until "resume".""",
+    description="""Stops every process of the container, through its control group.""",
 )

@@ -43,8 +43,8 @@ VERB = Verb(
     usage=ID,
     act=act,
     text=MAKING,
-    description="""Makes the container that a bundle describes and starts its program. Signals are passed on to
-it; when it has ended the container is deleted and its exit code is this command's.""",
+    description="""Makes the container that a bundle describes and starts its program. Signals are
+passed on to it; when it has ended the container is deleted and its exit code is this command's.""",
     flags=(
         BUNDLE, CONSOLE, DETACH,
         Flag(("keep",), "do not delete the container when it has ended", "switch", False),

@@ -89,8 +89,8 @@ VERB = Verb(
     usage="",
     act=act,
     text="",
-    description=f"""Writes a "config.json" to begin with: a shell on a terminal, in the root filesystem that
-is expected in the folder "rootfs" beside it. Change it, then:
+    description=f"""Writes a "config.json" to begin with: a shell on a terminal, in the root
+filesystem that is expected in the folder "rootfs" beside it. Change it, then:
 
     # {PROGRAM} run NAME
 
