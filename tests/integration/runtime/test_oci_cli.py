@@ -143,6 +143,5 @@ def test_list(oci: Oci) -> None:
 def test_what_is_not_there_says_so(tmp_path: Path, lower: Path) -> None:
     ours = Oci(OURS, tmp_path, lower)
     done = ours("checkpoint", "x", check=False)
-    assert (done.returncode, done.stderr) == (
-        1, "dockyard-oci: dockyard-oci checkpoint: not implemented\n",
-    )  # fmt: skip
+    assert done.returncode == 1
+    assert "checkpoint: not implemented" in done.stderr

@@ -386,7 +386,7 @@ def _device(item: Any, where: str) -> Device:
         kind=kind,
         major=integer(device, "major", where, 0, 2**32 - 1),
         minor=integer(device, "minor", where, 0, 2**32 - 1),
-        mode=integer(device, "fileMode", where, 0, 0o7777, default=0o666),
+        mode=integer(device, "fileMode", where, 0, 0o177777, default=0o666) & 0o7777,
         uid=integer(device, "uid", where, 0, LAST_ID),
         gid=integer(device, "gid", where, 0, LAST_ID),
     )

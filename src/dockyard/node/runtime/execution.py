@@ -42,6 +42,12 @@ def find(program: str, path: str) -> str:
     raise StartFailed(f'exec: "{program}": executable file not found in $PATH', NOT_FOUND)
 
 
+def look_up(process: Process) -> str:
+    """The file that this process is going to execute."""
+    paths = [entry[5:] for entry in process.env if entry.startswith("PATH=")]
+    return find(process.args[0], paths[-1] if paths else DEFAULT_PATH)
+
+
 def _refused(path: str) -> int:
     """0, or the errno that execve(2) would have for a file like this."""
     try:
@@ -107,7 +113,7 @@ def relay(process: Process, step: str | int, report: int = firststep.REPORT_DESC
     environment = dict(entry.split("=", 1) for entry in process.env)
     if not environment.get("HOME"):
         environment["HOME"] = _home(process.uid)
-    program = find(process.args[0], environment.get("PATH", DEFAULT_PATH))
+    program = look_up(process)
     _reset_signals()
     os.set_inheritable(report, True)
     _execute(step, (program, *process.args), environment)

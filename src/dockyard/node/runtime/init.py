@@ -167,6 +167,8 @@ def _build(birth: Birth, sync: socket.socket) -> None:
     rootfs.pivot(root, spec.propagation)
     os.close(root)
     os.close(null)
+    if birth.gate is not None and not spec.pause:
+        execution.look_up(spec.process)  # so that it is create that fails, as shims expect
     if spec.process.terminal:
         _hand_over_terminal(sync, master, slave, spec.process, control=not spec.console)
     else:
