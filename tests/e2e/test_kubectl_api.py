@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from helpers.kubectl import Kubectl, Server, free_port
+from helpers.kubectl import DOCKYARD, Kubectl, Server, free_port
 
 WEB = """\
 apiVersion: apps/v1
@@ -220,6 +222,48 @@ def test_mistakes_are_told(kubectl: Kubectl) -> None:
     assert 'unknown field "spec.replcas"' in told
     told = kubectl.refused("get", "nothings")
     assert 'the server doesn\'t have a resource type "nothings"' in told
+
+
+def test_ctrl_c_ends_a_server_and_its_watches(
+    kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    server = Server(tmp_path_factory.mktemp("stopped"))
+    environment = {**kubectl.environment, "KUBECONFIG": str(server.kubeconfig)}
+    watching = subprocess.Popen(
+        [kubectl.program, "get", "ns", "-w", "--no-headers"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert watching.stdout is not None
+        assert "Active" in watching.stdout.readline()
+        server.process.send_signal(signal.SIGINT)
+        out, told = server.process.communicate(timeout=10)
+        assert (server.process.returncode, out, told) == (0, "", "")
+        watching.communicate(timeout=10)
+    finally:
+        watching.kill()
+        watching.communicate()
+    again = server.spawn()
+    try:
+        assert again.stdout is not None
+        assert again.stdout.readline() == server.greeting
+    finally:
+        again.terminate()
+        assert again.communicate(timeout=10) == ("", "")
+    assert again.returncode == 0
+
+
+def test_a_port_that_is_taken_is_said(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ["server", "--data-dir", str(tmp_path_factory.mktemp("taken")), "--address",
+                 f"127.0.0.1:{port}"]  # fmt: skip
+        done = subprocess.run([DOCKYARD, *words], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_second_server_on_the_same_data_is_refused(server: Server) -> None:

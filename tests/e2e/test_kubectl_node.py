@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -92,8 +94,54 @@ def test_exec(kubectl: Kubectl, kubelet: FakeKubelet) -> None:
 
 
 def test_a_port_is_passed_on_byte_for_byte(server: Server, kubelet: FakeKubelet) -> None:
-    import socket
+    with upgrading(server) as tunnel:
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += tunnel.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        sent = bytes(range(256)) * 4096
+        tunnel.sendall(sent)
+        came = answer.partition(b"\r\n\r\n")[2]
+        while len(came) < len(sent):
+            came += tunnel.recv(65536)
+        assert came == sent.upper()
+    assert kubelet.asked[-1][0] == "/portForward/default/web"
 
+
+@pytest.mark.parametrize(
+    ("status", "headers", "code"),
+    [
+        (302, b"Location: https://127.0.0.1:1/elsewhere\r\n", 500),
+        (307, b"Location: https://127.0.0.1:1/elsewhere\r\n", 500),
+        (200, b"", 502),
+        (403, b"", 403),
+        (400, b"", 400),
+    ],
+)
+def test_f07_a_refused_upgrade_leaves_no_way_in(
+    server: Server, kubelet: FakeKubelet, status: int, headers: bytes, code: int
+) -> None:
+    before = len(kubelet.asked)
+    kubelet.refusal = status, headers
+    try:
+        with upgrading(server) as tunnel:
+            tunnel.sendall(b"GET /containerLogs/kube-system/other/c HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = b""
+            while data := tunnel.recv(65536):
+                answer += data
+    finally:
+        kubelet.refusal = None
+    first = answer.partition(b"\r\n")[0]
+    assert int(first.split(b" ")[1]) == code, answer
+    assert b"Location" not in answer
+    assert len(kubelet.asked) == before + 1  # what the client sent behind it went nowhere
+    found = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert found["kind"] == "Status"
+
+
+@contextmanager
+def upgrading(server: Server) -> Iterator[ssl.SSLSocket]:
+    """A connection on which an upgrade for port-forward has been asked for."""
     access = load([server.kubeconfig])
     assert access.tls is not None
     request = (
@@ -106,17 +154,7 @@ def test_a_port_is_passed_on_byte_for_byte(server: Server, kubelet: FakeKubelet)
         access.tls.wrap_socket(raw, server_hostname="localhost") as tunnel,
     ):
         tunnel.sendall(request.encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += tunnel.recv(65536)
-        assert answer.startswith(b"HTTP/1.1 101 ")
-        sent = bytes(range(256)) * 4096
-        tunnel.sendall(sent)
-        came = answer.partition(b"\r\n\r\n")[2]
-        while len(came) < len(sent):
-            came += tunnel.recv(65536)
-        assert came == sent.upper()
-    assert kubelet.asked[-1][0] == "/portForward/default/web"
+        yield tunnel
 
 
 def test_a_rollout_is_followed_to_its_end(kubectl: Kubectl, kubelet: FakeKubelet) -> None:

@@ -39,6 +39,8 @@ class FakeKubelet:
     def __init__(self, pki: Path, log: bytes = b"one\ntwo\n") -> None:
         self.asked: list[tuple[str, list[tuple[str, str]]]] = []
         self.log = log
+        self.refusal: tuple[int, bytes] | None = None
+        """An answer to whatever comes: a status and header lines."""
         self.port = 0
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(pki / "kubelet.crt", pki / "kubelet.key")
@@ -74,7 +76,10 @@ class FakeKubelet:
         target = urlsplit(request.target.decode())
         self.asked.append((target.path, parse_qsl(target.query)))
         what = target.path.split("/")[1]
-        if what == "containerLogs":
+        if self.refusal is not None:
+            status, headers = self.refusal
+            connection.respond(status, headers, b"secret of the backend\n")
+        elif what == "containerLogs":
             connection.respond(200, b"Content-Type: text/plain\r\n", self.log)
         elif what == "exec" and websocket.is_wanted(request):
             return self._exec(request, connection)

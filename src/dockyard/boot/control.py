@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 import random
 import signal
 import ssl
@@ -17,7 +18,7 @@ import uvloop
 
 from dockyard.base.aio.clock import Clock, RealClock
 from dockyard.base.aio.tasks import Tasks
-from dockyard.base.errors import DockyardError
+from dockyard.base.errors import DockyardError, Unavailable
 from dockyard.base.version import VERSION
 from dockyard.base.wire.http import Connection
 from dockyard.boot import credentials, layout, workers
@@ -178,9 +179,14 @@ async def serve(
         async with Tasks() as tasks:
             await plane.start(tasks)
             tls = credentials.server_context(place, "apiserver", require_client=False)
-            server = await loop.create_server(
-                plane.connection, host, settings.api_port, ssl=tls, backlog=512
-            )
+            try:
+                server = await loop.create_server(
+                    plane.connection, host, settings.api_port, ssl=tls, backlog=512
+                )
+            except OSError as error:
+                why = os.strerror(error.errno) if error.errno else str(error)
+                raise Unavailable(f"server: {host}:{settings.api_port}: {why}; listen on another "
+                                  "address or port") from error  # fmt: skip
             gc.collect()
             gc.freeze()
             log.info("serving on %s:%d", host, settings.api_port)
