@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dockyard.base.aio import now
@@ -13,7 +13,8 @@ from dockyard.base.aio.clock import Clock
 from dockyard.cluster.client.client import Client, copy_of
 from dockyard.cluster.client.events import Recorder
 from dockyard.cluster.client.informer import Informers
-from dockyard.cluster.client.transport import Object
+from dockyard.cluster.client.transport import Object, Resource
+from dockyard.cluster.meta.errors import NotFound
 from dockyard.cluster.meta.objectmeta import GENERATED_ALPHABET
 
 OWNER = "owner"
@@ -34,6 +35,10 @@ class Context:
     def stamp(self) -> str:
         """Now, as metav1.Time."""
         return now.stamp(self.clock.time())
+
+    def speaking_as(self, component: str) -> Context:
+        """The same, whose events say that they come from this controller."""
+        return replace(self, recorder=Recorder(self.client, self.clock, component))
 
 
 class Controller(Protocol):
@@ -65,6 +70,82 @@ def reference_to(owner: Object, kind: str, api_version: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+class Owner:
+    """One owner and its kind; finds out what is its own.
+
+    The rules of kubernetes' ControllerRefManager: an orphan that matches the selector is adopted,
+    what does not match any more is released; an owner that is being deleted does neither.
+    """
+
+    def __init__(
+        self, context: Context, owner: Object, resource: Resource, kind: str,
+        matches: Callable[[Object], bool],
+    ) -> None:  # fmt: skip
+        self._context, self._owner, self._resource = context, owner, resource
+        self._kind, self._matches = kind, matches
+        self._deleting = "deletionTimestamp" in owner["metadata"]
+        self._checked = False
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """What the owned carry."""
+        return reference_to(self._owner, self._kind, self._resource.api_version)
+
+    async def claim(
+        self, resource: Resource, owned: Iterable[Object], around: Iterable[Object]
+    ) -> list[Object]:
+        """``owned`` name the owner as their controller; ``around`` is the whole namespace."""
+        found = []
+        for each in owned:
+            if self._deleting or self._matches(each):
+                found.append(each)
+            else:
+                await self._release(resource, each)
+        if self._deleting:
+            return found
+        for each in around:
+            if controller_of(each) is None and self._matches(each):
+                if "deletionTimestamp" in each["metadata"]:
+                    continue
+                if not await self._is_still_there():
+                    break
+                owners = [*(each["metadata"].get("ownerReferences") or ()), self.reference]
+                found.append(await self._own(resource, each, owners))
+        return found
+
+    async def _is_still_there(self) -> bool:
+        """Asked of the API, once: what an owner's end has orphaned is not adopted by its ghost."""
+        if not self._checked:
+            metadata = self._owner["metadata"]
+            try:
+                live = await self._context.client.get(
+                    self._resource, metadata["name"], metadata["namespace"]
+                )
+            except NotFound:
+                return False
+            same = live["metadata"]["uid"] == metadata["uid"]
+            self._checked = same and "deletionTimestamp" not in live["metadata"]
+        return self._checked
+
+    async def _release(self, resource: Resource, obj: Object) -> None:
+        uid = self._owner["metadata"]["uid"]
+        owners = [each for each in obj["metadata"]["ownerReferences"] if each["uid"] != uid]
+        try:
+            await self._own(resource, obj, owners)
+        except NotFound:
+            return
+
+    async def _own(self, resource: Resource, obj: Object, owners: list[dict[str, Any]]) -> Object:
+        metadata = obj["metadata"]
+        patch = {"metadata": {
+            "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],
+            "ownerReferences": owners or None,
+        }}  # fmt: skip
+        return await self._context.client.patch(
+            resource, metadata["name"], patch, metadata["namespace"]
+        )
+
+
 def pod_from(template: Mapping[str, Any], owner: dict[str, Any], namespace: str) -> dict[str, Any]:
     """A pod as a template describes it."""
     made = copy_of(template)
@@ -72,6 +153,11 @@ def pod_from(template: Mapping[str, Any], owner: dict[str, Any], namespace: str)
     metadata["namespace"] = namespace
     metadata["ownerReferences"] = [owner]
     return {"metadata": metadata, "spec": made.get("spec", {})}
+
+
+def is_alive(pod: Object) -> bool:
+    """Has not ended for good."""
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
 
 
 def is_active(pod: Object) -> bool:

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from dockyard.base.aio.now import parse_stamp
+from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.client import copy_of, key_of
-from dockyard.cluster.client.resources import DEPLOYMENTS, REPLICA_SETS
+from dockyard.cluster.client.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from dockyard.cluster.client.transport import Object
 from dockyard.cluster.client.workqueue import WorkQueue, work
-from dockyard.cluster.controllers import rolling
+from dockyard.cluster.controllers import rolling, rollout
 from dockyard.cluster.controllers.common import (
     OWNER,
     Context,
+    Owner,
     condition,
     controller_of,
     owner_uids,
     reference_to,
     short_hash,
-    with_condition,
 )
 from dockyard.cluster.controllers.rolling import Sizes
+from dockyard.cluster.controllers.rollout import size
+from dockyard.cluster.meta import selectors
+from dockyard.cluster.meta.errors import AlreadyExists, Conflict, NotFound
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
+HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MOST = "deployment.kubernetes.io/max-replicas"
 NOT_COPIED = frozenset({
-    "kubectl.kubernetes.io/last-applied-configuration", REVISION, DESIRED, MOST,
-    "deployment.kubernetes.io/revision-history",
+    "kubectl.kubernetes.io/last-applied-configuration", REVISION, DESIRED, MOST, HISTORY,
+    "deprecated.deployment.rollback.to",
 })  # fmt: skip
 
 
@@ -40,18 +44,37 @@ class Deployments:
         self._queue = WorkQueue(context.clock)
         self._deployments = context.informers.of(DEPLOYMENTS)
         self._sets = context.informers.of(REPLICA_SETS)
+        self._pods = context.informers.of(PODS)
         self._sets.add_index(OWNER, owner_uids)
+        self._pods.add_index(OWNER, owner_uids)
         self._deployments.add_handler(
             lambda before, after: self._queue.add(key_of(after or before))  # type: ignore[arg-type]
         )
         self._sets.add_handler(self._set_changed)
+        self._pods.add_handler(self._pod_changed)
 
     def _set_changed(self, before: Object | None, after: Object | None) -> None:
         found = after or before
         assert found is not None
         owner = controller_of(found)
-        if owner and owner["kind"] == "Deployment":
+        if owner is None:
+            labels = found["metadata"].get("labels")
+            for each in self._deployments.in_namespace(found["metadata"]["namespace"]):
+                if selectors.from_object(each["spec"]["selector"]).matches(labels):
+                    self._queue.add(key_of(each))
+        elif owner["kind"] == "Deployment":
             self._queue.add(f"{found['metadata']['namespace']}/{owner['name']}")
+
+    def _pod_changed(self, before: Object | None, after: Object | None) -> None:
+        """The last of the old pods is gone: what a Deployment that recreates waits for."""
+        owner = controller_of(before) if before is not None and after is None else None
+        if before is None or owner is None or owner["kind"] != "ReplicaSet":
+            return
+        namespace = before["metadata"]["namespace"]
+        found = self._sets.get(f"{namespace}/{owner['name']}")
+        above = controller_of(found) if found is not None else None
+        if above:
+            self._queue.add(f"{namespace}/{above['name']}")
 
     async def run(self) -> None:
         await self._context.informers.synced()
@@ -59,78 +82,173 @@ class Deployments:
 
     async def _sync(self, key: str) -> None:
         found = self._deployments.get(key)
-        if found is None or "deletionTimestamp" in found["metadata"]:
+        if found is None:
             return
-        spec = found["spec"]
-        sets = sorted(self._sets.by(OWNER, found["metadata"]["uid"]), key=_created)
+        sets = sorted(await self._own(found), key=_created)
         new = next((each for each in sets if _template(each) == _template(found)), None)
-        if new is None and not spec.get("paused"):
-            new = await self._make_set(found, sets)
-        elif new is not None:
-            await self._mark_revision(found, new, sets)
-        old = [each for each in sets if new is None or (each is not new and
-               each["metadata"]["uid"] != new["metadata"]["uid"])]  # fmt: skip
-        current = [*old, *([new] if new is not None else [])]
-        if not await self._scale_proportionally(found, current) and new is not None:
-            if spec.get("paused"):
-                if not any(_size(each) for each in old):
-                    await self._resize(found, {_name(new): int(spec.get("replicas", 1))}, current)
-            else:
-                sizes = rolling.roll(spec, _sizes(new), [_sizes(each) for each in old])
-                await self._resize(found, sizes, current)
+        old = [each for each in sets if new is None or each is not new]
+        if "deletionTimestamp" in found["metadata"]:
+            await self._write(found, rollout.counted(found, new, sets, self._context.stamp()))
+            return
+        if changed := rollout.pause_condition(found):
+            stamp = self._context.stamp()
+            await self._write(found, rollout.announced(found, *changed, "Unknown", stamp))
+            return  # its echo goes on
+        if new is not None:
+            new = await self._update_new(found, new, old)
+        if found["spec"].get("paused") or rolling.is_scaled(found["spec"], [*map(_sizes, sets)]):
+            sizes = rolling.scale(
+                found["spec"], None if new is None else _sizes(new), [*map(_sizes, old)]
+            )
+            sets = await self._resize(found, sizes, [*old, *([] if new is None else [new])])
+            if found["spec"].get("paused"):
                 await self._forget_history(found, old)
-        await self._update_status(found, new, current)
+            await self._write(found, rollout.counted(found, new, sets, self._context.stamp()))
+        elif rolling.is_rolling(found["spec"]):
+            await self._roll(found, new, old)
+        else:
+            await self._recreate(found, new, old)
+
+    async def _own(self, found: Object) -> list[Object]:
+        selector = selectors.from_object(found["spec"]["selector"])
+        owner = Owner(
+            self._context, found, DEPLOYMENTS, "Deployment",
+            lambda each: selector.matches(each["metadata"].get("labels")),
+        )  # fmt: skip
+        metadata = found["metadata"]
+        return await owner.claim(
+            REPLICA_SETS, self._sets.by(OWNER, metadata["uid"]),
+            self._sets.in_namespace(metadata["namespace"]),
+        )  # fmt: skip
+
+    # strategies
+
+    async def _roll(self, found: Object, new: Object | None, old: list[Object]) -> None:
+        if new is None:
+            await self._make_set(found, old)
+            return  # when it is seen, this goes on
+        sizes = rolling.roll(found["spec"], _sizes(new), [*map(_sizes, old)])
+        sets = await self._resize(found, sizes, [*old, new])
+        if not sizes:
+            await self._forget_history(found, old)
+        await self._report(found, new, sets)
+
+    async def _recreate(self, found: Object, new: Object | None, old: list[Object]) -> None:
+        """Old pods have to be gone, not only on their way out, before there are new ones."""
+        sizes = {_name(each): 0 for each in old if size(each)}
+        sets = [*old, *([new] if new is not None else [])]
+        if sizes or self._run(old):
+            await self._report(found, new, await self._resize(found, sizes, sets))
+            return
+        if new is None:
+            await self._make_set(found, old)
+            return
+        replicas = int(found["spec"].get("replicas", 1))
+        sizes = {_name(new): replicas} if size(new) != replicas else {}
+        sets = await self._resize(found, sizes, [*old, new])
+        await self._forget_history(found, old)
+        await self._report(found, new, sets)
+
+    def _run(self, old: list[Object]) -> bool:
+        """Whether any pod of these sets may still run."""
+        return any(
+            pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+            for each in old
+            for pod in self._pods.by(OWNER, each["metadata"]["uid"])
+        )
 
     # sets
 
-    async def _make_set(self, found: Object, sets: list[Object]) -> Object:
+    async def _make_set(self, found: Object, old: list[Object]) -> None:
+        """A set for the newest template."""
         metadata, spec = found["metadata"], found["spec"]
+        collisions = found.get("status", {}).get("collisionCount", 0)
+        digest = short_hash(spec["template"], collisions)
         template = copy_of(spec["template"])
-        digest = short_hash(spec["template"], found.get("status", {}).get("collisionCount", 0))
         template.setdefault("metadata", {}).setdefault("labels", {})[HASH] = digest
         selector = copy_of(spec["selector"])
         selector.setdefault("matchLabels", {})[HASH] = digest
-        old = [_sizes(each) for each in sets]
         first = Sizes(f"{metadata['name']}-{digest}", 0, 0)
-        size = rolling.roll(spec, first, old).get(first.name, 0)
-        revision = 1 + max((_revision(each) for each in sets), default=0)
-        annotations = {k: v for k, v in (metadata.get("annotations") or {}).items()
-                       if k not in NOT_COPIED}  # fmt: skip
-        made = await self._context.client.create(
-            REPLICA_SETS,
-            {
-                "metadata": {
-                    "name": first.name,
-                    "namespace": metadata["namespace"],
-                    "labels": template["metadata"]["labels"],
-                    "annotations": {**annotations, REVISION: str(revision),
-                                    **_desired(spec)},
-                    "ownerReferences": [reference_to(found, "Deployment", "apps/v1")],
-                },
-                "spec": {
-                    "replicas": size,
-                    "selector": selector,
-                    "template": template,
-                    "minReadySeconds": spec.get("minReadySeconds", 0),
-                },
+        replicas = int(spec.get("replicas", 1))
+        if rolling.is_rolling(spec):
+            first_size = rolling.roll(spec, first, [*map(_sizes, old)]).get(first.name, 0)
+        else:
+            first_size = replicas
+        revision = 1 + max(map(_revision, old), default=0)
+        wanted = {
+            "metadata": {
+                "name": first.name,
+                "namespace": metadata["namespace"],
+                "labels": template["metadata"]["labels"],
+                "annotations": {**_copied(found), REVISION: str(revision), **_desired(spec)},
+                "ownerReferences": [reference_to(found, "Deployment", "apps/v1")],
             },
-        )  # fmt: skip
-        await self._say_scaled(found, made, 0, size)
+            "spec": {"replicas": first_size, "selector": selector, "template": template,
+                     "minReadySeconds": spec.get("minReadySeconds", 0)},
+        }  # fmt: skip
+        try:
+            made = await self._context.client.create(REPLICA_SETS, wanted)
+        except AlreadyExists:
+            await self._collided(found, first.name, collisions)
+            return
+        except DockyardError as error:
+            await self._refused(found, first.name, error)
+            raise
+        await self._say_scaled(found, made, 0, first_size)
         await self._set_revision(found, revision)
-        return made
+        await self._announce(
+            found, "NewReplicaSetCreated", f'Created new replica set "{first.name}"'
+        )
 
-    async def _mark_revision(self, found: Object, new: Object, sets: list[Object]) -> None:
-        """A template that was used before (a rollback) becomes the newest revision again."""
-        newest = max((_revision(each) for each in sets if each is not new), default=0)
-        revision = _revision(new)
-        if revision <= newest:
-            revision = newest + 1
-            patch = {"metadata": {"annotations": {REVISION: str(revision)}}}
+    async def _collided(self, found: Object, name: str, collisions: int) -> None:
+        """The name was taken: by this very set, which our copy does not show yet, or by another
+        template; then the next look takes another name."""
+        live = await self._context.client.get(REPLICA_SETS, name, found["metadata"]["namespace"])
+        owner = controller_of(live)
+        own = owner is not None and owner["uid"] == found["metadata"]["uid"]
+        if not own or _template(live) != _template(found):
+            status = {**found.get("status", {}), "collisionCount": collisions + 1}
+            await self._write(found, status)
+
+    async def _refused(self, found: Object, name: str, error: DockyardError) -> None:
+        message = f'Failed to create new replica set "{name}": {error}'
+        await self._context.recorder.event(found, "Warning", "ReplicaSetCreateError", message)
+        if rollout.has_deadline(found["spec"]):
+            stamp = self._context.stamp()
+            await self._write(
+                found, rollout.announced(found, "ReplicaSetCreateError", message, "False", stamp)
+            )
+
+    async def _announce(self, found: Object, reason: str, message: str) -> None:
+        if rollout.has_deadline(found["spec"]):
+            metadata = found["metadata"]
+            latest = await self._context.client.get(
+                DEPLOYMENTS, metadata["name"], metadata["namespace"]
+            )
+            stamp = self._context.stamp()
+            await self._write(latest, rollout.announced(latest, reason, message, "True", stamp))
+
+    async def _update_new(self, found: Object, new: Object, old: list[Object]) -> Object:
+        """Annotations of the Deployment; a template that was used before is the newest again."""
+        revision = max(_revision(new), 1 + max(map(_revision, old), default=0))
+        have = new["metadata"].get("annotations") or {}
+        wanted = {**_copied(found), REVISION: str(revision)}
+        if have.get(REVISION) not in (None, str(revision)):
+            wanted[HISTORY] = ",".join(filter(None, (have.get(HISTORY, ""), have[REVISION])))
+        seconds = int(found["spec"].get("minReadySeconds", 0))
+        same = wanted.items() <= have.items()
+        if not same or int(new["spec"].get("minReadySeconds", 0)) != seconds:
             metadata = new["metadata"]
-            await self._context.client.patch(
+            patch = {"metadata": {"annotations": wanted}, "spec": {"minReadySeconds": seconds}}
+            new = await self._context.client.patch(
                 REPLICA_SETS, metadata["name"], patch, metadata["namespace"]
             )
         await self._set_revision(found, revision)
+        if not condition(found, "Progressing") and not found["spec"].get("paused"):
+            await self._announce(
+                found, "FoundNewReplicaSet", f'Found new replica set "{_name(new)}"'
+            )
+        return new
 
     async def _set_revision(self, found: Object, revision: int) -> None:
         metadata = found["metadata"]
@@ -140,34 +258,27 @@ class Deployments:
                 DEPLOYMENTS, metadata["name"], patch, metadata["namespace"]
             )
 
-    async def _scale_proportionally(self, found: Object, sets: list[Object]) -> bool:
-        """Whether the Deployment was scaled while several sets have pods, and the sets now are."""
-        active = [each for each in sets if _size(each)]
-        desired = int(found["spec"].get("replicas", 1))
-        before = {int((each["metadata"].get("annotations") or {}).get(DESIRED, desired))
-                  for each in active}  # fmt: skip
-        if len(active) < 2 or before == {desired}:
-            return False
-        sizes = rolling.proportional(found["spec"], [_sizes(each) for each in active], max(before))
-        for each in active:
-            sizes.setdefault(_name(each), _size(each))
-        await self._resize(found, sizes, sets)
-        return True
-
-    async def _resize(self, found: Object, sizes: dict[str, int], sets: list[Object]) -> None:
-        desired = _desired(found["spec"])
+    async def _resize(
+        self, found: Object, sizes: dict[str, int], sets: list[Object]
+    ) -> list[Object]:
+        """The sets as they are then."""
+        desired, after = _desired(found["spec"]), []
         for each in sets:
             metadata = each["metadata"]
-            size = sizes.get(metadata["name"], _size(each))
+            wanted = sizes.get(metadata["name"], size(each))
             noted = desired.items() <= (metadata.get("annotations") or {}).items()
-            if size == _size(each) and (noted or not size):
+            if wanted == size(each) and (noted or not wanted):
+                after.append(each)
                 continue
-            patch = {"metadata": {"annotations": desired}, "spec": {"replicas": size}}
-            await self._context.client.patch(
-                REPLICA_SETS, metadata["name"], patch, metadata["namespace"]
+            known = {"resourceVersion": metadata["resourceVersion"], "annotations": desired}
+            patch = {"metadata": known, "spec": {"replicas": wanted}}
+            after.append(
+                await self._context.client.patch(
+                    REPLICA_SETS, metadata["name"], patch, metadata["namespace"]
+                )
             )
-            if size != _size(each):
-                await self._say_scaled(found, each, _size(each), size)
+            await self._say_scaled(found, each, size(each), wanted)
+        return after
 
     async def _say_scaled(self, found: Object, replica_set: Object, old: int, new: int) -> None:
         if old == new:
@@ -180,97 +291,41 @@ class Deployments:
 
     async def _forget_history(self, found: Object, old: list[Object]) -> None:
         limit = int(found["spec"].get("revisionHistoryLimit", 10))
-        idle = [each for each in old if not _size(each) and not each["status"].get("replicas")]
-        for each in sorted(idle, key=_revision)[: max(0, len(idle) - limit)]:
-            metadata = each["metadata"]
-            await self._context.client.delete(
-                REPLICA_SETS, metadata["name"], metadata["namespace"], uid=metadata["uid"]
-            )
+        there = [each for each in old if "deletionTimestamp" not in each["metadata"]]
+        for each in sorted(there, key=_revision)[: max(0, len(there) - limit)]:
+            metadata, status = each["metadata"], each.get("status", {})
+            seen = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+            if size(each) or status.get("replicas") or not seen:
+                continue
+            try:
+                await self._context.client.delete(
+                    REPLICA_SETS, metadata["name"], metadata["namespace"], uid=metadata["uid"]
+                )
+            except NotFound:
+                continue
 
     # status
 
-    async def _update_status(self, found: Object, new: Object | None, sets: list[Object]) -> None:
-        status = self._status(found, new, sets)
-        if status != found.get("status", {}):
-            fresh = copy_of(found)
-            fresh["status"] = status
+    async def _report(self, found: Object, new: Object | None, sets: list[Object]) -> None:
+        clock = self._context.clock
+        status = rollout.progressed(found, new, sets, clock.time(), self._context.stamp())
+        await self._write(found, status)
+        done = rollout.is_complete(found, status)
+        reason = condition({"status": status}, "Progressing").get("reason")
+        if rollout.has_deadline(found["spec"]) and reason and not done:
+            left = rollout.seconds_left({**found, "status": status}, clock.time())
+            if reason != rollout.TIMED_OUT:
+                self._queue.add_after(key_of(found), max(0.0, left) + 1)
+
+    async def _write(self, found: Object, status: dict[str, Any]) -> None:
+        if status == found.get("status", {}):
+            return
+        fresh = copy_of(found)
+        fresh["status"] = status
+        try:
             await self._context.client.update_status(DEPLOYMENTS, fresh)
-
-    def _status(self, found: Object, new: Object | None, sets: list[Object]) -> dict[str, Any]:
-        spec, old = found["spec"], found.get("status", {})
-        replicas = int(spec.get("replicas", 1))
-        counts = {name: sum(each.get("status", {}).get(name, 0) for each in sets)
-                  for name in ("replicas", "readyReplicas", "availableReplicas")}  # fmt: skip
-        updated = new.get("status", {}).get("replicas", 0) if new is not None else 0
-        status: dict[str, Any] = {
-            "observedGeneration": found["metadata"].get("generation", 0),
-            **counts,
-            "updatedReplicas": updated,
-            "unavailableReplicas": max(0, max(replicas, counts["replicas"])
-                                       - counts["availableReplicas"]),
-        }  # fmt: skip
-        status = {name: value for name, value in status.items() if value}
-        status["conditions"] = [dict(each) for each in old.get("conditions") or ()]
-        if "collisionCount" in old:
-            status["collisionCount"] = old["collisionCount"]
-        stamp = self._context.stamp()
-        _, unavailable = rolling.bounds(spec)
-        if counts["availableReplicas"] >= replicas - unavailable:
-            with_condition(
-                status,
-                "Available",
-                "True",
-                "MinimumReplicasAvailable",
-                "Deployment has minimum availability.",
-                stamp,
-            )
-        else:
-            with_condition(status, "Available", "False", "MinimumReplicasUnavailable",
-                           "Deployment does not have minimum availability.", stamp)  # fmt: skip
-        self._progress(found, new, status, stamp)
-        return status
-
-    def _progress(
-        self, found: Object, new: Object | None, status: dict[str, Any], stamp: str
-    ) -> None:
-        """The condition that `kubectl rollout status` reads."""
-        spec = found["spec"]
-        replicas = int(spec.get("replicas", 1))
-        name = _name(new) if new is not None else found["metadata"]["name"]
-        done = (
-            new is not None
-            and status.get("updatedReplicas", 0) == replicas
-            and status.get("replicas", 0) == replicas
-            and status.get("availableReplicas", 0) == replicas
-        )
-        before = condition(found, "Progressing")
-        counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-        moved = any(status.get(c, 0) != found.get("status", {}).get(c, 0) for c in counts)
-        if done:
-            with_condition(
-                status,
-                "Progressing",
-                "True",
-                "NewReplicaSetAvailable",
-                f'ReplicaSet "{name}" has successfully progressed.',
-                stamp,
-            )
-        elif not before or moved or before.get("reason") == "NewReplicaSetAvailable":
-            others = [c for c in status["conditions"] if c["type"] != "Progressing"]
-            status["conditions"] = others
-            with_condition(status, "Progressing", "True", "ReplicaSetUpdated",
-                           f'ReplicaSet "{name}" is progressing.', stamp)  # fmt: skip
-        else:
-            deadline = float(spec.get("progressDeadlineSeconds", 600))
-            since = parse_stamp(before.get("lastUpdateTime") or stamp)
-            left = since + deadline - self._context.clock.time()
-            if left > 0:
-                self._queue.add_after(key_of(found), left + 1)
-            elif before.get("reason") != "ProgressDeadlineExceeded":
-                message = f'ReplicaSet "{name}" has timed out progressing.'
-                with_condition(
-                    status, "Progressing", "False", "ProgressDeadlineExceeded", message, stamp
-                )
+        except (Conflict, NotFound):
+            self._queue.add(key_of(found))  # it has changed meanwhile: look again
 
 
 def _template(obj: Object) -> Any:
@@ -285,23 +340,30 @@ def _name(obj: Object) -> str:
     return str(obj["metadata"]["name"])
 
 
-def _size(obj: Object) -> int:
-    return int(obj["spec"].get("replicas", 1))
-
-
 def _sizes(obj: Object) -> Sizes:
-    return Sizes(_name(obj), _size(obj), int(obj.get("status", {}).get("availableReplicas", 0)))
+    annotations = obj["metadata"].get("annotations") or {}
+    desired, most = annotations.get(DESIRED, ""), annotations.get(MOST, "")
+    return Sizes(
+        _name(obj), size(obj), int(obj.get("status", {}).get("availableReplicas", 0)),
+        int(desired) if desired.isdecimal() else None, int(most) if most.isdecimal() else 0,
+    )  # fmt: skip
 
 
 def _revision(obj: Object) -> int:
-    return int((obj["metadata"].get("annotations") or {}).get(REVISION, "0"))
+    text = (obj["metadata"].get("annotations") or {}).get(REVISION, "0")
+    return int(text) if text.isdecimal() else 0
 
 
 def _created(obj: Object) -> tuple[str, str]:
     return obj["metadata"].get("creationTimestamp", ""), _name(obj)
 
 
+def _copied(found: Object) -> dict[str, str]:
+    """The annotations that a Deployment's sets have too (``kubernetes.io/change-cause``)."""
+    annotations = found["metadata"].get("annotations") or {}
+    return {name: value for name, value in annotations.items() if name not in NOT_COPIED}
+
+
 def _desired(spec: Object) -> dict[str, str]:
     replicas = int(spec.get("replicas", 1))
-    surge, _ = rolling.bounds(spec)
-    return {DESIRED: str(replicas), MOST: str(replicas + surge)}
+    return {DESIRED: str(replicas), MOST: str(replicas + rolling.bounds(spec)[0])}

@@ -29,14 +29,16 @@ def controllers(context: Context, kinds: Kinds, authority: str) -> dict[str, Con
     return {
         "namespace": Namespaces(context, (*namespaced, EVENTS)),
         "serviceaccount": Accounts(context, authority),
-        "garbagecollector": GarbageCollector(context, kinds),
-        "endpoints": EndpointsController(context),
-        "deployment": Deployments(context),
-        "replicaset": ReplicaSets(context),
-        "statefulset": StatefulSets(context),
-        "job": Jobs(context),
-        "persistentvolume": PersistentVolumes(context),
-        "node": Nodes(context),
+        "garbagecollector": GarbageCollector(
+            context.speaking_as("garbage-collector-controller"), kinds
+        ),
+        "endpoints": EndpointsController(context.speaking_as("endpoint-slice-controller")),
+        "deployment": Deployments(context.speaking_as("deployment-controller")),
+        "replicaset": ReplicaSets(context.speaking_as("replicaset-controller")),
+        "statefulset": StatefulSets(context.speaking_as("statefulset-controller")),
+        "job": Jobs(context.speaking_as("job-controller")),
+        "persistentvolume": PersistentVolumes(context.speaking_as("persistentvolume-controller")),
+        "node": Nodes(context.speaking_as("node-controller")),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.client import copy_of, key_of
@@ -13,8 +13,11 @@ from dockyard.cluster.client.workqueue import WorkQueue, work
 from dockyard.cluster.controllers.common import (
     OWNER,
     Context,
+    Owner,
+    condition,
     controller_of,
     is_active,
+    is_alive,
     is_available,
     is_ready,
     owner_uids,
@@ -22,11 +25,21 @@ from dockyard.cluster.controllers.common import (
     ready_since,
     reference_to,
 )
+from dockyard.cluster.controllers.doomed import doomed
 from dockyard.cluster.meta import selectors
 from dockyard.cluster.meta.errors import NotFound
 
 BURST = 500
 EXPECT_SECONDS = 300.0
+
+
+class _Expected(NamedTuple):
+    """What was done, and is not seen yet: uids."""
+
+    creations: set[str]
+    deletions: set[str]
+    until: float
+    """After this what is missing is believed lost."""
 
 
 class ReplicaSets:
@@ -38,7 +51,7 @@ class ReplicaSets:
         self._sets = context.informers.of(REPLICA_SETS)
         self._pods = context.informers.of(PODS)
         self._pods.add_index(OWNER, owner_uids)
-        self._expected: dict[str, tuple[set[str], float]] = {}
+        self._expected: dict[str, _Expected] = {}
         self._sets.add_handler(self._set_changed)
         self._pods.add_handler(self._pod_changed)
 
@@ -51,9 +64,11 @@ class ReplicaSets:
         owner = controller_of(pod)
         if owner and owner["kind"] == "ReplicaSet":
             key = f"{pod['metadata']['namespace']}/{owner['name']}"
-            expected = self._expected.get(key)
-            if expected:
-                expected[0].discard(pod["metadata"]["uid"])
+            if expected := self._expected.get(key):
+                uid = pod["metadata"]["uid"]
+                expected.creations.discard(uid)
+                if after is None or "deletionTimestamp" in after["metadata"]:
+                    expected.deletions.discard(uid)
             self._queue.add(key)
         elif owner is None:
             for found in self._sets.in_namespace(pod["metadata"]["namespace"]):
@@ -70,43 +85,56 @@ class ReplicaSets:
         if found is None:
             self._expected.pop(key, None)
             return
-        pods = await self._own(found)
-        active = [pod for pod in pods if is_active(pod)]
-        deleting = "deletionTimestamp" in found["metadata"]
-        if not deleting and self._caught_up(key):
-            missing = int(found["spec"].get("replicas", 1)) - len(active)
-            if missing > 0:
-                await self._create(key, found, min(missing, BURST))
-            elif missing < 0:
-                await self._delete(key, found, doomed(active, min(-missing, BURST)))
-        await self._update_status(found, active)
+        caught_up = self._caught_up(key)
+        active = [pod for pod in await self._own(found) if is_active(pod)]
+        failure: DockyardError | None = None
+        if "deletionTimestamp" not in found["metadata"] and caught_up:
+            try:
+                await self._manage(key, found, active)
+            except DockyardError as error:
+                failure = error
+        await self._update_status(found, active, failure)
+        if failure is not None:
+            raise failure
+
+    async def _manage(self, key: str, found: Object, active: list[Object]) -> None:
+        missing = int(found["spec"].get("replicas", 1)) - len(active)
+        if missing > 0:
+            await self._create(key, found, min(missing, BURST))
+        elif missing < 0:
+            clock = self._context.clock
+            going = doomed(active, min(-missing, BURST), clock.time(), self._kin(found, active))
+            await self._delete(key, found, going)
+
+    def _kin(self, found: Object, own: list[Object]) -> list[Object]:
+        """Pods of all sets that have the same owner."""
+        owner = controller_of(found)
+        if owner is None:
+            return own
+        sets = [each for each in self._sets.in_namespace(found["metadata"]["namespace"])
+                if (controller_of(each) or {}).get("uid") == owner["uid"]]  # fmt: skip
+        return [pod for each in sets for pod in self._pods.by(OWNER, each["metadata"]["uid"])]
 
     def _caught_up(self, key: str) -> bool:
         """Whether the informer has shown everything that was done before."""
-        waiting, until = self._expected.get(key, (set(), 0.0))
-        return not waiting or self._context.clock.monotonic() > until
+        found = self._expected.get(key)
+        return (
+            found is None
+            or not (found.creations or found.deletions)
+            or self._context.clock.monotonic() > found.until
+        )
 
     async def _own(self, found: Object) -> list[Object]:
-        """The set's pods; orphans that match are adopted."""
-        uid = found["metadata"]["uid"]
-        pods = self._pods.by(OWNER, uid)
-        if "deletionTimestamp" in found["metadata"]:
-            return pods
+        """The set's pods: orphans that match are adopted, what does not match is released."""
         selector = selectors.from_object(found["spec"]["selector"])
-        for pod in self._pods.in_namespace(found["metadata"]["namespace"]):
-            if controller_of(pod) is None and is_active(pod) and selector.matches(
-                pod["metadata"].get("labels")
-            ):  # fmt: skip
-                metadata = pod["metadata"]
-                owners = [*(metadata.get("ownerReferences") or ()),
-                          reference_to(found, "ReplicaSet", "apps/v1")]  # fmt: skip
-                patch = {"metadata": {"uid": metadata["uid"], "ownerReferences": owners}}
-                pods.append(
-                    await self._context.client.patch(
-                        PODS, metadata["name"], patch, metadata["namespace"]
-                    )
-                )
-        return pods
+        metadata = found["metadata"]
+
+        def matches(pod: Object) -> bool:
+            return is_alive(pod) and selector.matches(pod["metadata"].get("labels"))
+
+        owner = Owner(self._context, found, REPLICA_SETS, "ReplicaSet", matches)
+        owned = [pod for pod in self._pods.by(OWNER, metadata["uid"]) if is_alive(pod)]
+        return await owner.claim(PODS, owned, self._pods.in_namespace(metadata["namespace"]))
 
     async def _create(self, key: str, found: Object, count: int) -> None:
         """In batches that double, so that a template nobody accepts fails once, not 500 times."""
@@ -123,10 +151,11 @@ class ReplicaSets:
                 return_exceptions=True,
             )
             for result in made:
+                if not isinstance(result, BaseException) and self._pods.get(key_of(result)) is None:
+                    expected.creations.add(result["metadata"]["uid"])
+            for result in made:
                 if isinstance(result, BaseException):
                     raise result
-                if self._pods.get(key_of(result)) is None:
-                    expected.add(result["metadata"]["uid"])
             count -= len(made)
             batch *= 2
 
@@ -157,19 +186,26 @@ class ReplicaSets:
                 )
             except NotFound:
                 continue
+            except DockyardError as error:
+                await self._context.recorder.event(
+                    found, "Warning", "FailedDelete", f"Error deleting: {error}"
+                )
+                raise
             latest = self._pods.get(key_of(pod))
             if latest is not None and "deletionTimestamp" not in latest["metadata"]:
-                expected.add(metadata["uid"])
+                expected.deletions.add(metadata["uid"])
             await self._context.recorder.event(
                 found, "Normal", "SuccessfulDelete", f"Deleted pod: {metadata['name']}"
             )
 
-    def _expect(self, key: str) -> set[str]:
-        waiting: set[str] = set()
-        self._expected[key] = (waiting, self._context.clock.monotonic() + EXPECT_SECONDS)
-        return waiting
+    def _expect(self, key: str) -> _Expected:
+        found = _Expected(set(), set(), self._context.clock.monotonic() + EXPECT_SECONDS)
+        self._expected[key] = found
+        return found
 
-    async def _update_status(self, found: Object, active: list[Object]) -> None:
+    async def _update_status(
+        self, found: Object, active: list[Object], failure: DockyardError | None
+    ) -> None:
         spec, time = found["spec"], self._context.clock.time()
         seconds = int(spec.get("minReadySeconds", 0))
         wanted = spec["template"].get("metadata", {}).get("labels") or {}
@@ -182,34 +218,33 @@ class ReplicaSets:
             "availableReplicas": sum(is_available(pod, seconds, time) for pod in active),
             "observedGeneration": found["metadata"].get("generation", 0),
         }
-        if seconds and status["availableReplicas"] < status["readyReplicas"]:
-            self._queue.add_after(key_of(found), float(seconds))
-        kept = {name: value for name, value in status.items() if value or name == "replicas"}
-        before = {k: v for k, v in found.get("status", {}).items() if k != "conditions"}
-        if kept != before:
+        waiting = [ready_since(pod) + seconds - time for pod in active
+                   if is_ready(pod) and not is_available(pod, seconds, time)]  # fmt: skip
+        if waiting:
+            self._queue.add_after(key_of(found), min(waiting))
+        fresh_status: dict[str, Any] = {
+            name: value for name, value in status.items() if value or name == "replicas"
+        }
+        if conditions := self._conditions(found, len(active), failure):
+            fresh_status["conditions"] = conditions
+        if fresh_status != found.get("status", {}):
             fresh = copy_of(found)
-            fresh["status"] = kept
+            fresh["status"] = fresh_status
             await self._context.client.update_status(REPLICA_SETS, fresh)
 
-
-def doomed(pods: list[Object], count: int) -> list[Object]:
-    """Whom to delete first: not placed, not ready, ready for the shortest time, youngest."""
-
-    def rank(pod: Object) -> tuple[bool, int, bool, float, int, str]:
-        status = pod.get("status", {})
-        phase = {"Pending": 0, "Unknown": 1}.get(status.get("phase", "Pending"), 2)
-        restarts = max(
-            (c.get("restartCount", 0) for c in status.get("containerStatuses") or ()), default=0
-        )
-        created = pod["metadata"].get("creationTimestamp", "")
-        return (
-            bool(pod["spec"].get("nodeName")), phase, is_ready(pod), -ready_since(pod),
-            -restarts, _reversed(created),
-        )  # fmt: skip
-
-    return sorted(pods, key=rank)[:count]
-
-
-def _reversed(stamp: str) -> str:
-    """A text that sorts the other way round."""
-    return "".join(chr(0x10FF - ord(character)) for character in stamp)
+    def _conditions(
+        self, found: Object, have: int, failure: DockyardError | None
+    ) -> list[dict[str, Any]]:
+        """ReplicaFailure, while pods cannot be made or deleted."""
+        before = condition(found, "ReplicaFailure")
+        others = [dict(each) for each in found.get("status", {}).get("conditions") or ()
+                  if each["type"] != "ReplicaFailure"]  # fmt: skip
+        if failure is None:
+            return others
+        if before:
+            return [*others, dict(before)]
+        missing = have < int(found["spec"].get("replicas", 1))
+        return [*others, {
+            "type": "ReplicaFailure", "status": "True", "lastTransitionTime": self._context.stamp(),
+            "reason": "FailedCreate" if missing else "FailedDelete", "message": str(failure),
+        }]  # fmt: skip
