@@ -24,6 +24,7 @@ BENCHES = {
     "cli": "The container command line",
     "memory": "Memory of what looks after a container",
     "many": "A thousand containers",
+    "cluster": "A cluster on this machine",
     "apiserver": "The API server",
 }
 """Module: title. Each has ``run() -> list[Row]``; this is their order."""
@@ -33,8 +34,7 @@ HEAD = """# Measured
 Written by `make bench`; `bench/run.py NAME...` measures some sections again. Ours and its peer run
 by turns in the same minutes on the same machine; numbers are medians, and the ratio is what
 counts: hardware differs. Noise is the larger interquartile range of the two, as a part of its
-median. Peers are Debian 12's packages;
-kube-apiserver is built from Debian's source.
+median. Peers are Debian 12's packages; kube-apiserver is built from Debian's source.
 """
 
 
