@@ -17,7 +17,26 @@ RUN_ROOT = "/run/dockyard"
 
 def root_path(flag: str | None = None) -> str:
     """The data root: the flag, else ``DOCKYARD_ROOT``, else the default; absolute, not yet made."""
-    return os.path.realpath(flag or os.environ.get("DOCKYARD_ROOT") or DEFAULT_ROOT)
+    return os.path.realpath(flag or os.environ.get("DOCKYARD_ROOT") or default_root())
+
+
+def default_root() -> str:
+    """The machine's, or an ordinary user's own (XDG Base Directory Specification)."""
+    if os.geteuid() == 0:
+        return DEFAULT_ROOT
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join(data, "dockyard")
+
+
+def run_root() -> str:
+    """The folder of all instances' run directories. Where a user has no ``XDG_RUNTIME_DIR``, one
+    in /tmp, which is refused below if it is somebody else's."""
+    if os.geteuid() == 0:
+        return RUN_ROOT
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    if given and os.path.isdir(given):
+        return os.path.join(given, "dockyard")
+    return f"/tmp/dockyard-{os.geteuid()}"  # noqa: S108 - whose it is is checked
 
 
 def data_root(flag: str | None = None) -> Path:
@@ -39,12 +58,13 @@ def instance_id(root: str | os.PathLike[str]) -> str:
 
 def run_path(root: str | os.PathLike[str]) -> str:
     """``/run/dockyard/<id>``: sockets and state that a reboot may lose. Made here, 0700, ours."""
-    path = os.path.join(RUN_ROOT, instance_id(root))
-    os.makedirs(RUN_ROOT, 0o711, exist_ok=True)
-    os.makedirs(path, 0o700, exist_ok=True)
-    found = os.lstat(path)
-    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
-        raise Denied(f"run directory: {path}: belongs to uid {found.st_uid}; remove it")
+    above = run_root()
+    path = os.path.join(above, instance_id(root))
+    for folder, mode in ((above, 0o711 if os.geteuid() == 0 else 0o700), (path, 0o700)):
+        os.makedirs(folder, mode, exist_ok=True)
+        found = os.lstat(folder)
+        if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
+            raise Denied(f"run directory: {folder}: belongs to uid {found.st_uid}; remove it")
     os.chmod(path, 0o700)
     return path
 

@@ -32,7 +32,7 @@ class Attendant:
             return False
         try:
             if message == MAP:
-                from dockyard.node.runtime import userns
+                from dockyard.base.linux import userns
 
                 userns.write_maps(child.pid, self._spec.uids, self._spec.gids)
             elif message == HOOKS:

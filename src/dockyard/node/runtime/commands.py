@@ -41,7 +41,7 @@ class Commands:
         monitor = self._monitor
         if monitor.status != "running" or monitor.child is None:
             raise StartFailed(f"exec: the container is {monitor.status}, not running", 125)
-        if group.is_frozen(monitor.spec.cgroup):
+        if monitor.spec.cgroup and group.is_frozen(monitor.spec.cgroup):
             raise StartFailed("exec: the container is paused; resume it first", 125)
         process = runtimespec.parse_process(message.get("process"))
         container = os.pidfd_open(monitor.child.pid)

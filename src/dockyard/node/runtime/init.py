@@ -13,8 +13,8 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-from dockyard.base.errors import DockyardError
 from dockyard.base.linux import cgroupfs, firststep, syscalls
+from dockyard.base.errors import DockyardError, Unsupported
 from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
@@ -63,6 +63,15 @@ def staged(spec: Spec) -> bool:
     """Whether its init is not the process that is forked for it, but that one's sibling."""
     kinds = spec.namespaces
     return "user" in kinds or ("time" in kinds and kinds["time"] is None)
+
+
+def check_rights(spec: Spec) -> None:
+    """An ordinary user has rights only in a user namespace of their own."""
+    if os.geteuid() != 0 and "user" not in spec.namespaces:
+        raise Unsupported(
+            "config: linux.namespaces: without root a container needs a user namespace:"
+            " add one, with uidMappings and gidMappings"
+        )
 
 
 def joinable(spec: Spec, *, staged: bool) -> int:

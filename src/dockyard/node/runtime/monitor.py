@@ -83,6 +83,7 @@ class Monitor:
     def create(self, attach: bool) -> None:
         """Make the container, its init waiting. What fails is undone and raised."""
         self.spec = runtimespec.parse(self.launch.spec)
+        init.check_rights(self.spec)
         self.listener = connection.listen(
             socket_path(self.launch.run_dir), self.loop, self._accept, os.geteuid()
         )
@@ -104,11 +105,13 @@ class Monitor:
         self.child = Child(
             process.terminal, self.launch.open_stdin, process.args[0] if process.args else "pause"
         )
+        self.child.attendant = self.attendant = Attendant(self.spec, self.identity)
+        made = group.create(self.spec.cgroup, self.spec.resources)
+        self._grouped = bool(made)
+        if not made:  # an ordinary user's, to whom none is delegated
+            self.spec = self.spec._replace(cgroup="")
         birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
                            bundle=self.launch.state_dir)  # fmt: skip
-        self.child.attendant = self.attendant = Attendant(self.spec, self.identity)
-        group.create(self.spec.cgroup, self.spec.resources)
-        self._grouped = True
         self.child.fork(lambda sync: init.become_init(birth, sync))
         if self.spec.seccomp:
             self.filter = seccomp.filter_for(self.spec.seccomp, self.cache)
@@ -172,7 +175,8 @@ class Monitor:
                 client.say(**self.exit)
         # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
         with contextlib.suppress(DockyardError, OSError):
-            group.remove(self.spec.cgroup)
+            if self._grouped:
+                group.remove(self.spec.cgroup)
         if self.spec.hooks.get("poststop"):
             self._run_poststop()
         self._close_listener()
@@ -181,7 +185,8 @@ class Monitor:
             group.leave(self._home)
         if self.launch.on_exit:  # outside every group of ours, so that each of them can go
             program = self.launch.on_exit
-            enter_pid_namespace("/proc/self/ns/pid")  # the container's takes nobody in any more
+            with contextlib.suppress(PermissionError):  # an ordinary user's is in none other
+                enter_pid_namespace("/proc/self/ns/pid")  # the container's takes nobody in any more
             os.posix_spawn(program[0], program, os.environ, setsigmask=[])
 
     def _let_clients_read(self) -> None:
@@ -281,11 +286,14 @@ class Monitor:
 
     def _state(self, client: Connection, _: dict[str, Any]) -> None:
         status = {"creating": "created", "starting": "created"}.get(self.status, self.status)
-        if status == "running" and group.is_frozen(self.spec.cgroup):
+        if status == "running" and self._frozen():
             status = "paused"
         pid = self.child.pid if self.child else 0
         lost = self.log.lost if self.log else 0
         client.say(status=status, pid=pid, started=self.started, log_bytes_lost=lost)
+
+    def _frozen(self) -> bool:
+        return self._grouped and group.is_frozen(self.spec.cgroup)
 
     def _attach(self, client: Connection, _: dict[str, Any]) -> None:
         self._join_session(client)
@@ -307,6 +315,8 @@ class Monitor:
         if self.child is None or self.exit is not None:
             raise StartFailed("kill: the container is not running", 125)
         number = int(message["number"])
+        if message.get("everyone") and not self._grouped:
+            raise StartFailed("kill: everyone: this container has no control group", 125)
         if message.get("everyone"):
             group.signal_all(self.spec.cgroup, number)
         else:
@@ -372,7 +382,7 @@ class Monitor:
             self.session.drain()
         if self.log is not None:
             self.log.close()
-        oom_killed = group.oom_kills(self.spec.cgroup) > 0
+        oom_killed = self._grouped and group.oom_kills(self.spec.cgroup) > 0
         self.exit = {"exit": code, "oom_killed": oom_killed, "finished": wall()}
         self.status = "stopped"
         path = exit_path(self.launch.state_dir)

@@ -68,6 +68,7 @@ def create(
     document = read_config(bundle, container_id)
     document["process"] = passed_on(document.get("process"), preserved - options.preserved)
     spec = runtimespec.parse(document)
+    init.check_rights(spec)
     who = hooks.identity(container_id, os.path.abspath(bundle), spec)
     _check_terminal(spec.process.terminal, options, front)
     state.reserve(root, container_id)
@@ -77,8 +78,9 @@ def create(
         with wire.address(state.gate_path(root, container_id)) as address:
             gate.bind(address)
         gate.listen(1)
-        group.create(spec.cgroup, spec.resources)
-        grouped = True
+        grouped = bool(group.create(spec.cgroup, spec.resources))
+        if not grouped:  # an ordinary user's, to whom none is delegated
+            spec = spec._replace(cgroup="")
         if "pid" in spec.namespaces and not init.staged(spec):
             enter_pid_namespace(spec.namespaces["pid"])
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
