@@ -13,8 +13,8 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-from dockyard.base.linux import cgroupfs, firststep, syscalls
 from dockyard.base.errors import DockyardError, Unsupported
+from dockyard.base.linux import cgroupfs, firststep, syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec

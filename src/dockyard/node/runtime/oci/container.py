@@ -229,8 +229,9 @@ def execute(
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     child = Child(checked.terminal, False, checked.args[0], _streams(checked, front))
     child.attendant = Attendant(spec, hooks.identity(container.id, container.bundle, spec))
+    joined = spec.cgroup if os.geteuid() == 0 or _has_group(spec.cgroup) else ""
     errand = init.Errand(
-        container.id, checked, spec.cgroup, container_init, child.stdio,
+        container.id, checked, joined, container_init, child.stdio,
         init.joinable(spec, staged=staged), staged, preserved,
         tuple(_inner_groups(spec.cgroup, options.cgroup)),
     )  # fmt: skip
@@ -244,6 +245,11 @@ def execute(
         child.abandon()
         raise
     return child.pid
+
+
+def _has_group(path: str) -> bool:
+    """Whether an ordinary user's container could be given one."""
+    return any(os.path.isdir(folder) for folder in cgroupfs.folders(group.checked(path)))
 
 
 def _inner_groups(path: str, wanted: tuple[str, ...]) -> Iterator[str]:
