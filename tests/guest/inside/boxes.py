@@ -131,3 +131,24 @@ def until(check: Callable[[], object], seconds: float = 60) -> None:
     while not check():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
+
+
+@contextmanager
+def raises(kind: type[BaseException], text: str) -> Iterator[None]:
+    """The block fails in this way, and says this."""
+    try:
+        yield
+    except kind as error:
+        assert text in str(error), error
+    else:
+        raise AssertionError(f"no {kind.__name__}")
+
+
+def loop_device() -> tuple[int, int]:
+    """A block device of 4 MB in memory; its numbers."""
+    file = Path("/tmp/disk")
+    if not file.exists():
+        file.write_bytes(b"x" * (4 << 20))
+        assert os.system(f"losetup /dev/loop0 {file}") == 0
+    number = Path("/dev/loop0").stat().st_rdev
+    return os.major(number), os.minor(number)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dockyard.base.errors import DockyardError, Invalid, NotFound
-from dockyard.base.linux import cgroupfs
+from dockyard.base.linux import cgroupfs, cgroupstats
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime.cgroups import group, oom
 from dockyard.node.runtime.local import wait_for_monitor
@@ -351,3 +351,30 @@ class TestForkBomb:
         assert other.run().out == "alive\n"
         bomb.delete()
         assert bomb.groups() == []
+
+
+class TestStatistics:
+    def test_what_a_container_uses(self, yard: Yard) -> None:
+        text = "x=$(head -c 8m /dev/zero | tr '\\0' x); echo ready; sleep 60; :"
+        change = resources(memory={"limit": 128 * MEGABYTE}, pids={"limit": 50})
+        box = yard.sh(text, change=change).start()
+        assert box.launch.log
+        log = Path(box.launch.log.path)
+        until(lambda: "ready" in log.read_text())
+        memory, cpu = cgroupstats.memory(box.cgroup), cgroupstats.cpu(box.cgroup)
+        assert 8 * MEGABYTE <= memory.usage.used <= memory.usage.most <= 128 * MEGABYTE
+        assert memory.usage.limit == 128 * MEGABYTE
+        assert 8 * MEGABYTE <= memory.anonymous <= memory.usage.used
+        assert memory.oom_kills == 0
+        assert 0 < cpu.total < 60e9
+        assert sum(cpu.each) == pytest.approx(cpu.total, rel=0.2)
+        assert cgroupstats.pids(box.cgroup) == cgroupstats.Pids(2, 50)  # the shell and sleep
+
+    def test_no_limit_and_nobody(self, yard: Yard) -> None:
+        box = yard.box("sleep", "60").start()
+        assert cgroupstats.memory(box.cgroup).usage.limit is None
+        assert cgroupstats.pids(box.cgroup).limit is None
+        assert cgroupstats.memory("dockyard/nobody") == cgroupstats.Memory()
+        assert cgroupstats.cpu("dockyard/nobody") == cgroupstats.Cpu()
+        assert cgroupstats.block("dockyard/nobody") == cgroupstats.Block()
+        assert cgroupstats.hugetlb("dockyard/nobody") == {}

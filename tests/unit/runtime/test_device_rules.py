@@ -52,13 +52,11 @@ def run(program: bytes, kind: str, major: int, minor: int, access: str) -> int:
     at = steps = 0
     while True:
         code, packed, offset, value = struct.unpack_from("=BBhi", program, at * 8)
-        to, source = packed & 15, packed >> 4
+        to = packed & 15
         at, steps = at + 1, steps + 1
         assert steps < 20_000
         if code == 0x61:
             registers[to] = struct.unpack_from("=I", memory, offset)[0]
-        elif code == 0xBC:
-            registers[to] = registers[source] & 0xFFFFFFFF
         elif code == 0xB4:
             registers[to] = value & 0xFFFFFFFF
         elif code == 0x54:

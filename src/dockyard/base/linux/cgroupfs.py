@@ -92,6 +92,12 @@ def delegated() -> str:
     return ""
 
 
+def below(path: str) -> str:
+    """Where a path of a specification is, seen from a hierarchy's root, without outer slashes."""
+    above, path = delegated(), path.strip("/")
+    return path if not above or path.startswith(f"{above}/") else f"{above}/{path}"
+
+
 def own(pid: int | str = "self") -> str:
     """The group of the unified hierarchy that a process is in, without its outer slashes."""
     for line in (read(f"/proc/{pid}/cgroup") or "").splitlines():

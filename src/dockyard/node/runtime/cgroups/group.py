@@ -31,8 +31,7 @@ def checked(path: str) -> str:
     parts = path.strip("/").split("/")
     if any(part in ("", ".", "..") for part in parts):
         raise Invalid(f"cgroup: {path!r}: climbs, or names the root; a container needs its own")
-    above, path = cgroupfs.delegated(), "/".join(parts)
-    return path if not above or path.startswith(f"{above}/") else f"{above}/{path}"
+    return cgroupfs.below(path)
 
 
 # making
@@ -119,16 +118,18 @@ def _doors(path: str) -> tuple[str, ...]:
 
 def _folder_of_init(folder: str) -> str:
     """Where an init lives that has made groups of its own: version 2 wants processes in the
-    innermost ones only."""
+    innermost ones only. Process 1, as the container's pid namespace has it; where the container
+    has none, whoever comes first."""
+    found = ""
     for inner in cgroupfs.subgroups(folder):
-        for pid in cgroupfs.words(f"{inner}/cgroup.procs"):
-            status = cgroupfs.read(f"/proc/{pid}/status") or ""
-            if any(line.startswith("NSpid:") and line.split()[-1] == "1" and len(line.split()) > 2
-                   for line in status.splitlines()):  # fmt: skip
-                return inner
-        if found := _folder_of_init(inner):
-            return found
-    return ""
+        listed = cgroupfs.words(f"{inner}/cgroup.procs")
+        deeper = _folder_of_init(inner)
+        if "1" in listed:
+            return inner
+        if deeper and "1" in cgroupfs.words(f"{deeper}/cgroup.procs"):
+            return deeper
+        found = found or (inner if listed else deeper)
+    return found
 
 
 def settle(path: str) -> str:

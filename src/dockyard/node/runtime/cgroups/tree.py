@@ -69,10 +69,18 @@ def make_v2(path: str) -> dict[str, str]:
 
 
 def _pass_on(folder: str, controllers: list[str]) -> dict[str, str]:
-    """All at once; where the kernel refuses one it refuses all, so each alone then."""
+    """All at once; where the kernel refuses one it refuses all, so each alone then.
+
+    Nothing is tried where processes live: the kernel would take some controllers, and make a
+    threaded group of it. The root, which has no ``cgroup.events``, may hold processes.
+    """
     file = f"{folder}/cgroup.subtree_control"
     if not controllers:
         return {}
+    inhabited = cgroupfs.words(f"{folder}/cgroup.procs")
+    if inhabited and os.path.exists(f"{folder}/cgroup.events"):
+        reason = f"{file}: processes {', '.join(inhabited[:5])} live in it, not in a group below"
+        return dict.fromkeys(controllers, reason)
     with contextlib.suppress(OSError):
         _write_raw(file, " ".join(f"+{name}" for name in controllers))
         return {}
@@ -81,8 +89,7 @@ def _pass_on(folder: str, controllers: list[str]) -> dict[str, str]:
         try:
             _write_raw(file, f"+{name}")
         except OSError as error:
-            hint = ": a process lives in it" if error.errno == errno.EBUSY else ""
-            refused[name] = f"{file}: +{name}: {error.strerror}{hint}"
+            refused[name] = f"{file}: +{name}: {error.strerror}"
     return refused
 
 
