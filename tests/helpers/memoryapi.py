@@ -126,5 +126,5 @@ class MemoryApi:
 
     def _tell(self, resource: Resource, event: str, obj: dict[str, Any]) -> None:
         for wanted, channel in self._watches:
-            if wanted == resource:
+            if wanted == resource and not channel.closed:
                 channel.put(WatchEvent(event, obj))
