@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dockyard.base.linux import bpf
 from dockyard.base.oci.defaultspec import default_spec
 from dockyard.interfaces.ociruntime import Exit, Launch, StartFailed
 from dockyard.node.runtime.launcher import ForkLauncher
 from dockyard.node.runtime.local import LocalRuntime, wait_for_monitor
 
+MEGABYTE = 1 << 20
 GROUPS = Path("/sys/fs/cgroup")
 PARENT = "dockyard/guest"
 _numbers = itertools.count()
@@ -118,6 +120,13 @@ def collect(stream: Any) -> Result:
     return Result(code, parts[1].decode(errors="replace"), parts[2].decode(errors="replace"))
 
 
+def prepare_v2() -> None:
+    """Version 2 alone, as systemd mounts it by default."""
+    assert os.system("mount -t cgroup2 cgroup2 /sys/fs/cgroup") == 0
+    Path("/proc/sys/vm/nr_hugepages").write_text("16")
+    prepare_root()
+
+
 def prepare_root() -> None:
     """Containers live on a bind mount of the guest's own tree, read-only."""
     ROOT.mkdir(parents=True, exist_ok=True)
@@ -152,3 +161,22 @@ def loop_device() -> tuple[int, int]:
         assert os.system(f"losetup /dev/loop0 {file}") == 0
     number = Path("/dev/loop0").stat().st_rdev
     return os.major(number), os.minor(number)
+
+
+def writable_groups(spec: dict[str, Any]) -> None:
+    """/sys/fs/cgroup may be written: the namespace is the container's own."""
+    for mount in spec["mounts"]:
+        if mount["type"] == "cgroup":
+            mount["options"] = ["nosuid", "noexec", "nodev"]
+
+
+def programs(found: Box) -> int:
+    """How many device filters its group has."""
+    folder = os.open(GROUPS / found.cgroup, os.O_RDONLY)
+    try:
+        listed = bpf.device_programs(folder)
+    finally:
+        os.close(folder)
+    for program in listed:
+        os.close(program)
+    return len(listed)
