@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.errors import Conflict, DockyardError, Unavailable
+from dockyard.base.linux import cgroupfs
 from dockyard.base.net.netlink import Netlink
 from dockyard.base.net.nft import Nft
 from dockyard.base.oci.instance import RUN_ROOT, instance_id
@@ -100,10 +101,10 @@ def _remove_files(place: Layout) -> None:
     if (place.data_root / "node.db").exists():
         BridgeNetworks(str(place.data_root)).teardown()
     instance = instance_id(place.data_root)
-    for controller in os.listdir("/sys/fs/cgroup"):
-        for folder in (f"dockyard/{instance}", "dockyard"):
+    for group in (f"dockyard/{instance}/monitors", f"dockyard/{instance}", "dockyard"):
+        for folder in cgroupfs.folders(group):
             with contextlib.suppress(OSError):  # another instance's groups are still in it
-                os.rmdir(f"/sys/fs/cgroup/{controller}/{folder}")
+                os.rmdir(folder)
     for folder in (str(place.data_root), f"{RUN_ROOT}/{instance}"):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dockyard.base.linux import cgroupfs
 from dockyard.base.oci.instance import RUN_ROOT, instance_id
 
 
@@ -75,12 +76,7 @@ def _tables(instance: str, tables: list[str]) -> Place:
 
 
 def _cgroups(instance: str) -> Place:
-    groups = [
-        str(controller / "dockyard" / instance)
-        for controller in sorted(Path("/sys/fs/cgroup").iterdir())
-        if controller.is_dir()
-    ]
-    groups.append(f"/sys/fs/cgroup/dockyard/{instance}")
+    groups = cgroupfs.folders(f"dockyard/{instance}")
     ours = tuple(group for group in groups if os.path.isdir(group))
     return Place("cgroups", "/sys/fs/cgroup/*/dockyard", len(groups), ours)
 

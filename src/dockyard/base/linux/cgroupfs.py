@@ -120,15 +120,6 @@ def folder(controller: str, path: str) -> str:
     return f"{found.v2}/{path}" if controller in found.unified else ""
 
 
-def remove_empty(path: str) -> None:
-    """Remove a group that holds nothing from every hierarchy; one that is gone is fine."""
-    for place in folders(path):
-        try:
-            os.rmdir(place)
-        except FileNotFoundError:
-            continue
-
-
 def subgroups(place: str) -> list[str]:
     """The folders of the groups right below one."""
     try:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from dockyard.base.linux import cgroupfs
+from dockyard.base.linux import cgroupfs, cgroupstats
+from dockyard.base.linux.cgroupstats import Amount, Transfer
 
-TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-"""Nanoseconds of one unit of cpuacct.stat."""
-V1_MEMORY = {"usage": "memory", "swap": "memory.memsw", "kernel": "memory.kmem",
-             "kernelTCP": "memory.kmem.tcp"}  # fmt: skip
-V1_BLOCK = {
-    "ioServiceBytesRecursive": "blkio.throttle.io_service_bytes_recursive",
-    "ioServicedRecursive": "blkio.throttle.io_serviced_recursive",
-}
 CPUSET_FLAGS = {
     "cpu_exclusive": "cpu_exclusive", "mem_hardwall": "mem_hardwall",
     "mem_exclusive": "mem_exclusive", "memory_migrate": "memory_migrate",
@@ -22,59 +14,39 @@ CPUSET_FLAGS = {
     "memory_pressure": "memory_pressure", "sched_load_balance": "sched_load_balance",
     "sched_relax_domain_level": "sched_relax_domain_level",
 }  # fmt: skip
+NO_LIMIT = {True: 2**63 - 4096, False: 2**64 - 1}
+"""What runc says of memory without a limit: version 1's largest number of pages, or all bits."""
 
 
 def read(path: str) -> dict[str, Any]:
     """Everything that the machine counts for the group. What it does not count is missing."""
-    path = path.strip("/")
-    has = cgroupfs.layout().v1
-    at = {
-        name: cgroupfs.folder(name, path)
-        for name in ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "hugetlb")
-    }
+    block = cgroupstats.block(path)
+    blkio = {"ioServiceBytesRecursive": block.bytes, "ioServicedRecursive": block.requests}
     return {
-        "cpu": _cpu_v1(at) if "cpuacct" in has else _cpu_v2(at["cpu"]),
-        "cpuset": _cpuset(at["cpuset"]),
-        "memory": _memory_v1(at["memory"]) if "memory" in has else _memory_v2(at["memory"]),
-        "pids": _limited(at["pids"], "pids.current", "pids.max"),
-        "blkio": _blkio_v1(at["blkio"]) if "blkio" in has else _blkio_v2(at["cpu"]),
-        "hugetlb": _hugetlb(at["hugetlb"], "usage_in_bytes" if "hugetlb" in has else "current"),
+        "cpu": _cpu(cgroupstats.cpu(path)),
+        "cpuset": _cpuset(cgroupfs.folder("cpuset", cgroupfs.below(path))),
+        "memory": _memory(cgroupstats.memory(path)),
+        "pids": _limited("current", *cgroupstats.pids(path)),
+        "blkio": {name: [_transfer(each) for each in rows] for name, rows in blkio.items() if rows},
+        "hugetlb": {size: _pages(used) for size, used in cgroupstats.hugetlb(path).items()},
         "intel_rdt": {},
         "network_interfaces": None,
     }
 
 
-def _cpu_v1(at: dict[str, str]) -> dict[str, Any]:
-    folder, ticks = at["cpuacct"], cgroupfs.flat(f"{at['cpuacct']}/cpuacct.stat")
-    usage: dict[str, Any] = {
-        "total": cgroupfs.number(f"{folder}/cpuacct.usage"),
-        "percpu": [int(word) for word in cgroupfs.words(f"{folder}/cpuacct.usage_percpu")],
-        "kernel": ticks.get("system", 0) * TICK,
-        "user": ticks.get("user", 0) * TICK,
+def _cpu(used: cgroupstats.Cpu) -> dict[str, Any]:
+    usage: dict[str, Any] = {"total": used.total, "kernel": used.kernel, "user": used.user}
+    for name, each in (
+        ("percpu", used.each), ("percpu_user", used.each_user), ("percpu_kernel", used.each_kernel),
+    ):  # fmt: skip
+        if each:
+            usage[name] = list(each)
+    throttling = {
+        "periods": used.periods,
+        "throttledPeriods": used.throttled_periods,
+        "throttledTime": used.throttled,
     }
-    rows = (cgroupfs.read(f"{folder}/cpuacct.usage_all") or "").splitlines()[1:]
-    for index, name in ((1, "percpu_user"), (2, "percpu_kernel")):
-        usage[name] = [int(row.split()[index]) for row in rows]
-    return {"usage": usage, "throttling": _throttling(cgroupfs.flat(f"{at['cpu']}/cpu.stat"), 1)}
-
-
-def _cpu_v2(folder: str) -> dict[str, Any]:
-    counted = cgroupfs.flat(f"{folder}/cpu.stat")
-    usage = {
-        name: counted.get(key, 0) * 1000
-        for name, key in (("total", "usage_usec"), ("kernel", "system_usec"), ("user", "user_usec"))
-    }
-    return {"usage": usage, "throttling": _throttling(counted, 1000)}
-
-
-def _throttling(counted: dict[str, int], unit: int) -> dict[str, int]:
-    time = counted.get("throttled_time", counted.get("throttled_usec", 0))
-    found = {
-        "periods": counted.get("nr_periods", 0),
-        "throttledPeriods": counted.get("nr_throttled", 0),
-        "throttledTime": time * unit,
-    }
-    return {name: value for name, value in found.items() if value}
+    return {"usage": usage, "throttling": {name: n for name, n in throttling.items() if n}}
 
 
 def _cpuset(folder: str) -> dict[str, Any]:
@@ -98,80 +70,28 @@ def _numbers(text: str) -> list[int]:
     return found
 
 
-def _memory_v1(folder: str) -> dict[str, Any]:
-    raw = cgroupfs.flat(f"{folder}/memory.stat")
-    found: dict[str, Any] = {}
-    for name, prefix in V1_MEMORY.items():
-        counted = _limited(folder, f"{prefix}.usage_in_bytes", f"{prefix}.limit_in_bytes", "usage")
-        counted["max"] = cgroupfs.number(f"{folder}/{prefix}.max_usage_in_bytes")
-        counted["failcnt"] = cgroupfs.number(f"{folder}/{prefix}.failcnt")
-        found[name] = counted
-    if raw.get("cache"):
-        found["cache"] = raw["cache"]
-    return {**found, "raw": raw}
+def _memory(used: cgroupstats.Memory) -> dict[str, Any]:
+    found: dict[str, Any] = {"usage": _amount(used.usage), "swap": _amount(used.both)}
+    if "memory" in cgroupfs.layout().v1:
+        found |= {"kernel": _amount(used.kernel), "kernelTCP": _amount(used.kernel_tcp)}
+    if used.cache:
+        found["cache"] = used.cache
+    return {**found, "raw": used.raw}
 
 
-def _memory_v2(folder: str) -> dict[str, Any]:
-    raw = cgroupfs.flat(f"{folder}/memory.stat")
-    events = cgroupfs.flat(f"{folder}/memory.events")
-    usage = _limited(folder, "memory.current", "memory.max", "usage")
-    usage["max"] = cgroupfs.number(f"{folder}/memory.peak")
-    usage["failcnt"] = events.get("max", 0)
-    swap = _limited(folder, "memory.swap.current", "memory.swap.max", "usage")
-    return {"usage": usage, "swap": swap, "cache": raw.get("file", 0), "raw": raw}
+def _amount(used: Amount) -> dict[str, int]:
+    limit = NO_LIMIT["memory" in cgroupfs.layout().v1] if used.limit is None else used.limit
+    return {"usage": used.used, "limit": limit, "max": used.most, "failcnt": used.failures}
 
 
-def _limited(folder: str, now: str, most: str, name: str = "current") -> dict[str, int]:
+def _limited(name: str, now: int, limit: int | None) -> dict[str, int]:
     """A count and its limit, which is missing where there is none."""
-    found = {name: cgroupfs.number(f"{folder}/{now}")}
-    limit = (cgroupfs.read(f"{folder}/{most}") or "max").strip()
-    return found if limit == "max" else {**found, "limit": int(limit)}
+    return {name: now} if limit is None else {name: now, "limit": limit}
 
 
-def _blkio_v1(folder: str) -> dict[str, Any]:
-    found = {}
-    for name, file in V1_BLOCK.items():
-        rows = [line.split() for line in (cgroupfs.read(f"{folder}/{file}") or "").splitlines()]
-        entries = [
-            _block(row[0], row[1], int(row[2])) for row in rows if len(row) == 3 and ":" in row[0]
-        ]
-        if entries:
-            found[name] = entries
-    return found
+def _transfer(each: Transfer) -> dict[str, Any]:
+    return {"major": each.major, "minor": each.minor, "op": each.operation, "value": each.value}
 
 
-def _blkio_v2(folder: str) -> dict[str, Any]:
-    kinds = {
-        "ioServiceBytesRecursive": {"rbytes": "Read", "wbytes": "Write"},
-        "ioServicedRecursive": {"rios": "Read", "wios": "Write"},
-    }
-    devices = cgroupfs.parse_nested(cgroupfs.read(f"{folder}/io.stat") or "")
-    found = {}
-    for name, words in kinds.items():
-        entries = [
-            _block(device, words[key], int(value))
-            for device, counted in devices.items()
-            for key, value in counted.items()
-            if key in words
-        ]
-        if entries:
-            found[name] = entries
-    return found
-
-
-def _block(device: str, operation: str, value: int) -> dict[str, Any]:
-    major, _, minor = device.partition(":")
-    return {"major": int(major), "minor": int(minor), "op": operation, "value": value}
-
-
-def _hugetlb(folder: str, file: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-        parts = name.split(".", 2)
-        if len(parts) == 3 and parts[0] == "hugetlb" and parts[2] == file:
-            found[parts[1]] = {
-                "usage": cgroupfs.number(f"{folder}/{name}"),
-                "max": cgroupfs.number(f"{folder}/hugetlb.{parts[1]}.max_usage_in_bytes"),
-                "failcnt": cgroupfs.number(f"{folder}/hugetlb.{parts[1]}.failcnt"),
-            }
-    return found
+def _pages(used: Amount) -> dict[str, int]:
+    return {"usage": used.used, "max": used.most, "failcnt": used.failures}

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dockyard.base.aio.now import monotonic
-from dockyard.base.errors import Conflict, Invalid
-from dockyard.base.linux import cgroupfs
+from dockyard.base.errors import Conflict, Invalid, NotFound, Unsupported
+from dockyard.node.runtime.cgroups import oom
 from dockyard.node.runtime.oci import state, stats
 from dockyard.node.runtime.oci.flags import Flag, Values
 from dockyard.node.runtime.oci.verb import ID, Globals, Verb
@@ -36,18 +36,17 @@ def _follow(made: state.Container, interval: float) -> None:
     with _Out(), _ended(made.pid) as ended, _out_of_memory(made.cgroup) as memory:
         poll = select.poll()
         poll.register(ended, select.POLLIN)
-        if memory >= 0:
-            poll.register(memory, select.POLLIN | select.POLLPRI)
-        kills, due = _kills(made.cgroup), monotonic() + interval
+        if memory is not None:
+            poll.register(memory, select.POLLIN)
+        due = monotonic() + interval
         while True:
             happened = [one for one, _ in poll.poll(max(0.0, (due - monotonic()) * 1000))]
-            if memory in happened:
-                with contextlib.suppress(OSError):
-                    os.read(memory, 4096)
-                    os.lseek(memory, 0, os.SEEK_SET)
-                if (now := _kills(made.cgroup)) != kills:
-                    kills = now
+            if memory is not None and memory.fileno() in happened:
+                said = memory.read()
+                if said == oom.OOM:
                     _print(made, "oom")
+                elif said == oom.GONE:
+                    poll.unregister(memory)
             if ended in happened:
                 return
             if monotonic() >= due:
@@ -84,30 +83,15 @@ def _ended(pid: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _kills(path: str) -> int:
-    """How often memory has run out (version 1: also when nothing was killed)."""
-    from dockyard.node.runtime.cgroups import group
-
-    return group.oom_kills(path)
-
-
 @contextlib.contextmanager
-def _out_of_memory(path: str) -> Iterator[int]:
-    """What becomes readable when memory has run out: an eventfd of version 1 (memcg_test.rst), or
-    memory.events of version 2, which polls as changed. -1: neither is there."""
-    folder = cgroupfs.folder("memory", path.strip("/"))
-    opened: list[int] = []
-    try:
-        if "memory" in cgroupfs.layout().v1:
-            opened.append(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-            opened.append(os.open(f"{folder}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC))
-            cgroupfs.write(f"{folder}/cgroup.event_control", f"{opened[0]} {opened[1]}")
-        elif os.path.exists(f"{folder}/memory.events"):
-            opened.append(os.open(f"{folder}/memory.events", os.O_RDONLY | os.O_CLOEXEC))
-        yield opened[0] if opened else -1
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
+def _out_of_memory(path: str) -> Iterator[oom.Events | None]:
+    """What becomes readable when memory has run out; None where nobody counts it."""
+    with contextlib.ExitStack() as opened:
+        try:
+            events = opened.enter_context(oom.watch(path))
+        except (Unsupported, NotFound):
+            events = None
+        yield events
 
 
 VERB = Verb(
