@@ -17,7 +17,7 @@ from dockyard.base.version import VERSION
 
 # verb: (module in dockyard.cli, what it does, needs root)
 VERBS: dict[str, tuple[str, str, bool]] = {
-    "run": ("run", "Create and start a container", True),
+    "run": ("ahead", "Create and start a container", True),
     "create": ("run", "Create a container", True),
     "ps": ("ps", "List containers", True),
     "logs": ("logs", "Show what a container has printed", True),
@@ -72,7 +72,7 @@ GROUPS = (
 )  # fmt: skip
 YOUNG = 50_000
 """Objects between two collections: a command makes fewer, and each collection visits them all."""
-SEVERAL = ("lifecycle", "run")
+SEVERAL = ("lifecycle", "ahead", "run")
 """Modules of several verbs: their ``argv[0]`` is the verb."""
 EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dockyard.node.runtime import launchpad, stream
+from dockyard.node.runtime import launchmessage, stream
 from dockyard.node.runtime.launcher import LaunchpadLauncher
 from dockyard.node.runtime.local import LocalRuntime
 
@@ -108,10 +108,10 @@ def test_without_a_launchpad(yard: Yard, tmp_path: Path) -> None:
     """A process of its own: one with threads, as pytest may be, must not fork a monitor."""
     box = yard.box("sh", "-c", "echo forked; exit 5")
     program = f"""
-from dockyard.node.runtime import launchpad
+from dockyard.node.runtime import launchmessage
 from dockyard.node.runtime.launcher import ForkLauncher
 from dockyard.node.runtime.local import LocalRuntime
-launch, _ = launchpad.unpack({launchpad.pack(box.launch, True)!r})
+launch, _ = launchmessage.unpack({launchmessage.pack(box.launch, True)!r})
 runtime = LocalRuntime(ForkLauncher({str(tmp_path / "cache")!r}))
 pid, stream = runtime.create(launch, attach=True)
 runtime.start(launch.run_dir)

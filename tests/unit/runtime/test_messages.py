@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
-from dockyard.node.runtime import launchpad, wire
+from dockyard.node.runtime import launchmessage, wire
 from dockyard.node.runtime.child import failure
 
 FRAMES = st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=300)), max_size=8)
@@ -66,6 +66,6 @@ def test_a_launch_reaches_the_launchpad_unchanged(attach: bool) -> None:
         rootfs=Overlay(("/l1", "/l2"), "/u", "/w"), log=Log("/log", "cri", 10, 2),
         open_stdin=True, on_exit=("/bin/x", "y"),
     )  # fmt: skip
-    assert launchpad.unpack(launchpad.pack(launch, attach)) == (launch, attach)
+    assert launchmessage.unpack(launchmessage.pack(launch, attach)) == (launch, attach)
     bare = launch._replace(rootfs=None, log=None)
-    assert launchpad.unpack(launchpad.pack(bare, attach)) == (bare, attach)
+    assert launchmessage.unpack(launchmessage.pack(bare, attach)) == (bare, attach)

@@ -10,6 +10,7 @@ from _thread import allocate_lock  # `threading` brings more than a command need
 from typing import TYPE_CHECKING, Protocol
 
 from dockyard.base.errors import Unavailable
+from dockyard.base.linux import door
 from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import Launch
 
@@ -41,9 +42,12 @@ class ForkLauncher:
         self._cache = cache
 
     def launch(self, launch: Launch, attach: bool) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        if self._hand_over(launch, attach, theirs):
+            theirs.close()
+            return ours
         from dockyard.node.runtime import monitor  # much, of which most commands need nothing
 
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         if through("clone", os.fork) == 0:
             try:
                 monitor.become_monitor(theirs.fileno())
@@ -52,6 +56,21 @@ class ForkLauncher:
                 os._exit(1)
         theirs.close()
         return ours
+
+    def _hand_over(self, launch: Launch, attach: bool, creator: socket.socket) -> bool:
+        """To the process that was forked ahead, if there is one and it lives."""
+        if door.descriptor >= 0:  # it would not record its calls
+            return False
+        from dockyard.node.runtime import ahead, launchmessage
+
+        waiting = ahead.take()
+        if waiting is None:
+            return False
+        payload = os.fsencode(self._cache) + b"\0" + launchmessage.pack(launch, attach)
+        with waiting, contextlib.suppress(OSError):
+            launchmessage.send(waiting, payload, creator)
+            return True
+        return False
 
 
 class LaunchpadLauncher:
@@ -77,15 +96,15 @@ class LaunchpadLauncher:
         return self._process.pid if self._process else 0
 
     def launch(self, launch: Launch, attach: bool) -> socket.socket:
-        from dockyard.node.runtime import launchpad
+        from dockyard.node.runtime import launchmessage
 
-        payload = launchpad.pack(launch, attach)
+        payload = launchmessage.pack(launch, attach)
         for last in (False, True):
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 with self._lock:
                     connection = self._connection()
-                    launchpad.send(connection, payload, theirs)
+                    launchmessage.send(connection, payload, theirs)
             except OSError as error:
                 ours.close()
                 self.close()

@@ -9,59 +9,17 @@ what the monitors share from being copied.
 from __future__ import annotations
 
 import gc
-import marshal
 import os
 import signal
 import socket
-import struct
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from dockyard.base.linux import cgroupfs, passing
-from dockyard.interfaces.ociruntime import Launch, Log, Overlay
+from dockyard.base.linux import cgroupfs
 from dockyard.node.runtime import monitor
+from dockyard.node.runtime.launchmessage import receive, unpack
 
-LARGEST = 16 * 1024 * 1024
 _TAKEN = b"x"
-
-
-def pack(launch: Launch, attach: bool) -> bytes:
-    """A launch for the launchpad, which runs the same Python."""
-    rootfs = launch.rootfs and tuple(launch.rootfs)
-    log = launch.log and tuple(launch.log)
-    fields: Any = (*launch._replace(rootfs=None, log=None), rootfs, log, attach)
-    return marshal.dumps(fields)
-
-
-def unpack(payload: bytes) -> tuple[Launch, bool]:
-    """The launch that :func:`pack` wrote."""
-    *fields, rootfs, log, attach = marshal.loads(payload)  # noqa: S302 - from our owner only
-    launch = Launch(*fields)._replace(
-        rootfs=Overlay(*rootfs) if rootfs else None, log=Log(*log) if log else None
-    )
-    return launch, bool(attach)
-
-
-def send(connection: socket.socket, payload: bytes, creator: socket.socket) -> None:
-    """Ask the launchpad for a monitor, which will answer on the other end of ``creator``."""
-    socket.send_fds(connection, [struct.pack(">I", len(payload))], [creator.fileno()])
-    connection.sendall(payload)
-
-
-def receive(control: socket.socket) -> tuple[bytes, socket.socket] | None:
-    """What :func:`send` sent; None at the end of the connection."""
-    head, descriptors = passing.receive(control, 4, 1)
-    if len(head) < 4 or not descriptors:
-        return None
-    creator = socket.socket(fileno=descriptors[0])
-    (size,) = struct.unpack(">I", head)
-    payload = bytearray()
-    while len(payload) < size <= LARGEST:
-        piece = control.recv(size - len(payload))
-        if not piece:
-            return None
-        payload += piece
-    return bytes(payload), creator
 
 
 def serve(control: socket.socket, cache: str) -> None:

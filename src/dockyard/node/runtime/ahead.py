@@ -1,0 +1,56 @@
+"""Turns a command that is about to run a container into two processes, while it is small.
+
+The other one loads what a monitor needs, as the command loads what it needs itself, and waits for
+the launch. It carries nothing of the command's, and ends with it where no launch comes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NoReturn
+
+_waiting: socket.socket | None = None
+
+
+def fork() -> None:
+    """Only in a process with one thread and no event loop, before it does anything else."""
+    global _waiting
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    if os.fork() == 0:
+        ours.close()
+        _wait(theirs)
+    theirs.close()
+    _waiting = ours
+
+
+def take() -> socket.socket | None:
+    """The way to the one that waits, once: it takes ``cache folder, NUL, launch``."""
+    global _waiting
+    found, _waiting = _waiting, None
+    return found
+
+
+def drop() -> None:
+    """It is not needed."""
+    if (found := take()) is not None:
+        found.close()
+
+
+def _wait(control: socket.socket) -> NoReturn:
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):  # at once: who reads from the command shall see its end
+            os.dup2(null, descriptor)
+        from dockyard.node.runtime import launchmessage, monitor
+
+        monitor.become_monitor(control.fileno())
+        received = launchmessage.receive(control)
+        if received is not None:
+            control.close()
+            payload, creator = received
+            cache, _, packed = payload.partition(b"\0")
+            launch, attach = launchmessage.unpack(packed)
+            monitor.look_after(launch, os.fsdecode(cache), creator, attach)
+    finally:
+        os._exit(0)
