@@ -43,6 +43,8 @@ from dockyard.cluster.store.sqlite import open_store
 
 log = logging.getLogger("dockyard.control")
 MASTER = User("system:apiserver", ("system:masters", "system:authenticated"))
+YOUNG = 50_000, 20, 20
+"""Objects here have no cycles, and a collection that visits each of them stops the loop."""
 COMPACT_SECONDS = 300.0
 """Changes older than this (at least) are forgotten, as etcd's are for kube-apiserver."""
 
@@ -189,6 +191,7 @@ async def serve(
                                   "address or port") from error  # fmt: skip
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*YOUNG)
             log.info("serving on %s:%d", host, settings.api_port)
             ready()
             await stop.wait()

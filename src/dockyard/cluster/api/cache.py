@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 from dockyard.base.aio.queues import Channel, Closed, Full
@@ -37,8 +37,9 @@ class Change(NamedTuple):
 class Watcher:
     """One watch: a channel of (type, row); the row of a DELETED is the last one, newly stamped."""
 
-    def __init__(self, prefix: str, matches: Matches) -> None:
-        self.prefix, self.matches = prefix, matches
+    def __init__(self, prefix: str, matches: Matches, there: Sequence[Row] = ()) -> None:
+        """``there``: what the watch begins with, as ADDED."""
+        self.prefix, self.matches, self._there = prefix, matches, there
         self.channel: Channel[tuple[str, Row]] = Channel(MOST_WAITING)
 
     def offer(self, change: Change) -> None:
@@ -59,6 +60,10 @@ class Watcher:
             self.channel.close()
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, Row]]:
+        there, self._there = self._there, ()
+        for row in there:
+            if self.matches(row):
+                yield "ADDED", row
         while True:
             try:
                 yield await self.channel.get()
@@ -93,13 +98,14 @@ class Cache:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def range(self, prefix: str, after: str = "") -> Iterator[Row]:
-        """Rows below a prefix, in the order of their keys."""
-        keys = self._keys
-        first = bisect_left(keys, after + "\0" if after else prefix)
+    def range(self, prefix: str, after: str = "", most: int | None = None) -> list[Row]:
+        """Rows below a prefix as they are now, in the order of their keys, ``most`` at most."""
+        keys, rows = self._keys, self._rows
+        first = max(bisect_left(keys, prefix), bisect_left(keys, after + "\0") if after else 0)
         last = bisect_left(keys, prefix + LAST)
-        for key in keys[max(first, bisect_left(keys, prefix)) : last]:
-            yield self._rows[key]
+        if most is not None:
+            last = min(last, first + most)
+        return [rows[key] for key in keys[first:last]]
 
     def count(self, prefix: str, after: str) -> int:
         """How many rows come after a key below a prefix."""
@@ -135,12 +141,8 @@ class Cache:
 
     def watch(self, prefix: str, matches: Matches, revision: int) -> Watcher:
         """What changes after a revision. 0: what there is, as ADDED, then what changes."""
-        watcher = Watcher(prefix, matches)
-        if revision == 0:
-            for row in self.range(prefix):
-                if matches(row):
-                    watcher.channel.put(("ADDED", row))
-        else:
+        watcher = Watcher(prefix, matches, () if revision else self.range(prefix))
+        if revision:
             if revision < self._forgotten:
                 raise errors.too_old(revision, self._forgotten)
             for change in self._changes:

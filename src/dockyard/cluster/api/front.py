@@ -33,9 +33,10 @@ from dockyard.cluster.meta.decode import MAX_BODY
 log = logging.getLogger("dockyard.api")
 JSON = b"Content-Type: application/json\r\n"
 STREAMED = ("exec", "attach", "portforward")
-SLICE = 500
+SLICE = 200
 """Rows that are rendered in one go: the loop serves others in between."""
-
+LARGE = 256 * 1024
+LISTED = b'%s,"items":['
 
 MOST_HOT = 16384
 
@@ -197,25 +198,49 @@ class Front:
             return
         kind = self._service.kind(wanted)
         form = tables.form_of(accept)
-        if form:
-            rows = found.rows if isinstance(found, Found) else [found]
-            head = self._service.list_head(kind, found) if isinstance(found, Found) else None
-            body = tables.render(form, kind, rows, head, wanted.options, self._clock.time())
+        if form and isinstance(found, Row):
+            body = tables.one(form, kind, found, wanted.options, self._clock.time())
             connection.respond(status, headers, body)
         elif isinstance(found, Row):
             connection.respond(status, headers, self._service.render(kind, found))
         else:
-            connection.respond(status, headers, await self._render_list(kind, found))
+            pieces = await self._list_in_pieces(form, kind, found, wanted)
+            await self._send(connection, status, headers, pieces)
 
-    async def _render_list(self, kind: Any, found: Found) -> bytes:
-        """Encoded objects joined; the loop serves others after each slice."""
-        parts = []
-        for index, row in enumerate(found.rows):
-            parts.append(self._service.render(kind, row))
-            if index % SLICE == SLICE - 1:
+    async def _list_in_pieces(
+        self, form: str, kind: Kind, found: Found, wanted: Request
+    ) -> list[bytes]:
+        """A list's encoded rows, some in a piece; the loop serves others after each."""
+        head = self._service.list_head(kind, found)
+        include, time = tables.include_of(wanted.options) if form else "", self._clock.time()
+        opening = tables.opening(form, kind, head) if form else LISTED % orjson.dumps(head)[:-1]
+        pieces = [opening]
+        for start in range(0, len(found.rows), SLICE):
+            if start:
                 await self._clock.sleep(0)
-        head = orjson.dumps(self._service.list_head(kind, found))
-        return head[:-1] + b',"items":[' + b",".join(parts) + b"]}"
+            rows = found.rows[start : start + SLICE]
+            encoded = (
+                tables.parts(form, kind, rows, include, time)
+                if form
+                else [self._service.render(kind, row) for row in rows]
+            )
+            pieces.append((b"," if start else b"") + b",".join(encoded))
+        return [*pieces, b"]}"]
+
+    async def _send(
+        self, connection: Connection, status: int, headers: bytes, pieces: list[bytes]
+    ) -> None:
+        """A body that is large goes out as the client takes it."""
+        size = sum(map(len, pieces))
+        if size <= LARGE:
+            connection.respond(status, headers, b"".join(pieces))
+            return
+        connection.begin(status, headers, size)
+        for piece in pieces:
+            connection.write(piece)
+            await connection.drain()
+            await self._clock.sleep(0)
+        connection.end()
 
     def _fail(self, connection: Connection, error: errors.ApiError) -> None:
         headers = JSON

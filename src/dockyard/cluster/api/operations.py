@@ -35,6 +35,8 @@ from dockyard.cluster.store.contract import Compacted, Entry, FutureRevision, Ke
 
 EVENT_SECONDS = 3600.0
 """How long Events live."""
+SLICE = 200
+"""Rows that are looked at in one go."""
 TRIES = 8
 """How often a patch without a resourceVersion is applied anew after a conflict."""
 
@@ -47,7 +49,10 @@ class Found:
 
     __slots__ = ("remaining", "revision", "rows", "token")
 
-    def __init__(self, rows: list[Row], revision: int, token: str, remaining: int) -> None:
+    def __init__(
+        self, rows: list[Row], revision: int, token: str = "", remaining: int | None = None
+    ) -> None:
+        """``remaining``: how many follow; nobody knows how many of them a selector takes."""
         self.rows, self.revision, self.token, self.remaining = rows, revision, token, remaining
 
 
@@ -94,18 +99,19 @@ class Operations:
         at = options.at or (options.revision if exact else 0) or 0
         if at and at != self.caches.revision:
             return await self._list_past(kind, prefix, options, at)
-        matches = matcher(options)
-        rows: list[Row] = []
-        token, remaining = "", 0
-        for row in cache.range(prefix, options.after):
-            if not matches(row):
-                continue
-            if options.limit and len(rows) == options.limit:
-                token = make_token(rows[-1].key, self.caches.revision)
-                remaining = cache.count(prefix, rows[-1].key)
-                break
-            rows.append(row)
-        return Found(rows, self.caches.revision, token, remaining)
+        revision = self.caches.revision
+        if options.selects:
+            most = options.limit + 1 if options.limit else 0
+            rows = await select(
+                self._clock, cache.range(prefix, options.after), matcher(options), most
+            )
+        else:
+            rows = cache.range(prefix, options.after, options.limit + 1 if options.limit else None)
+        if not options.limit or len(rows) <= options.limit:
+            return Found(rows, revision)
+        last = rows[options.limit - 1].key
+        remaining = None if options.selects else cache.count(prefix, last)
+        return Found(rows[: options.limit], revision, make_token(last, revision), remaining)
 
     async def _list_past(self, kind: Kind, prefix: str, options: ListOptions, at: int) -> Found:
         """A list as it was: the page before was of that revision."""
@@ -118,12 +124,17 @@ class Operations:
             ) from None
         except FutureRevision as error:
             raise errors.future_revision(at, error.current) from None
-        matches = matcher(options)
-        rows = [row for row in (self._row(kind, e) for e in page.entries) if matches(row)]
-        more = options.limit and len(rows) > options.limit
-        token = make_token(rows[options.limit - 1].key, at) if more else ""
-        remaining = len(rows) - options.limit if more else 0
-        return Found(rows[: options.limit or None], at, token, remaining)
+        rows: list[Row] = []
+        for start in range(0, len(page.entries), SLICE):
+            if start:
+                await self._clock.sleep(0)
+            rows += [self._row(kind, entry) for entry in page.entries[start : start + SLICE]]
+        rows = await select(self._clock, rows, matcher(options))
+        if not options.limit or len(rows) <= options.limit:
+            return Found(rows, at)
+        remaining = None if options.selects else len(rows) - options.limit
+        token = make_token(rows[options.limit - 1].key, at)
+        return Found(rows[: options.limit], at, token, remaining)
 
     def watch(self, kind: Kind, request: Request) -> tuple[Watcher, ListOptions]:
         """A watch; the caller ends it with ``cache(kind).unwatch``."""
@@ -385,6 +396,18 @@ class Operations:
     def _row(self, kind: Kind, entry: Entry) -> Row:
         stored = self.stored(kind)
         return Row(stored, len(head_of(stored)), entry)
+
+
+async def select(clock: Clock, rows: list[Row], matches: Matches, most: int = 0) -> list[Row]:
+    """Those that match, ``most`` at most (0: all); the loop serves others after each slice."""
+    found: list[Row] = []
+    for start in range(0, len(rows), SLICE):
+        if start:
+            await clock.sleep(0)
+        found += [row for row in rows[start : start + SLICE] if matches(row)]
+        if most and len(found) >= most:
+            return found[:most]
+    return found
 
 
 def prefix_for(cache: Cache, kind: Kind, namespace: str) -> str:

@@ -33,6 +33,11 @@ class ListOptions:
     bookmarks: bool
     timeout: float
 
+    @property
+    def selects(self) -> bool:
+        """Whether labels or fields decide."""
+        return not self.labels.empty or bool(self.fields.requirements)
+
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:

@@ -72,6 +72,10 @@ class Row:
             self._object = orjson.loads(self.encoded())
         return self._object
 
+    def peek(self) -> dict[str, Any]:
+        """The object for one look: it is as shared as :meth:`object`, but not kept for it."""
+        return orjson.loads(self.encoded()) if self._object is None else self._object
+
     def copy(self) -> dict[str, Any]:
         """An object of one's own."""
         found: dict[str, Any] = orjson.loads(self.encoded())
@@ -80,5 +84,5 @@ class Row:
     def fields(self) -> dict[str, str]:
         """What field selectors see."""
         if self._fields is None:
-            self._fields = self.kind.selectable(self.object())
+            self._fields = self.kind.selectable(self.peek())
         return self._fields

@@ -83,17 +83,18 @@ class Service:
         kind = self.kind(request)
         return (kind, *self.operations.watch(kind, request))
 
-    async def _delete_many(self, kind: Kind, request: Request, user: User) -> Object:
+    async def _delete_many(self, kind: Kind, request: Request, user: User) -> Found:
+        """What was there, as it was."""
         found = await self.operations.list(kind, request)
         for row in found.rows:
-            metadata = row.object()["metadata"]
+            metadata = row.peek()["metadata"]
             one = replace(request, verb="delete", name=metadata["name"],
                           namespace=metadata.get("namespace", ""))  # fmt: skip
             try:
                 await self.operations.delete(kind, one, user)
             except errors.NotFound:
                 continue
-        return self.render_list(kind, found)
+        return found
 
     def render(self, kind: Kind, row: Row) -> bytes:
         """An object in the version that was asked for."""
@@ -112,7 +113,8 @@ class Service:
         metadata: Object = {"resourceVersion": str(found.revision)}
         if found.token:
             metadata["continue"] = found.token
-            metadata["remainingItemCount"] = found.remaining
+            if found.remaining is not None:
+                metadata["remainingItemCount"] = found.remaining
         return {"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": metadata}
 
 

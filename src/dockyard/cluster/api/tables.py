@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -35,30 +35,45 @@ def form_of(accept: str) -> str:
     )
 
 
-def render(
-    form: str,
-    kind: Kind,
-    rows: Sequence[Row],
-    head: Mapping[str, Any] | None,
-    options: Mapping[str, str],
-    now: float,
-    *,
-    definitions: bool = True,
-) -> bytes:
-    """The rows in that form; ``head`` is that of a list, None for one object."""
-    objects = [kind.from_hub(row.object()) for row in rows]
-    if form == PARTIAL:
-        items = [table.partial(obj) for obj in objects]
-        if head is None:
-            return orjson.dumps(items[0])
-        return orjson.dumps({"kind": f"{PARTIAL}List", "apiVersion": "meta.k8s.io/v1",
-                             "metadata": head["metadata"], "items": items})  # fmt: skip
+def include_of(options: Mapping[str, str]) -> str:
+    """How much of each object a Table's rows carry. Raises BadRequest."""
     include = options.get("includeObject") or table.METADATA
     if include not in table.INCLUDE:
         raise errors.BadRequest(f'Invalid value: "{include}": includeObject')
-    cells = [(obj, kind.row(obj, now)) for obj in objects]
-    metadata = head["metadata"] if head else {"resourceVersion": str(rows[0].revision)}
-    return orjson.dumps(
-        table.table(kind.columns, cells, metadata=metadata, include=include,
-                    definitions=definitions)
-    )  # fmt: skip
+    return include
+
+
+def parts(form: str, kind: Kind, rows: Iterable[Row], include: str, now: float) -> list[bytes]:
+    """Each row, encoded. A caller with many rows gives them in slices."""
+    objects = (kind.from_hub(row.peek()) for row in rows)
+    if form == PARTIAL:
+        return [orjson.dumps(table.partial(obj)) for obj in objects]
+    return [orjson.dumps(table.row(obj, kind.row(obj, now), include)) for obj in objects]
+
+
+def opening(
+    form: str, kind: Kind, list_head: Mapping[str, Any], *, definitions: bool = True
+) -> bytes:
+    """A Table, or a list of metadata, up to its first row; ``]}`` ends it."""
+    metadata = list_head["metadata"]
+    if form == PARTIAL:
+        head: dict[str, Any] = {"kind": f"{PARTIAL}List", "apiVersion": "meta.k8s.io/v1",
+                                "metadata": metadata}  # fmt: skip
+        name = b"items"
+    else:
+        head = table.table(kind.columns, (), metadata=metadata, definitions=definitions)
+        del head["rows"]
+        name = b"rows"
+    return b'%s,"%s":[' % (orjson.dumps(head)[:-1], name)
+
+
+def one(
+    form: str, kind: Kind, row: Row, options: Mapping[str, str], now: float,
+    *, definitions: bool = True,
+) -> bytes:  # fmt: skip
+    """One object in that form."""
+    encoded = parts(form, kind, [row], include_of(options), now)
+    if form == PARTIAL:
+        return encoded[0]
+    head = {"metadata": {"resourceVersion": str(row.revision)}}
+    return opening(form, kind, head, definitions=definitions) + encoded[0] + b"]}"

@@ -16,6 +16,7 @@ from dockyard.cluster.api.service import Service
 from dockyard.cluster.kinds.kind import Kind
 
 BOOKMARK_SECONDS = 50.0
+SLICE = 200
 LONGEST_SECONDS = 3600.0
 """A watch that names no timeout ends after this; its client goes on where it was."""
 
@@ -32,25 +33,27 @@ async def stream(
 ) -> None:
     """Write events until the client leaves, its time is over, or it is too slow."""
     form = tables.form_of(accept)
+    if form:
+        tables.include_of(query)
     connection.begin(200, b"Content-Type: application/json\r\n")
     bookmarks = asyncio.create_task(
         _bookmarks(service, kind, connection, clock)
         if options.bookmarks and not form
         else _nothing()
     )
-    first = True
+    count = 0
     try:
         async with clock.timeout(min(options.timeout or LONGEST_SECONDS, LONGEST_SECONDS)):
             async for event, row in watcher:
                 if form:
-                    body = tables.render(
-                        form, kind, [row], None, query, clock.time(), definitions=first
-                    )
-                    first = False
+                    body = tables.one(form, kind, row, query, clock.time(), definitions=not count)
                 else:
                     body = service.render(kind, row)
                 connection.write(line(event, body))
                 await connection.drain()
+                count += 1
+                if count % SLICE == 0:  # many that were there already: others have their turn
+                    await clock.sleep(0)
     except TimeoutError:
         pass
     finally:
