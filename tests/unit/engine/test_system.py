@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dockyard.base.errors import NotFound
+from dockyard.base.linux.cgroupfs import parse_mounts
 from dockyard.node.engine.config import ContainerConfig, MountSpec
-from dockyard.node.engine.system import boot, find_init, kind_of
+from dockyard.node.engine.system import boot, find_init, groups, kind_of
 
 
 def put(layer: Path, path: str, data: bytes = b"\x7fELF") -> None:
@@ -81,3 +82,31 @@ def test_what_the_caller_says_wins(tmp_path: Path) -> None:
     assert found.stop_signal == "SIGINT"
     assert found.env == ("container=x",)
     assert [mount.target for mount in found.mounts] == ["/run/", "/run/lock", "/tmp"]
+
+
+V1 = (
+    "30 25 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    "31 25 0:27 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n"
+)
+BESIDE = "32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+ALONE = "32 25 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "bound", "writable"),
+    [
+        (V1, [("/sys/fs/cgroup/systemd/d/c", "/sys/fs/cgroup/systemd")], False),
+        (V1 + BESIDE, [("/sys/fs/cgroup/unified/d/c", "/sys/fs/cgroup")], False),
+        (ALONE, [], True),
+        (V1.splitlines(keepends=True)[0], [], False),
+    ],
+    ids=["v1", "hybrid", "v2", "v1 without a hierarchy for it"],
+)
+def test_which_part_of_the_cgroup_tree_is_its_own(
+    table: str, bound: list[tuple[str, str]], writable: bool
+) -> None:
+    found = groups("d/c", parse_mounts(table))
+    assert [(source, target) for source, target, _ in found.binds] == bound
+    assert found.writable == writable
+    # the group that is bound must be made
+    assert bool(found.resources) == (table == V1 + BESIDE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Conflict
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
@@ -20,8 +20,9 @@ from dockyard.node.engine import (
 from dockyard.node.engine.config import RUNNING, Container
 from dockyard.node.engine.parts import Parts
 
-UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
-"""Where this is, there is cgroup v2 alone: a group's own limits are not its own to change."""
+if TYPE_CHECKING:
+    from dockyard.node.engine.system import Groups
+
 NAMESPACE_FILES = {"network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid", "cgroup": "cgroup"}
 
 
@@ -34,18 +35,21 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     state, upper = places.state(container.id), places.upper(container.id)
     layers = roots.layers_of(parts.images, container.image_id, config.rootfs)
     nodes = devices.nodes(config.devices)
+    own = _groups(places.cgroup(container.id)) if config.system else None
     place = spec.Place(
         root=f"{state}/rootfs",
         cgroup=places.cgroup(container.id),
-        binds=tuple(_binds(parts, container)),
+        binds=(*(own.binds if own else ()), *_binds(parts, container)),
         namespaces=tuple(_joined(parts, container)),
-        delegated=config.system and os.path.exists(UNIFIED),
+        delegated=own is not None and own.writable,
         devices=tuple(nodes),
         device_rules=tuple(devices.rules(config.devices, nodes, config.device_rules)),
         init=devices.init_program() if config.init else "",
     )
     user = identity.at_start(config.user, upper, layers, config.group_names)
     document = spec.build_spec(config, user, etcfiles.hostname(container), place)
+    if own:
+        document["linux"]["resources"].update(own.resources)
     document["process"]["oomScoreAdj"] = oomscore.allowed(config.oom_score_adj, oomscore.to_stderr)
     return Launch(
         id=container.id,
@@ -67,6 +71,13 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     )
 
 
+def _groups(cgroup: str) -> Groups:
+    from dockyard.base.linux import cgroupfs
+    from dockyard.node.engine.system import groups
+
+    return groups(cgroup, cgroupfs.layout())
+
+
 def aftermath(parts: Parts, container: Container, *, attached: bool) -> tuple[str, ...]:
     """What its monitor executes when it has ended: nothing where nobody needs to know."""
     config = container.config
@@ -79,10 +90,6 @@ def _binds(parts: Parts, container: Container) -> Iterator[tuple[str, str, tuple
     """(source, target, options); the caller's come after ours, and so replace them."""
     for source, target in etcfiles.sources(parts.places, container):
         yield source, target, ("rbind", "rprivate")
-    if container.config.system:
-        from dockyard.node.engine.system import cgroup_binds
-
-        yield from cgroup_binds(parts.places.cgroup(container.id))
     for mount in container.config.mounts:
         if mount.kind == "tmpfs":
             continue

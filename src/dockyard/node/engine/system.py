@@ -8,9 +8,11 @@ CONTAINER_INTERFACE, systemd(1), busybox's init.c, init(8) of sysvinit.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from dockyard.base.errors import NotFound
+from dockyard.base.linux import cgroupfs
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.node.engine.config import ContainerConfig, MountSpec
 
@@ -27,8 +29,9 @@ TMPFS = (
     ("/run/lock", ("rw", "nosuid", "nodev", "noexec", "mode=1777", "size=5242880")),
     ("/tmp", ("rw", "nosuid", "nodev", "mode=1777")),  # noqa: S108 - a path in the container
 )
-HIERARCHY = "/sys/fs/cgroup/systemd"
-"""Of cgroup v1: the one without a controller, where an init keeps its services apart."""
+USUAL = "/sys/fs/cgroup"
+NAMED = "name=systemd"
+"""Of cgroup v1: the hierarchy without a controller."""
 BUSYBOX = b"BusyBox v"
 LARGEST = 8 * 1024 * 1024
 
@@ -111,8 +114,30 @@ def _look(layer: str, path: str) -> bytes | str | None:
         os.close(root)
 
 
-def cgroup_binds(cgroup: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(source, target, options): the container's own part of the cgroup v1 tree in which an init
-    may make groups. Limits are in other hierarchies, which stay read-only."""
-    if os.path.isdir(HIERARCHY):
-        yield f"{HIERARCHY}/{cgroup}", HIERARCHY, ("bind", "rprivate", "nosuid", "nodev", "noexec")
+class Groups(NamedTuple):
+    """How a system container's part of the cgroup tree becomes its own."""
+
+    binds: tuple[tuple[str, str, tuple[str, ...]], ...]
+    """(source, target, options) of what is laid over the usual mount."""
+    writable: bool
+    """Whether the usual mount is what it may write to."""
+    resources: dict[str, Any]
+    """What makes the runtime make the group that is bound."""
+
+
+def groups(cgroup: str, layout: cgroupfs.Layout) -> Groups:
+    """An init makes groups to keep its services apart: it gets a tree without limits of its own.
+
+    Version 2 where it is mounted: every systemd since 2015 can live in it, and since 258 in nothing
+    else. Beside version 1 it has no controllers: limits stay where the container cannot write. With
+    version 1 alone it is the hierarchy without a controller, beside those that stay read-only.
+    """
+    hard = ("bind", "rprivate", "nosuid", "nodev", "noexec")
+    if layout.pure:
+        return Groups((), True, {})
+    if layout.v2:
+        depth = {"unified": {"cgroup.max.depth": "max"}}
+        return Groups(((f"{layout.v2}/{cgroup}", USUAL, hard),), False, depth)
+    if place := layout.v1.get(NAMED):
+        return Groups(((f"{place}/{cgroup}", f"{USUAL}/systemd", hard),), False, {})
+    return Groups((), False, {})

@@ -143,11 +143,12 @@ def settle(path: str) -> str:
     with open("/proc/self/cgroup") as file:
         if any(line.rstrip("\n").endswith(f":/{path}") for line in file):
             return path
-    for root in layout.roots:
+    for root in layout.roots:  # beside version 1, version 2 may have groups of some containers
         tree.make_v1(root, path)
+        cgroupfs.write(f"{root}/{path}/tasks", "0")
     if layout.pure:
         tree.make_v2(path)
-    join(path)
+        join(path)
     return path
 
 
