@@ -132,10 +132,13 @@ def test_the_console_is_a_terminal_with_job_control(shell: Shell) -> None:
     words = ("run", "--rm", "--system", "--network", "none", "--rootfs", shell.tree)
     with closing(shell.console(*words)) as console:
         console.expect(b"# ")
-        console.type(b"tty; stty size; echo ready; sleep 1000\n")
+        console.type(b"tty; cat\n")
         console.expect(b"/dev/console")
-        console.expect(b"ready\r\n")
-        console.type(b"\x03echo $((40+2))\n")
+        console.type(b"word\n")
+        console.expect(b"word\r\nword\r\n")  # cat has it: it is in the foreground
+        console.type(b"\x03")
+        console.expect(b"# ")
+        console.type(b"echo $((40+2))\n")
         console.expect(b"\r\n42\r\n")
         console.type(b"poweroff\n")
         console.expect(b"going down")
