@@ -110,6 +110,28 @@ def test_few_writes_bring_a_pod_up(tmp_path: Path) -> None:
     with_kubelet(tmp_path, test)
 
 
+def test_what_others_made_of_our_conditions_is_put_right(tmp_path: Path) -> None:
+    """G15: while a node was silent its pods were taken out of their Services; now they serve."""
+
+    async def test(place: Place) -> None:
+        await place.create()
+        conditions = (await place.status())["conditions"]
+        for each in conditions:
+            if each["type"] == "Ready":
+                each["status"] = "False"
+        theirs = {"type": "example.org/other", "status": "True"}
+        patch = {"status": {"conditions": [*conditions, theirs]}}
+        await place.client.patch(PODS, "web", patch, "default", "status")
+        await place.clock.advance(1)
+        found = await place.conditions()
+        assert (found["Ready"], found["example.org/other"]) == ("True", "True")
+        count = len(place.line.requests)
+        await place.clock.advance(600)
+        assert len(place.line.requests) == count  # and nobody goes on about it
+
+    with_kubelet(tmp_path, test)
+
+
 def test_only_what_differs_is_written() -> None:
     before = {"phase": "Pending", "podIP": "10.0.0.1", "hostIP": "a"}
     after = {"phase": "Running", "hostIP": "a"}

@@ -1,8 +1,9 @@
 """Turns ownerReferences into deletions: what has lost its owners goes, as its owner's end asked.
 
 Background: dependents go when the owner is gone. Foreground: the owner waits for them. Orphan: they
-lose the reference. A reference to something in another namespace counts as one that nobody can
-check: nothing is deleted for it.
+lose the reference. What still has another owner loses the reference only. A reference to something
+that lives in another namespace counts as one that nobody can check: nothing is deleted for it, and
+it is said (F19).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dockyard.cluster.client.workqueue import WorkQueue, work
 from dockyard.cluster.controllers.common import Context
 from dockyard.cluster.meta.errors import NotFound
 
-OWNERS = "owners"
+OWNERS, UID = "owners", "uid"
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
@@ -36,6 +37,7 @@ class GarbageCollector:
         for resource in self._resources:
             informer = context.informers.of(resource)
             informer.add_index(OWNERS, _owner_uids)
+            informer.add_index(UID, lambda obj: [obj["metadata"]["uid"]])
             informer.add_handler(self._handler(resource))
         self._by_name = {_name(resource): resource for resource in self._resources}
 
@@ -47,8 +49,14 @@ class GarbageCollector:
                     self._add(other, obj)
                 for owner in before["metadata"].get("ownerReferences") or ():
                     self._add_owner(owner, before)
-            elif after["metadata"].get("ownerReferences") or self._is_waiting(after):
+                return
+            if after["metadata"].get("ownerReferences") or self._is_waiting(after):
                 self._add(resource, after)
+            if before is not None:  # an owner that waits may have one less to wait for
+                now = after["metadata"].get("ownerReferences") or ()
+                for owner in before["metadata"].get("ownerReferences") or ():
+                    if owner not in now:
+                        self._add_owner(owner, before)
 
         return changed
 
@@ -93,11 +101,17 @@ class GarbageCollector:
         owners = obj["metadata"].get("ownerReferences") or ()
         if not owners or "deletionTimestamp" in obj["metadata"]:
             return
-        states = [await self._state(owner, obj) for owner in owners]
-        if all(state == "gone" for state in states):
-            await self._delete(resource, obj, "Background")
-        elif any(state == "waiting" for state in states) and "there" not in states:
+        states = {owner["uid"]: await self._state(owner, obj) for owner in owners}
+        if "there" in states.values():
+            lost = {uid for uid, state in states.items() if state != "there"}
+            if lost:
+                await self._disown(resource, obj, lost)
+        elif "waiting" in states.values():
+            if any(self._is_waiting(each) for _, each in self._dependents(obj["metadata"]["uid"])):
+                await self._unblock(resource, obj)  # owners in a circle wait for each other
             await self._delete(resource, obj, "Foreground")
+        else:
+            await self._delete(resource, obj, _policy(obj))
 
     async def _state(self, owner: Mapping[str, Any], obj: Object) -> str:
         """``there``, ``waiting`` (for its dependents) or ``gone``; asked of the API, not a copy."""
@@ -107,6 +121,10 @@ class GarbageCollector:
         resource, namespaced = found
         namespace = obj["metadata"].get("namespace", "")
         if namespaced and not namespace:
+            await self._say_invalid(owner, obj)
+            return "there"
+        if namespaced and self._lives_elsewhere(resource, owner["uid"], namespace):
+            await self._say_invalid(owner, obj)
             return "there"
         try:
             live = await self._context.client.get(
@@ -120,6 +138,19 @@ class GarbageCollector:
         deleting = "deletionTimestamp" in live["metadata"]
         return "waiting" if deleting and FOREGROUND in finalizers else "there"
 
+    def _lives_elsewhere(self, resource: Resource, uid: str, namespace: str) -> bool:
+        found = self._context.informers.of(resource).by(UID, uid)
+        return any(each["metadata"].get("namespace") != namespace for each in found)
+
+    async def _say_invalid(self, owner: Mapping[str, Any], obj: Object) -> None:
+        namespace = obj["metadata"].get("namespace", "")
+        said = ", ".join(f"{name}: {owner.get(name)}"
+                         for name in ("apiVersion", "kind", "name", "uid"))  # fmt: skip
+        await self._context.recorder.event(
+            obj, "Warning", "OwnerRefInvalidNamespace",
+            f'ownerRef [{said}] does not exist in namespace "{namespace}"',
+        )  # fmt: skip
+
     async def _finish(self, resource: Resource, obj: Object) -> None:
         """Take away our finalizer when dependents are gone, or are nobody's any more."""
         metadata = obj["metadata"]
@@ -127,7 +158,7 @@ class GarbageCollector:
         finalizers = list(metadata.get("finalizers") or ())
         if ORPHAN in finalizers:
             for other, each in dependents:
-                await self._disown(other, each, metadata["uid"])
+                await self._disown(other, each, {metadata["uid"]})
             finalizers.remove(ORPHAN)
         elif FOREGROUND in finalizers:
             blocking = [
@@ -138,21 +169,28 @@ class GarbageCollector:
                     for owner in each["metadata"]["ownerReferences"]
                 )
             ]
-            for other, each in dependents:
+            for other, each in dependents:  # each is looked at: it may have other owners
                 if "deletionTimestamp" not in each["metadata"]:
-                    await self._delete(other, each, "Foreground")
+                    self._add(other, each)
             if blocking:
                 return
             finalizers.remove(FOREGROUND)
-        patch = {"metadata": {"uid": metadata["uid"], "finalizers": finalizers or None}}
-        await self._context.client.patch(
-            resource, metadata["name"], patch, metadata.get("namespace", "")
-        )
+        await self._change(resource, obj, {"finalizers": finalizers or None})
 
-    async def _disown(self, resource: Resource, obj: Object, uid: str) -> None:
+    async def _disown(self, resource: Resource, obj: Object, uids: set[str]) -> None:
+        owners = [o for o in obj["metadata"]["ownerReferences"] if o["uid"] not in uids]
+        await self._change(resource, obj, {"ownerReferences": owners or None})
+
+    async def _unblock(self, resource: Resource, obj: Object) -> None:
+        owners = [{**owner, "blockOwnerDeletion": False}
+                  for owner in obj["metadata"]["ownerReferences"]]  # fmt: skip
+        await self._change(resource, obj, {"ownerReferences": owners})
+
+    async def _change(self, resource: Resource, obj: Object, change: dict[str, Any]) -> None:
+        """Of the object as it was seen; Conflict where it has changed since."""
         metadata = obj["metadata"]
-        owners = [o for o in metadata["ownerReferences"] if o["uid"] != uid]
-        patch = {"metadata": {"uid": metadata["uid"], "ownerReferences": owners or None}}
+        known = {name: metadata[name] for name in ("uid", "resourceVersion")}
+        patch = {"metadata": {**known, **change}}
         try:
             await self._context.client.patch(
                 resource, metadata["name"], patch, metadata.get("namespace", "")
@@ -169,6 +207,14 @@ class GarbageCollector:
             )  # fmt: skip
         except NotFound:
             return
+
+
+def _policy(obj: Object) -> str:
+    """How an object's own dependents go: as its finalizers ask."""
+    finalizers = obj["metadata"].get("finalizers") or ()
+    if ORPHAN in finalizers:
+        return "Orphan"
+    return "Foreground" if FOREGROUND in finalizers else "Background"
 
 
 def _name(resource: Resource) -> str:

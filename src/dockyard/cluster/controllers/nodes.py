@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dockyard.base.aio.now import parse_stamp
-from dockyard.cluster.client.client import copy_of, key_of
+from dockyard.cluster.client.client import copy_of
 from dockyard.cluster.client.resources import LEASES, NODES, PODS
 from dockyard.cluster.client.transport import Object
-from dockyard.cluster.controllers.common import Context, condition
+from dockyard.cluster.controllers import taints
+from dockyard.cluster.controllers.common import Context, condition, is_alive, is_ready
 from dockyard.cluster.meta.errors import Conflict, NotFound
 
 CHECK_SECONDS = 5.0
-GRACE_SECONDS = 40.0
+GRACE_SECONDS = 50.0
+"""kube-controller-manager's ``--node-monitor-grace-period``."""
 LEASE_NAMESPACE = "kube-node-lease"
-NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
+WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
 class Nodes:
@@ -25,7 +25,10 @@ class Nodes:
         self._nodes = context.informers.of(NODES)
         self._leases = context.informers.of(LEASES)
         self._pods = context.informers.of(PODS)
+        self._pods.add_index("node", lambda pod: [pod["spec"].get("nodeName", "")])
         self._seen: dict[str, tuple[str, float]] = {}
+        self._intolerant: dict[str, tuple[str, float]] = {}
+        """Pod uid -> the taints of its node, and since when it has been seen under them."""
 
     async def run(self) -> None:
         await self._context.informers.synced()
@@ -35,7 +38,13 @@ class Nodes:
                     await self._check(node)
                 except (Conflict, NotFound):
                     continue  # it has changed meanwhile: the next round sees it
+            self._forget()
             await self._context.clock.sleep(CHECK_SECONDS)
+
+    def _forget(self) -> None:
+        pods = {pod["metadata"]["uid"] for pod in self._pods}
+        self._intolerant = {uid: each for uid, each in self._intolerant.items() if uid in pods}
+        self._seen = {name: each for name, each in self._seen.items() if self._nodes.get(name)}
 
     async def _check(self, node: Object) -> None:
         name = node["metadata"]["name"]
@@ -46,70 +55,96 @@ class Nodes:
         if renewed != before:
             since = now
         self._seen[name] = (renewed, since)
-        silent = now - since > GRACE_SECONDS
-        ready = condition(node, "Ready")
-        if silent and ready.get("status") != "Unknown":
+        if now - since > GRACE_SECONDS and condition(node, "Ready").get("status") != "Unknown":
             await self._lost(node)
             return
-        wanted = {"False": NOT_READY, "Unknown": UNREACHABLE}.get(ready.get("status", "False"))
-        await self._taint(node, wanted)
-        if wanted:
-            await self._evict(name, wanted)
+        if taints.state_taint(node):
+            await self._take_out(name)
+        await self._taint(node)
+        await self._evict(node)
 
     async def _lost(self, node: Object) -> None:
         fresh, stamp = copy_of(node), self._context.stamp()
-        for each in fresh["status"].get("conditions") or ():
-            each.update(
-                status="Unknown", reason="NodeStatusUnknown", lastTransitionTime=stamp,
-                message="Kubelet stopped posting node status.",
-            )  # fmt: skip
+        status = fresh.setdefault("status", {})
+        found = {each["type"]: each for each in status.get("conditions") or ()}
+        for kind in WATCHED:
+            each = found.setdefault(kind, {"type": kind})
+            if each.get("status") == "Unknown":
+                continue
+            said = "stopped posting" if "status" in each else "never posted"
+            reason = "NodeStatusUnknown" if "status" in each else "NodeStatusNeverUpdated"
+            each |= {"status": "Unknown", "reason": reason, "lastTransitionTime": stamp,
+                     "message": f"Kubelet {said} node status."}  # fmt: skip
+        status["conditions"] = list(found.values())
         await self._context.client.update_status(NODES, fresh)
         await self._context.recorder.event(
             node, "Normal", "NodeNotReady",
             f"Node {node['metadata']['name']} status is now: NodeNotReady",
         )  # fmt: skip
 
-    async def _taint(self, node: Object, wanted: str | None) -> None:
-        """The taint of the node's state, and none of another state."""
-        taints = node["spec"].get("taints") or []
-        kept = [taint for taint in taints if taint["key"] not in (NOT_READY, UNREACHABLE)]
-        fresh: list[dict[str, Any]] = [dict(taint) for taint in kept]
-        if wanted:
-            for effect in ("NoSchedule", "NoExecute"):
-                known = [t for t in taints if t["key"] == wanted and t["effect"] == effect]
-                added = {"key": wanted, "effect": effect, "timeAdded": self._context.stamp()}
-                fresh.append(dict(known[0]) if known else added)
-        if fresh != list(taints):
-            patch = {"spec": {"taints": fresh or None}}
-            await self._context.client.patch(NODES, node["metadata"]["name"], patch)
-
-    async def _evict(self, node_name: str, taint: str) -> None:
-        """Delete pods whose toleration is over."""
-        node = self._nodes.get(node_name)
-        taints = (node or {}).get("spec", {}).get("taints") or ()
-        mine = [t for t in taints if t["key"] == taint and t["effect"] == "NoExecute"]
-        found = [t for t in mine if t.get("timeAdded")]
-        if not found:
-            return
-        since = parse_stamp(found[0]["timeAdded"])
-        for pod in self._pods:
-            if pod["spec"].get("nodeName") != node_name or "deletionTimestamp" in pod["metadata"]:
+    async def _take_out(self, node_name: str) -> None:
+        """Pods of a node that is not ready do not serve: nobody would say so otherwise."""
+        for pod in self._pods.by("node", node_name):
+            if not is_ready(pod):
                 continue
-            seconds = tolerated_seconds(pod, taint)
-            if seconds is not None and since + seconds <= self._context.clock.time():
-                namespace, _, name = key_of(pod).partition("/")
-                await self._context.client.delete(PODS, name, namespace, uid=pod["metadata"]["uid"])
+            fresh, stamp = copy_of(pod), self._context.stamp()
+            for each in fresh["status"]["conditions"]:
+                if each["type"] == "Ready":
+                    each |= {"status": "False", "lastTransitionTime": stamp}
+            try:
+                await self._context.client.update_status(PODS, fresh)
+            except (Conflict, NotFound):
+                continue
+            await self._context.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
 
+    async def _taint(self, node: Object) -> None:
+        metadata, have = node["metadata"], list(node["spec"].get("taints") or ())
+        wanted = taints.wanted(node, self._context.stamp())
+        if wanted != have:
+            patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]},
+                     "spec": {"taints": wanted or None}}  # fmt: skip
+            await self._context.client.patch(NODES, metadata["name"], patch)
 
-def tolerated_seconds(pod: Object, taint: str) -> float | None:
-    """How long a pod stays on a node with a NoExecute taint; None is for ever."""
-    seconds: list[float] = []
-    tolerated = False
-    for each in pod["spec"].get("tolerations") or ():
-        if each.get("key") in (None, "", taint) and each.get("effect") in (None, "", "NoExecute"):
-            tolerated = True
-            if each.get("tolerationSeconds") is not None:
-                seconds.append(float(each["tolerationSeconds"]))
-    if not tolerated:
-        return 0.0
-    return max(0.0, min(seconds)) if seconds else None
+    async def _evict(self, node: Object) -> None:
+        """Delete pods that do not tolerate the node's NoExecute taints, or no longer."""
+        metadata = node["metadata"]
+        mine = [t for t in node["spec"].get("taints") or () if t["effect"] == taints.NO_EXECUTE]
+        now = self._context.clock.time()
+        for pod in self._pods.by("node", metadata["name"]):
+            uid = pod["metadata"]["uid"]
+            if not mine:
+                self._intolerant.pop(uid, None)
+                continue
+            if "deletionTimestamp" in pod["metadata"] or not is_alive(pod):
+                continue
+            seconds = taints.tolerated_seconds(pod, mine)
+            if seconds is not None and self._since(uid, mine, now) + seconds <= now:
+                await self._delete(pod)
+
+    def _since(self, uid: str, mine: list[taints.Taint], now: float) -> float:
+        """Since when a pod has been under the taints; a taint's own time tells more than we do."""
+        names = " ".join(sorted(f"{t['key']}={t.get('value', '')}" for t in mine))
+        known = self._intolerant.get(uid)
+        if known is None or known[0] != names:
+            added = [parse_stamp(t["timeAdded"]) for t in mine if t.get("timeAdded")]
+            known = self._intolerant[uid] = (names, min([now, *added]))
+        return known[1]
+
+    async def _delete(self, pod: Object) -> None:
+        metadata = pod["metadata"]
+        fresh, stamp = copy_of(pod), self._context.stamp()
+        conditions = fresh.setdefault("status", {}).setdefault("conditions", [])
+        if not condition(pod, "DisruptionTarget"):
+            conditions.append({
+                "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+                "message": "Taint manager: deleting due to NoExecute taint",
+                "lastTransitionTime": stamp,
+            })  # fmt: skip
+            await self._context.client.update_status(PODS, fresh)
+        await self._context.recorder.event(
+            pod, "Normal", "TaintManagerEviction",
+            f"Marking for deletion Pod {metadata['namespace']}/{metadata['name']}",
+        )  # fmt: skip
+        await self._context.client.delete(
+            PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"]
+        )

@@ -12,7 +12,7 @@ from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.resources import PODS
 from dockyard.cluster.client.transport import Object
 from dockyard.cluster.client.workqueue import WorkQueue, work
-from dockyard.cluster.kubelet.status import OWN
+from dockyard.cluster.kubelet.status import ENDED, OWN
 from dockyard.cluster.meta.errors import Conflict, Invalid, NotFound
 
 
@@ -25,6 +25,8 @@ class StatusManager:
         self._wanted: dict[str, tuple[Object, dict[str, Any]]] = {}
         self._written: dict[str, dict[str, Any]] = {}
         self._over: set[str] = set()
+        self._revisions: dict[str, int] = {}
+        """The pod's resourceVersion after our last write."""
 
     def set(self, pod: Object, status: dict[str, Any]) -> None:
         """The pod's status is this now."""
@@ -42,6 +44,27 @@ class StatusManager:
         status: Object = self._written.get(uid) or pod.get("status", {})
         return status
 
+    def seen(self, pod: Object) -> None:
+        """The API has this pod now: what somebody else has made of our part is put right.
+
+        So a pod that was taken out of its Services while its node was silent serves again.
+        """
+        uid, metadata = pod["metadata"]["uid"], pod["metadata"]
+        known = self._written.get(uid)
+        if known is None or uid in self._wanted:
+            return
+        if int(metadata["resourceVersion"]) <= self._revisions.get(uid, 0):
+            return  # older than what we have written
+        stored: Object = pod.get("status", {})
+        status = {name: value for name, value in stored.items() if name in known}
+        if status.get("phase") in ENDED or not difference(ours(status), ours(known)):
+            return
+        self._written[uid] = status
+        others = [each for each in status.get("conditions") or () if each["type"] not in OWN]
+        own = [each for each in known.get("conditions") or () if each["type"] in OWN]
+        self._wanted[uid] = (pod, {**known, "conditions": [*others, *own]})
+        self._queue.add(uid)
+
     def over(self, pod: Object) -> None:
         """Nothing of the pod is left: write its last status, then delete it."""
         uid = pod["metadata"]["uid"]
@@ -54,6 +77,7 @@ class StatusManager:
         self._wanted.pop(uid, None)
         self._written.pop(uid, None)
         self._over.discard(uid)
+        self._revisions.pop(uid, None)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -72,7 +96,8 @@ class StatusManager:
                 body = {"metadata": {"uid": uid}, "status": patch}
                 if "conditions" in patch and _is_shared(pod, status):
                     await self._keep_others(body, name, namespace)
-                await self._client.patch(PODS, name, body, namespace, "status")
+                after = await self._client.patch(PODS, name, body, namespace, "status")
+                self._revisions[uid] = int(after["metadata"]["resourceVersion"])
             self._written[uid] = status
             if uid in self._over:
                 await self._client.delete(PODS, name, namespace, uid=uid, grace=0)
@@ -109,6 +134,14 @@ def _is_shared(pod: Object, status: Object) -> bool:
     """Whether somebody else has conditions in a pod's status, or is waited for."""
     others = [each for each in status.get("conditions") or () if each["type"] not in OWN]
     return bool(others or pod["spec"].get("readinessGates"))
+
+
+def ours(status: Object) -> dict[str, Any]:
+    """A status without what others say in it."""
+    conditions = [each for each in status.get("conditions") or () if each["type"] in OWN]
+    return {**status, "conditions": [
+        {name: value for name, value in each.items() if value is not None} for each in conditions
+    ]}  # fmt: skip
 
 
 def difference(before: Object, after: dict[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class Worker:
         """The pod has changed. What we have written ourselves is no reason to look."""
         changed = significant(pod) != significant(self.pod)
         self.pod = pod
+        self._shared.statuses.seen(pod)
         if self._deleted:
             self._ending.set()
         if changed:
