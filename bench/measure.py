@@ -24,12 +24,13 @@ class Sample(NamedTuple):
     spread: float
     """Interquartile range as a part of the median."""
     count: int
+    fastest: float
 
 
 def sample(values: Sequence[float]) -> Sample:
     """The median and how far the middle half of the values lies apart."""
     low, median, high = statistics.quantiles(values, n=4)
-    return Sample(median, (high - low) / median, len(values))
+    return Sample(median, (high - low) / median, len(values), min(values))
 
 
 def by_turns(ways: dict[str, Timed], rounds: int) -> dict[str, Sample]:
@@ -47,7 +48,7 @@ def against(what: str, ours: Sample, peer: Sample, goal: float | None, profile: 
     """A row of milliseconds."""
     return Row(
         what, ours.median, peer.median, ours.median / peer.median, goal, "ms",
-        noise=max(ours.spread, peer.spread), profile=profile,
+        noise=max(ours.spread, peer.spread), fastest=ours.fastest / peer.fastest, profile=profile,
     )  # fmt: skip
 
 

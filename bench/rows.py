@@ -22,6 +22,8 @@ class Row(NamedTuple):
     """More is better."""
     noise: float | None = None
     """The larger interquartile range of the two, as a part of its median."""
+    fastest: float | None = None
+    """The ratio of the fastest of each: what others on the machine disturb least."""
     profile: str = ""
     """Where our time (or memory) goes."""
 
@@ -36,7 +38,7 @@ class Row(NamedTuple):
 
 def table(rows: list[Row]) -> str:
     """Rows as a table of Markdown, and below it where the rest goes."""
-    head = ["what", "ours", "peer", "ratio", "goal", "met", "noise"]
+    head = ["what", "ours", "peer", "ratio", "goal", "met", "noise", "fastest"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         bound = "at least" if row.at_least else "at most"
@@ -49,6 +51,7 @@ def table(rows: list[Row]) -> str:
             "" if row.goal is None else f"{bound} {row.goal:g} {unit}",
             {True: "yes", False: "**no**", None: ""}[row.met],
             "" if row.noise is None else f"{row.noise:.0%}",
+            "" if row.fastest is None else f"{row.fastest:.2f} x",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     profiles = [f"- {row.what}: {row.profile}" for row in rows if row.profile]

@@ -34,7 +34,8 @@ HEAD = """# Measured
 Written by `make bench`; `bench/run.py NAME...` measures some sections again. Ours and its peer run
 by turns in the same minutes on the same machine; numbers are medians, and the ratio is what
 counts: hardware differs. Noise is the larger interquartile range of the two, as a part of its
-median. Peers are Debian 12's packages; kube-apiserver is built from Debian's source.
+median; "fastest" is the ratio of the best of each, which a busy machine disturbs least. Peers are
+Debian 12's packages; kube-apiserver is built from Debian's source.
 """
 
 

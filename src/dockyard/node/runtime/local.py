@@ -8,14 +8,19 @@ import os
 import signal
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import Conflict, Unavailable
+from dockyard.base.later import Later
 from dockyard.interfaces.ociruntime import Exit, Launch, State, Usage
 from dockyard.node.runtime import stream, wire
-from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.launcher import Launcher
 from dockyard.node.runtime.stream import MonitorStream
+
+if TYPE_CHECKING:
+    from dockyard.node.runtime.cgroups import group
+else:  # who asks, executes or attaches needs none of it
+    group = Later("dockyard.node.runtime.cgroups", "group")
 
 STOPPED = State("stopped", 0)
 ANSWER_SECONDS = 10.0
