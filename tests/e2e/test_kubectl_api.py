@@ -78,6 +78,26 @@ def test_apply_creates_configures_and_leaves_alone(kubectl: Kubectl) -> None:
     assert '(NotFound): configmaps "applied" not found' in kubectl.refused("get", "cm", "applied")
 
 
+def test_a_list_that_was_got_is_applied_again(kubectl: Kubectl) -> None:
+    for name in ("one", "two"):
+        kubectl("apply", "-f", "-", stdin=CONFIG.replace("NAME", name))
+    listed = json.loads(kubectl("get", "cm", "one", "two", "-o", "json"))
+    assert listed["kind"] == "List"
+    for item in listed["items"]:
+        for field in ("uid", "resourceVersion", "creationTimestamp"):
+            del item["metadata"][field]
+    kubectl("delete", "cm", "one", "two")
+    told = kubectl("apply", "-f", "-", stdin=json.dumps(listed))
+    assert told == "configmap/one created\nconfigmap/two created\n"
+    assert kubectl("get", "cm", "one", "two", "-o", "name").split() == [
+        "configmap/one", "configmap/two",
+    ]  # fmt: skip
+    wrong = {**listed, "items": [{**listed["items"][0], "dat": {}}]}
+    told = kubectl.refused("apply", "-f", "-", stdin=json.dumps(wrong))
+    assert 'unknown field "dat"' in told
+    kubectl("delete", "cm", "one", "two")
+
+
 def test_get_in_every_form(kubectl: Kubectl, web: str) -> None:
     head, line = kubectl("get", "deployment", web, "-o", "wide").splitlines()
     assert head.split() == [

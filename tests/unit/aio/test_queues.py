@@ -82,3 +82,23 @@ def test_leaving_the_block_ends_every_task() -> None:
 
     asyncio.run(main())
     assert ended == ["ended"]
+
+
+def test_a_reader_that_is_cancelled_just_before_a_put_ends_and_loses_nothing() -> None:
+    async def main() -> None:
+        channel: Channel[str] = Channel()
+        reader = asyncio.create_task(channel.get())
+        await asyncio.sleep(0)
+        reader.cancel()
+        channel.put("kept")  # before the reader has heard of its cancellation
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        assert await channel.get() == "kept"
+        reader = asyncio.create_task(channel.get())
+        await asyncio.sleep(0)
+        reader.cancel()
+        channel.close()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+
+    asyncio.run(main())

@@ -62,7 +62,7 @@ class Channel(Generic[T]):
             except asyncio.CancelledError:
                 if waiter.done() and not waiter.cancelled():
                     self._wake_one()
-                else:
+                elif waiter in self._readers:  # a put meanwhile may have passed it over
                     self._readers.remove(waiter)
                 raise
         return self._items.popleft()

@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 
-from dockyard.cluster.kinds import discovery, openapi
+from dockyard.cluster.kinds import discovery, openapi, openapiv2
 from dockyard.cluster.kinds.registry import Registry
 from dockyard.cluster.meta import errors
 
 HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
+SWAGGER = "/openapi/v2"
 AGGREGATED = "g=apidiscovery.k8s.io"
 AGGREGATED_TYPE = b"application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -29,6 +30,8 @@ class Documents:
         if path in HEALTH:
             return b"text/plain; charset=utf-8", b"ok"
         path = path.rstrip("/") or "/"
+        if path == SWAGGER and any(each in accept for each in openapiv2.ASKED):
+            return openapiv2.PROTOBUF, self._protobuf()
         aggregated = AGGREGATED in accept and path in ("/api", "/apis")
         key = (path, aggregated)
         if key not in self._cache:
@@ -38,6 +41,16 @@ class Documents:
             self._cache[key] = orjson.dumps(found)
         return (AGGREGATED_TYPE if aggregated else b"application/json"), self._cache[key]
 
+    def takes_long(self, path: str) -> bool:
+        """Whether what stands there has to be made first, in longer than a loop may stand still."""
+        return path == SWAGGER and (path, True) not in self._cache
+
+    def _protobuf(self) -> bytes:
+        key = (SWAGGER, True)
+        if key not in self._cache:
+            self._cache[key] = openapiv2.encoded(self._registry)
+        return self._cache[key]
+
     def _aggregated(self, path: str) -> dict[str, Any]:
         return discovery.aggregated(self._registry.kinds, core=path == "/api")
 
@@ -45,8 +58,8 @@ class Documents:
         kinds, parts = self._registry.kinds, path.strip("/").split("/")
         match parts:
             case [""]:
-                return {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3",
-                                  "/readyz", "/version"]}  # fmt: skip
+                return {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2",
+                                  "/openapi/v3", "/readyz", "/version"]}  # fmt: skip
             case ["version"]:
                 return self._version_info()
             case ["api"]:
@@ -59,6 +72,8 @@ class Documents:
                 return discovery.group(kinds, group)
             case ["apis", group, version]:
                 return discovery.resource_list(kinds, group, version)
+            case ["openapi", "v2"]:
+                return openapiv2.document(self._registry)
             case ["openapi", "v3"]:
                 return openapi.index(self._registry, self._hashes())
             case ["openapi", "v3", "api", version]:

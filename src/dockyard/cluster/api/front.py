@@ -5,6 +5,7 @@ The hot path is a GET of one object: two dictionary look-ups and bytes that are 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable
@@ -94,8 +95,7 @@ class Front:
         target = routes.parse(request.target)
         route = target.route
         if route is None:
-            self._document(request, connection, target.path, user)
-            return None
+            return self._document(request, connection, target.path, user)
         verb = routes.verb_of(request.method, route, target.options)
         wanted = Request(
             verb, route.resource, route.namespace, route.name, route.subresource,
@@ -124,12 +124,21 @@ class Front:
 
     def _document(
         self, request: HttpRequest, connection: Connection, path: str, user: User
-    ) -> None:
+    ) -> Awaitable[None] | None:
         authz.authorize_path(path, request.method.lower(), user)
         if request.method not in ("GET", "HEAD"):
             raise errors.MethodNotAllowed("the server does not allow this method on the requested "
                                           "resource")  # fmt: skip
-        media, body = self._documents.get(path, request.header(b"accept"))
+        accept = request.header(b"accept")
+        if self._documents.takes_long(path):
+            return self._document_later(path, accept, connection)
+        media, body = self._documents.get(path, accept)
+        connection.respond(200, b"Content-Type: %s\r\n" % media, body)
+        return None
+
+    async def _document_later(self, path: str, accept: str, connection: Connection) -> None:
+        """What is made in a thread, the first time."""
+        media, body = await asyncio.to_thread(self._documents.get, path, accept)
         connection.respond(200, b"Content-Type: %s\r\n" % media, body)
 
     def _get(self, hot: Hot, user: User, connection: Connection) -> None:
