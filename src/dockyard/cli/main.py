@@ -79,10 +79,9 @@ EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
 
 def program() -> NoReturn:
     """The ``dockyard`` program."""
-    code = main()
-    from dockyard.base.leave import leave
+    from dockyard.base.leave import leave  # before the verb: after a chroot nothing is found
 
-    leave(code)
+    leave(main())
 
 
 def main() -> int:
