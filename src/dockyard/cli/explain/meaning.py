@@ -68,6 +68,7 @@ PLAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "setresgid": ("who it is: its group", ("credentials(7)",)),
     "setresuid": ("who it is: its user", ("credentials(7)",)),
     "capset": ("rights: what is left of root's", ("capabilities(7)",)),
+    "ioctl": ("its own 127.0.0.1: the loopback device is turned on", ("netdevice(7)",)),
     "prlimit64": ("a limit of each of its processes", ("getrlimit(2)",)),
     "close_range": ("files that the caller had open: closed", ()),
     "execve": ("the program: nothing of this process's memory is left", ()),

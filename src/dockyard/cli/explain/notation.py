@@ -221,6 +221,7 @@ _FORMS: dict[str, Callable[[Arguments], list[str]]] = {
     "prlimit64": _prlimit,
     "memfd_create": lambda a: [text(a[0]), named(a[1], flags.MEMFD)],
     "close_range": lambda a: [*map(str, a[:2]), named(a[2], flags.CLOSE_RANGE)],
+    "ioctl": lambda a: [str(a[0]), {0x8914: "SIOCSIFFLAGS"}.get(a[1], str(a[1])), "..."],
     "pidfd_open": lambda a: [str(a[0]), "0"],
     "execve": _execve,
     "execveat": lambda a: [str(a[0]), '""', *_execve(a)[1:], "AT_EMPTY_PATH"],

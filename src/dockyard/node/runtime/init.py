@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from dockyard.base.errors import DockyardError, Unsupported
-from dockyard.base.linux import cgroupfs, firststep, syscalls
+from dockyard.base.linux import cgroupfs, firststep, loopback, syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
@@ -256,6 +256,8 @@ def _enter_namespaces(spec: Spec) -> None:
         if not path and kind != "time":
             fresh |= FLAGS[kind]
     syscalls.unshare(fresh)
+    if fresh & syscalls.CLONE_NEWNET:
+        loopback.turn_on()  # as runc does
     if "uts" in spec.namespaces and spec.namespaces["uts"] is None:
         if spec.hostname:
             syscalls.sethostname(spec.hostname)
