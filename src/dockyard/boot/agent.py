@@ -42,6 +42,7 @@ from dockyard.node.runtime.launcher import LaunchpadLauncher
 
 log = logging.getLogger("dockyard.agent")
 WAIT_SECONDS = 30.0
+API_SECONDS = 10.0
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 
@@ -62,6 +63,7 @@ async def serve(place: Layout, settings: Settings) -> None:
     add_service_addresses(settings, place.instance)
     await runtime.start()
     await _wait_for_credentials(place, clock)
+    await _wait_for_api(settings, clock)
     transport = HttpTransport(settings.api_url, credentials.client_context(place, "node"), clock)
     client = Client(transport)
     informers = Informers(client, clock)
@@ -131,6 +133,19 @@ async def _wait_for_credentials(place: Layout, clock: Clock) -> None:
         if clock.monotonic() > deadline:
             raise Unavailable(f"agent: {place.pki}: the control plane made no certificates")
         await clock.sleep(0.02)
+
+
+async def _wait_for_api(settings: Settings, clock: Clock) -> None:
+    """Both start together: a moment's patience spares everybody a failed first try."""
+    deadline = clock.monotonic() + API_SECONDS
+    while clock.monotonic() < deadline:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", settings.api_port)
+        except OSError:
+            await clock.sleep(0.02)
+        else:
+            writer.close()
+            return
 
 
 def service_link(instance: str) -> str:
