@@ -111,6 +111,21 @@ def test_processes_are_named_and_the_last_exec_is_told_by_the_monitor() -> None:
     assert json.loads(as_json(calls[3]))["isolates"] is None
 
 
+def test_a_child_that_is_faster_than_its_parent_waits_to_be_named() -> None:
+    first, *others = story()
+    second, third, *of_init = others
+    told = Story(10)
+    shuffled = [second, *of_init[:2], first, third, *of_init[2:]]
+    calls = [call for pid, message in shuffled for call in told.follow(pid, message)]
+    assert [(call.pid, call.process) for call in calls] == [
+        (10, "dockyard"), (11, "monitor"), (11, "monitor"), *[(12, "init")] * 4
+    ]  # fmt: skip
+    assert list(told.rest()) == []
+    lonely = Story(10)
+    assert list(lonely.follow(99, second[1])) == []
+    assert [call.process for call in lonely.rest()] == ["init"]
+
+
 def test_a_failed_exec_is_told_with_its_reason() -> None:
     told = Story(10)
     for pid, message in story()[:-1]:

@@ -43,6 +43,24 @@ class Story:
         """``pid``: of the command."""
         self._roles = {pid: 0}
         self._steps: dict[int, list[Any]] = {}
+        self._early: dict[int, list[dict[str, Any]]] = {}
+        """Of processes whose parents have not told of them yet: a child may be the faster."""
+
+    def follow(self, pid: int, message: dict[str, Any]) -> Iterator[Call]:
+        """The calls that can be told now."""
+        if pid not in self._roles:
+            self._early.setdefault(pid, []).append(message)
+            return
+        yield self.tell(pid, message)
+        born = int(message.get("result") or 0) if message["call"].startswith("clone") else 0
+        for later in self._early.pop(born, ()):
+            yield from self.follow(born, later)
+
+    def rest(self) -> Iterator[Call]:
+        """Calls of processes that nobody has told of."""
+        for pid, messages in self._early.items():
+            for message in messages:
+                yield self.tell(pid, message)
 
     def tell(self, pid: int, message: dict[str, Any]) -> Call:
         """The call that a message of a process tells of."""

@@ -13,10 +13,10 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dockyard.base.linux import recording
-from dockyard.cli.explain.show import Lecture, Story, as_json
+from dockyard.cli.explain.show import Call, Lecture, Story, as_json
 
 LARGEST = 256 * 1024
 _CREDENTIALS = struct.Struct("=iII")
@@ -57,19 +57,24 @@ def _print_all(reading: socket.socket, form: str, command: int) -> None:
     story = Story(command)
     colour = os.isatty(2) and "NO_COLOR" not in os.environ
     lecture = Lecture(colour, full=form == "full")
+
+    def lines(call: Call) -> Iterable[str]:
+        return (as_json(call),) if form == "json" else lecture.lines(call)
+
     while True:
         data, ancillary, _, _ = reading.recvmsg(LARGEST, socket.CMSG_SPACE(_CREDENTIALS.size))
         if not data:
             break
         pid, _, _ = _CREDENTIALS.unpack(ancillary[0][2])
-        call = story.tell(pid, json.loads(data))
-        lines = [as_json(call)] if form == "json" else list(lecture.lines(call))
-        _write(lines)
+        for call in story.follow(pid, json.loads(data)):
+            _write(lines(call))
+    for call in story.rest():
+        _write(lines(call))
     if form != "json":
-        _write(list(lecture.end()))
+        _write(lecture.end())
 
 
-def _write(lines: list[str]) -> None:
+def _write(lines: Iterable[str]) -> None:
     """To standard error; a reader who has left is not waited for."""
     view = memoryview("".join(f"{line}\n" for line in lines).encode(errors="replace"))
     with contextlib.suppress(BrokenPipeError):
