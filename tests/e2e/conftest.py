@@ -3,6 +3,7 @@ data root of its own."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from dockyard.node.network.bridges import BridgeNetworks
 from helpers import leaks, rootfs
 from helpers.cluster import Cluster
-from helpers.program import Shell
+from helpers.program import Shell, eventually
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,8 @@ def shell(tmp_path: Path, tree: Path) -> Iterator[Shell]:
     if left := found("ps", "-aq").split():
         found("rm", "-fv", *left)
     BridgeNetworks(str(found.root)).teardown()
+    with contextlib.suppress(AssertionError):  # processes take a moment to end
+        eventually(lambda: leaks.left_behind(found.root) == [], 5.0)
     assert leaks.left_behind(found.root) == []
 
 

@@ -8,9 +8,10 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from dockyard.base.aio.now import monotonic
+from dockyard.base.aio.now import monotonic, pause
 
 PROGRAM = [str(Path(sys.executable).parent / "dockyard")]
 
@@ -77,3 +78,16 @@ class Terminal:
         _, status = os.waitpid(self.pid, 0)
         os.close(self._master)
         return os.waitstatus_to_exitcode(status)
+
+
+def eventually(holds: Callable[[], object], seconds: float = 20.0) -> None:
+    """Look until it holds; fail when it does not by then."""
+    deadline = monotonic() + seconds
+    while not holds():
+        assert monotonic() < deadline, "it has not come to hold"
+        pause(0.02)
+
+
+def parent_of(pid: int) -> int:
+    """Of a container's first process: its monitor."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -38,6 +38,7 @@ def attach(
     terminal_wanted: bool,
     proxy: bool = True,
     keys: str = DEFAULT,
+    shown: tuple[int, ...] = (1, 2),
 ) -> int | None:
     """Carry the streams until the end: the program's exit code; None when the user left.
 
@@ -46,7 +47,7 @@ def attach(
     try:
         code = terminal.pump(
             stream, stdin=stdin, terminal=terminal_wanted, proxy=proxy and not terminal_wanted,
-            keys=keys,
+            keys=keys, shown=shown,
         )  # fmt: skip
     except terminal.Detached:
         print("read escape sequence", file=sys.stderr)

@@ -31,6 +31,8 @@ def run(argv: list[str]) -> int:
     engine = common.engine()
     container = engine.find(options.container)
     log = container.config.log
+    if log.kind == "none":
+        raise Unsupported("configured logging driver does not support reading")
     if log.kind != "json-file":
         raise Unsupported(f"logs: {container.name}: has a log of the form {log.kind!r}; "
                           f"read {log.path}, or use `kubectl logs`")  # fmt: skip

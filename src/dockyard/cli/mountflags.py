@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid, Unsupported
-from dockyard.node.engine.config import MountSpec
+from dockyard.node.engine.config import ContainerConfig, MountSpec
 from dockyard.node.engine.mounts import NO_COPY, NO_CREATE
+
+if TYPE_CHECKING:
+    from dockyard.node.engine.engine import Engine
 
 PROPAGATION = ("shared", "slave", "private", "rshared", "rslave", "rprivate")
 IGNORED = ("z", "Z", "rw", "cached", "delegated", "consistent", "")
@@ -65,6 +69,18 @@ def mount(text: str) -> MountSpec:
         raise Invalid(f"--mount {text}: a {'target' if not target else 'source'} is missing")
     path = os.path.abspath(os.path.expanduser(source)) if kind == "bind" else source
     return MountSpec(kind, path, target, read_only, tuple(options))
+
+
+def inherit(config: ContainerConfig, engine: Engine, text: str) -> ContainerConfig:
+    """``--volumes-from NAME[:ro]``: what that container has mounted, where this one has nothing."""
+    name, colon, mode = text.partition(":")
+    if colon and mode not in ("ro", "rw"):
+        raise Invalid(f"invalid mode for --volumes-from: {text}: ro or rw")
+    targets = {found.target.rstrip("/") for found in config.mounts}
+    more = (found._replace(read_only=found.read_only or mode == "ro")
+            for found in engine.find(name).config.mounts
+            if found.kind != "tmpfs" and found.target.rstrip("/") not in targets)  # fmt: skip
+    return config._replace(mounts=(*config.mounts, *more))
 
 
 def _word(word: str, text: str) -> tuple[str, str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from dockyard.base.aio.now import stamp, wall
 from dockyard.cli import common
 from dockyard.node.engine.config import Container, PortSpec
+
+if TYPE_CHECKING:
+    from dockyard.node.engine.engine import Engine
 
 EXAMPLES = """  dockyard ps -a
   dockyard ps --filter label=app=web --format '{{.Names}}: {{.Status}}'
@@ -14,7 +18,7 @@ EXAMPLES = """  dockyard ps -a
 """
 COLUMNS = {"ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED",
            "Status": "STATUS", "Ports": "PORTS", "Names": "NAMES"}  # fmt: skip
-HEADINGS = {**COLUMNS, "CreatedAt": "CREATED AT"}
+HEADINGS = {**COLUMNS, "CreatedAt": "CREATED AT", "Size": "SIZE"}
 LONGEST_COMMAND = 20
 
 
@@ -28,23 +32,32 @@ def run(argv: list[str]) -> int:
     parser.flag("-l", "--latest", help="the newest")
     parser.many("-f", "--filter", metavar="KEY=VALUE",
                 help="id, name, label, status, exited, ancestor, network, volume, publish, "
-                "before, since, owner")  # fmt: skip
+                "before, since, owner, health")  # fmt: skip
     parser.flag("--no-trunc", help="do not cut anything")
     add("--format", default="", metavar="TEMPLATE", help="a Go template, `table ...` or `json`")
     add("--output", choices=("table", "json"), default="table", help="table or json")
-    parser.refuse(("-s", "--size"), nargs=0)
+    parser.flag("-s", "--size", help="with what each has changed of its root, in bytes")
     options = parser.parse_args(argv)
     last = 1 if options.latest else options.last
-    found = common.engine().list()
+    engine = common.engine()
+    found = engine.list()
+    health = {each.id: engine.health(each.id) for each in found
+              if each.alive and each.config.health}  # fmt: skip
     if options.filter:
         from dockyard.cli.psfilters import chosen
 
-        found = chosen(found, options.filter)
+        found = chosen(found, options.filter, health)
     asked = any(word.startswith(("status=", "exited=")) for word in options.filter)
     if not (options.all or last >= 0 or asked):
         found = [each for each in found if each.alive or each.status == "restarting"]
     now = wall()
-    rows = [row(each, now, options.no_trunc) for each in (found[:last] if last >= 0 else found)]
+    found = found[:last] if last >= 0 else found
+    rows = [row(each, now, options.no_trunc, health.get(each.id, "")) for each in found]
+    columns = dict(COLUMNS)
+    if options.size:
+        columns["Size"] = "SIZE"
+        for each, cells_of in zip(found, rows, strict=True):
+            cells_of["Size"] = _size(engine, each)
     if options.quiet:
         print("".join(f"{row['ID']}\n" for row in rows), end="")
     elif options.output == "json":
@@ -54,12 +67,19 @@ def run(argv: list[str]) -> int:
 
         print(listed(options.format, rows, HEADINGS), end="")
     else:
-        cells = [[row[key] for key in COLUMNS] for row in rows]
-        print(common.table(list(COLUMNS.values()), cells))
+        cells = [[row[key] for key in columns] for row in rows]
+        print(common.table(list(columns.values()), cells))
     return 0
 
 
-def row(container: Container, now: float, whole: bool) -> dict[str, str]:
+def _size(engine: Engine, container: Container) -> str:
+    from dockyard.cli import sizes
+
+    own, whole = engine.sizes(container.id)
+    return f"{sizes.decimal(own)} (virtual {sizes.decimal(whole)})"
+
+
+def row(container: Container, now: float, whole: bool, health: str = "") -> dict[str, str]:
     """A container as `docker ps` shows it; the keys are those of its templates."""
     config = container.config
     command = " ".join(f"'{arg}'" if " " in arg else arg for arg in container.args)
@@ -71,7 +91,7 @@ def row(container: Container, now: float, whole: bool) -> dict[str, str]:
         "Command": f'"{common.printable(command)}"',
         "RunningFor": f"{common.age(now - container.created)} ago",
         "CreatedAt": stamp(container.created),
-        "Status": status(container, now),
+        "Status": status(container, now, health),
         "State": container.status,
         "Ports": ports(container),
         "Names": container.name,
@@ -89,11 +109,12 @@ def _image(name: str, whole: bool) -> str:
     return name if whole or digits == name else digits[:12]
 
 
-def status(container: Container, now: float) -> str:
-    """``Up 5 minutes``, ``Exited (0) 2 hours ago``, ``Created``."""
+def status(container: Container, now: float, health: str = "") -> str:
+    """``Up 5 minutes``, ``Up 5 minutes (healthy)``, ``Exited (0) 2 hours ago``, ``Created``."""
     if container.alive:
-        paused = " (Paused)" if container.status == "paused" else ""
-        return f"Up {common.age(now - container.started)}{paused}"
+        more = f" ({'health: ' if health == 'starting' else ''}{health})" if health else ""
+        more = " (Paused)" if container.status == "paused" else more
+        return f"Up {common.age(now - container.started)}{more}"
     if container.status == "restarting":
         return f"Restarting ({container.exit_code}) {common.age(now - container.finished)} ago"
     if container.status == "exited":

@@ -9,23 +9,34 @@ from dockyard.base.errors import Invalid
 from dockyard.node.engine.config import Container
 
 Test = Callable[[Container, str], bool]
+HEALTH = ("starting", "healthy", "unhealthy", "none")
 STATUSES = ("created", "running", "paused", "exited", "removing", "restarting", "dead")
 
 
-def chosen(containers: list[Container], words: list[str]) -> list[Container]:
-    """Those that pass: any value of a key will do, but every label must be there."""
+def chosen(
+    containers: list[Container], words: list[str], health: dict[str, str] | None = None
+) -> list[Container]:
+    """Those that pass: any value of a key will do, but every label must be there. ``health`` is
+    that of those that have a check, by id."""
     values: dict[str, list[str]] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             raise Invalid(f"invalid filter '{word}': bad format, KEY=VALUE")
-        if key not in TESTS and key not in BOUNDS:
-            raise Invalid(f"invalid filter '{key}'; one of {', '.join(sorted({*TESTS, *BOUNDS}))}")
+        if key == "health" and value not in HEALTH:
+            raise Invalid(f"invalid filter 'health={value}'; one of {', '.join(HEALTH)}")
+        if key not in TESTS and key not in BOUNDS and key != "health":
+            raise Invalid(
+                f"invalid filter '{key}'; one of {', '.join(sorted({*TESTS, *BOUNDS, 'health'}))}"
+            )
         if key == "status" and value not in STATUSES:
             raise Invalid(f"invalid filter 'status={value}'; one of {', '.join(STATUSES)}")
         values.setdefault(key, []).append(value)
     for key, wanted in values.items():
-        if key in BOUNDS:
+        if key == "health":
+            containers = [each for each in containers
+                          if ((health or {}).get(each.id) or "none") in wanted]  # fmt: skip
+        elif key in BOUNDS:
             containers = BOUNDS[key](containers, wanted[-1])
         else:
             enough = all if key == "label" else any

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Conflict, DockyardError, NotFound
-from dockyard.cli import attached, common, runconfig, runflags, terminal
+from dockyard.cli import attached, common, mountflags, runconfig, runflags, terminal
 from dockyard.interfaces.ociruntime import StartFailed
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ OWNER = "cli"
 def run(argv: list[str]) -> int:
     """``argv[0]`` is the verb."""
     verb, *words = argv
-    options = runflags.parse(verb, words)
     try:
+        options = runflags.parse(verb, words)
         return _run(verb, options)
     except StartFailed as error:
         print(f"dockyard: {verb}: {error}", file=sys.stderr)
@@ -49,8 +49,11 @@ def _run(verb: str, options: argparse.Namespace) -> int:
             config = config._replace(size=terminal.window())
     if os.path.isfile(config.rootfs):
         config = config._replace(rootfs="", image=_imported(config.rootfs))
+    typed = typed and (not options.attach or "stdin" in options.attach)
     engine = common.engine()
     engine.tidy(OWNER)
+    for text in options.volumes_from:
+        config = mountflags.inherit(config, engine, text)
     explained = _explained(options) if verb == "run" else contextlib.nullcontext()
     with _cidfile(options.cidfile) as tell, explained:
         container_id, stream = _made(engine, config, options, in_front, starts=verb == "run")
@@ -60,7 +63,7 @@ def _run(verb: str, options: argparse.Namespace) -> int:
         return 0
     code = attached.attach(
         engine, container_id, stream, stdin=typed, terminal_wanted=config.terminal,
-        proxy=options.sig_proxy == "true", keys=keys,
+        proxy=options.sig_proxy == "true", keys=keys, shown=_shown(options.attach),
     )  # fmt: skip
     if code is None:
         return 0
@@ -79,6 +82,13 @@ def _explained(options: argparse.Namespace) -> contextlib.AbstractContextManager
     from dockyard.cli.explain.watch import watching
 
     return watching(options.explain)
+
+
+def _shown(asked: list[str]) -> tuple[int, ...]:
+    """Which streams of the program are printed."""
+    if not asked:
+        return (1, 2)
+    return tuple(number for number, name in ((1, "stdout"), (2, "stderr")) if name in asked)
 
 
 def _made(

@@ -82,7 +82,7 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
         domainname=options.domainname,
         annotations=envflags.pairs(options.annotation),
         init=options.init,
-        runtime=options.runtime,
+        runtime=_runtime(options.runtime),
     )
     if options.without:
         from dockyard.cli.walls import leave_out
@@ -111,8 +111,9 @@ def _refuse_conflicts(options: argparse.Namespace) -> None:
                               f"linux/{here.architecture}")  # fmt: skip
     if options.userns not in ("", "host"):
         raise Unsupported(f"--userns {options.userns}: not implemented; host")
+    options.attach = [stream.lower() for stream in options.attach]
     for stream in options.attach:
-        if stream.lower() not in ("stdin", "stdout", "stderr"):
+        if stream not in ("stdin", "stdout", "stderr"):
             raise Invalid(f"valid streams are STDIN, STDOUT and STDERR, not {stream!r}")
     if options.attach and getattr(options, "detach", False):
         raise Invalid("conflicting options: cannot specify both --attach and --detach")
@@ -122,6 +123,20 @@ def _refuse_conflicts(options: argparse.Namespace) -> None:
     if options.oom_score_adj is not None and not -1000 <= options.oom_score_adj <= 1000:
         raise Invalid(f"Invalid value {options.oom_score_adj}, range for oom score adj is "
                       "[-1000, 1000]")  # fmt: skip
+
+
+def _runtime(name: str) -> str:
+    """The program of a runtime that is named, or whose path is given."""
+    if name in ("", "dockyard"):
+        return ""
+    import os
+
+    folders = os.environ.get("PATH", os.defpath).split(":")
+    candidates = [name] if "/" in name else [os.path.join(folder, name) for folder in folders]
+    for path in candidates:
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return os.path.abspath(path)
+    raise Invalid(f"Unknown runtime specified {name}: no such program; runc, crun or a path")
 
 
 def _entrypoint(text: str | None) -> tuple[str, ...] | None:

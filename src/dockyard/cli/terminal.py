@@ -44,22 +44,37 @@ def window() -> tuple[int, int] | None:
 
 
 def pump(
-    stream: Stream, *, stdin: bool, terminal: bool, proxy: bool = False, keys: str = DEFAULT
+    stream: Stream,
+    *,
+    stdin: bool,
+    terminal: bool,
+    proxy: bool = False,
+    keys: str = DEFAULT,
+    shown: tuple[int, ...] = (1, 2),
 ) -> int | None:
     """Carry bytes until the program ends: its exit code; None where the stream was cut off.
 
-    ``proxy``: signals of this process go to the program. Raises :class:`Detached`.
+    ``proxy``: signals of this process go to the program. ``shown``: which of its streams are
+    printed. Raises :class:`Detached`.
     """
     scanner = Scanner(parse_keys(keys) if terminal else b"")
     wanted = ((signal.SIGWINCH,) if terminal else ()) + (FORWARDED if proxy else ())
     with _raw(terminal and stdin), _signals(wanted) as arrived:
-        return _Pump(stream, arrived, scanner, stdin).run()
+        return _Pump(stream, arrived, scanner, stdin, shown).run()
 
 
 class _Pump:
     """The loop and what it waits for."""
 
-    def __init__(self, stream: Stream, arrived: int, scanner: Scanner, stdin: bool) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        arrived: int,
+        scanner: Scanner,
+        stdin: bool,
+        shown: tuple[int, ...] = (1, 2),
+    ) -> None:
+        self._shown = shown
         self._stream, self._arrived, self._scanner = stream, arrived, scanner
         self._poll = select.poll()
         self._poll.register(stream.fileno(), select.POLLIN)
@@ -89,7 +104,8 @@ class _Pump:
         frame = self._stream.read()
         if frame is None:
             return True
-        write_all(1 if frame.stream == 1 else 2, frame.data)
+        if frame.stream in self._shown:
+            write_all(1 if frame.stream == 1 else 2, frame.data)
         return False
 
     def _read_input(self) -> None:

@@ -48,6 +48,18 @@ class Overlay(NamedTuple):
     work: str
 
 
+class HealthCheck(NamedTuple):
+    """A command that says by its exit code whether the program does its work. Seconds."""
+
+    process: Mapping[str, Any]
+    """An OCI ``process``."""
+    interval: float
+    timeout: float
+    retries: int
+    start_period: float
+    start_interval: float
+
+
 class Launch(NamedTuple):
     """Everything that a runtime needs to make a container."""
 
@@ -67,6 +79,10 @@ class Launch(NamedTuple):
     """Close standard input when the first client that had it leaves."""
     on_exit: tuple[str, ...] = ()
     """A command that the monitor executes when the container has ended."""
+    health: HealthCheck | None = None
+    """Its results are in ``health.json`` of ``state_dir``."""
+    runtime: str = ""
+    """Another runtime's program, which makes the container; empty: the runtime's own code."""
 
 
 class State(NamedTuple):

@@ -207,6 +207,8 @@ class Container(NamedTuple):
     """How often its policy has started it since somebody did."""
     delay: float = 0.0
     """Seconds before the next such start."""
+    health_seen: float = 0.0
+    """When its health changed as far as events tell of it."""
     stopped: bool = False
     """Somebody has asked it to end: its policy does not start it again."""
 

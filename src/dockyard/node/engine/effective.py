@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
-from dockyard.node.engine.config import ContainerConfig, MountSpec, PortSpec
+from dockyard.node.engine.config import ContainerConfig, HealthSpec, MountSpec, PortSpec
 
 if TYPE_CHECKING:
     from dockyard.base.oci.imageconfig import ImageConfig
@@ -58,7 +58,16 @@ def _merge(config: ContainerConfig, image: ImageConfig) -> ContainerConfig:
         ),
         exposed=_united(config.exposed, image.exposed_ports),
         stop_signal=config.stop_signal or image.stop_signal,
+        health=_health(config, image),
     )  # fmt: skip
+
+
+def _health(config: ContainerConfig, image: ImageConfig) -> HealthSpec | None:
+    if config.health is None and not image.healthcheck:
+        return None
+    from dockyard.node.engine import health  # most containers do without
+
+    return health.merged(config.health, image.healthcheck)
 
 
 def _united(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

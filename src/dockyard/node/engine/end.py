@@ -50,6 +50,8 @@ def _is_to_end(parts: Parts, container: Container) -> None:
             latest = parts.database.get(container.id)
             if latest is not None and latest.alive:
                 parts.database.update(latest._replace(stopped=True))
+                with contextlib.suppress(StartFailed, Unavailable):  # it has ended meanwhile
+                    parts.runtime.watch(parts.places.run(container.id), ())
 
 
 def stop(parts: Parts, reference: str, seconds: float | None, number: int) -> None:

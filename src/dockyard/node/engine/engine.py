@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         end,
         events,
         export,
+        health,
         inspect,
         logs,
         processes,
@@ -53,15 +54,15 @@ if TYPE_CHECKING:
 
     Changes = list[diff.Change]
 else:  # a command needs one of them
-    create, diff, end, events, export, inspect, logs, processes, recover, refresh = (
+    create, diff, end, events, export, health, inspect, logs, processes, recover, refresh = (
         Later(__package__, name)
-        for name in ("create", "diff", "end", "events", "export", "inspect", "logs", "processes",
-                     "recover", "refresh")
+        for name in ("create", "diff", "end", "events", "export", "health", "inspect", "logs",
+                     "processes", "recover", "refresh")
     )  # fmt: skip
-    remove, rename, restart, run, start, top, tree, update, usage = (
+    remove, rename, restart, roots, run, start, top, tree, update, usage = (
         Later(__package__, name)
-        for name in ("remove", "rename", "restart", "run", "start", "top", "tree", "update",
-                     "usage")
+        for name in ("remove", "rename", "restart", "roots", "run", "start", "top", "tree",
+                     "update", "usage")
     )  # fmt: skip
     copy = Later(f"{__package__}.archive", "copy")
 
@@ -118,6 +119,12 @@ class Engine:
         """A container in the JSON shape of Docker's API."""
         return inspect.describe(self.find(reference), self._parts)
 
+    def health(self, reference: str) -> str:
+        """``starting``, ``healthy`` or ``unhealthy``; empty for one that has no check."""
+        container = self.find(reference)
+        said = health.read(self._parts, container) if container.config.health else None
+        return str(said["Status"]) if said else ""
+
     def usage(self, reference: str) -> usage.Sample:
         """What a container has used up to now; nothing where it does not run."""
         return usage.sample(self._parts, self.find(reference))
@@ -125,6 +132,13 @@ class Engine:
     def size(self, reference: str) -> int:
         """Bytes on disk of what it has changed of its root."""
         return tree.size(self.places.upper(self.find(reference).id))
+
+    def sizes(self, reference: str) -> tuple[int, int]:
+        """That, and the bytes of its whole root."""
+        container = self.find(reference)
+        layers = roots.layers_of(self._parts.images, container.image_id, container.config.rootfs)
+        own = tree.size(self.places.upper(container.id))
+        return own, own + sum(map(tree.size, layers))
 
     def top(self, reference: str, arguments: tuple[str, ...] = ()) -> top.Processes:
         """Its processes, as ps(1) shows them with these arguments."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from dockyard.base.aio import now
 from dockyard.base.errors import DockyardError
-from dockyard.node.engine import refresh
+from dockyard.node.engine import health, refresh
 from dockyard.node.engine.config import ALIVE
 from dockyard.node.engine.event import Event
 from dockyard.node.engine.parts import Parts
@@ -29,7 +29,9 @@ def follow(parts: Parts, since: float, until: float | None) -> Iterator[Event]:
     known = parts.database.told()
     last = known[-1][0] if known else 0
     if since:
-        yield from _within([event for _, event in known], since, until)
+        # an end is written down when somebody looks: it may be older than its row
+        past = sorted((event for _, event in known), key=lambda event: event.time)
+        yield from _within(past, since, until)
     while until is None or parts.clock() < until:
         for number, event in parts.database.told(last):
             last = number
@@ -47,6 +49,8 @@ def _within(events: list[Event], since: float, until: float | None) -> Iterator[
 def _notice_ends(parts: Parts) -> None:
     """Containers that have ended since somebody looked last."""
     for container in parts.database.all():
+        if container.config.health:
+            health.note(parts, container)
         if container.status in ALIVE and parts.runtime.exit(parts.places.state(container.id)):
             with contextlib.suppress(DockyardError):
                 refresh.refresh(parts, container)

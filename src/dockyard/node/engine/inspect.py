@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dockyard.base.aio.now import nano_stamp
+from dockyard.node.engine import health
 from dockyard.node.engine.clear import has_own_network
 from dockyard.node.engine.config import RESTARTING, Container, MountSpec, PortSpec
 from dockyard.node.engine.etcfiles import hostname
@@ -26,7 +27,7 @@ def describe(container: Container, parts: Parts) -> dict[str, Any]:
         "Created": nano_stamp(container.created),
         "Path": container.args[0] if container.args else "",
         "Args": list(container.args[1:]),
-        "State": _state(container),
+        "State": _state(container) | _health(container, parts),
         "Image": container.image_id,
         "ResolvConfPath": f"{state}/resolv.conf" if own_etc else "",
         "HostnamePath": f"{state}/hostname" if own_etc else "",
@@ -69,6 +70,13 @@ def _state(container: Container) -> dict[str, Any]:
         "StartedAt": nano_stamp(container.started) if container.started else ZERO_TIME,
         "FinishedAt": nano_stamp(container.finished) if container.finished else ZERO_TIME,
     }
+
+
+def _health(container: Container, parts: Parts) -> dict[str, Any]:
+    said = health.read(parts, container)
+    if said is None:
+        return {}
+    return {"Health": {name: said[name] for name in ("Status", "FailingStreak", "Log")}}
 
 
 def _host_config(container: Container) -> dict[str, Any]:
@@ -177,6 +185,7 @@ def _config(container: Container) -> dict[str, Any]:
         "WorkingDir": config.workdir,
         "Entrypoint": None if config.entrypoint is None else list(config.entrypoint),
         "OnBuild": None,
+        **({"Healthcheck": health.describe(config.health)} if config.health else {}),
         "Labels": dict(config.labels),
         "StopSignal": config.stop_signal or "SIGTERM",
         "StopTimeout": config.stop_timeout,

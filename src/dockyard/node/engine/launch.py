@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Conflict
-from dockyard.interfaces.ociruntime import Launch, Log, Overlay
+from dockyard.base.oci.users import User
+from dockyard.interfaces.ociruntime import HealthCheck, Launch, Log, Overlay
 from dockyard.node.engine import (
     devices,
     etcfiles,
@@ -17,7 +18,7 @@ from dockyard.node.engine import (
     roots,
     spec,
 )
-from dockyard.node.engine.config import RUNNING, Container
+from dockyard.node.engine.config import RUNNING, Container, ContainerConfig
 from dockyard.node.engine.parts import Parts
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
         ),
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,
+        health=_health(config, user, container),
+        runtime=config.runtime,
         on_exit=aftermath(parts, container, attached=attached),
     )
 
@@ -76,6 +79,14 @@ def _groups(cgroup: str) -> Groups:
     from dockyard.node.engine.system import groups
 
     return groups(cgroup, cgroupfs.layout())
+
+
+def _health(config: ContainerConfig, user: User, container: Container) -> HealthCheck | None:
+    if config.health is None:
+        return None
+    from dockyard.node.engine import health  # most containers do without
+
+    return health.check(config, user, etcfiles.hostname(container))
 
 
 def aftermath(parts: Parts, container: Container, *, attached: bool) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from dockyard.base.errors import Conflict, NotFound
-from dockyard.node.engine import event, refresh
+from dockyard.base.errors import Conflict, DockyardError, NotFound
+from dockyard.node.engine import event, launch, refresh
 from dockyard.node.engine.clear import clear
 from dockyard.node.engine.config import (
     CREATED,
@@ -45,6 +45,9 @@ def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
     """Under its lock. What a crash leaves half done is done again: the row goes last."""
     kept = container if volumes else container._replace(own_volumes=())
     parts.database.update(kept._replace(status=REMOVING))
+    if container.alive and launch.aftermath(parts, container, attached=False):
+        with contextlib.suppress(DockyardError):  # it has just ended
+            parts.runtime.watch(parts.places.run(container.id), ())
     # what is created was never connected, and what has exited is so no more
     connected = container.status not in (CREATED, EXITED)
     clear(parts, container, connected=connected)

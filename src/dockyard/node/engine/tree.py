@@ -46,18 +46,19 @@ def _remove_folder(parent: int, name: str) -> None:
 
 
 def size(path: str) -> int:
-    """Bytes that the files below a folder hold; no link is followed and no mount entered."""
+    """Bytes of the files below a folder, each counted once, and without the folders, as Docker
+    counts; no link is followed and no mount entered."""
     total = 0
     try:
         root = os.open(path, FOLDER | os.O_CLOEXEC)
     except FileNotFoundError:
         return 0
-    pending = [root]
+    pending, seen = [root], set[tuple[int, int]]()
     try:
         while pending:
             folder = pending.pop()
             try:
-                total += _size(folder, pending)
+                total += _size(folder, pending, seen)
             finally:
                 os.close(folder)
     finally:
@@ -66,12 +67,16 @@ def size(path: str) -> int:
     return total
 
 
-def _size(folder: int, pending: list[int]) -> int:
+def _size(folder: int, pending: list[int], seen: set[tuple[int, int]]) -> int:
     total = 0
     with os.scandir(folder) as entries:
         for entry in entries:
-            total += entry.stat(follow_symlinks=False).st_size
             if entry.is_dir(follow_symlinks=False):
                 flags = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS
                 pending.append(openat2(folder, entry.name, FOLDER, flags))
+                continue
+            found = entry.stat(follow_symlinks=False)
+            if found.st_nlink == 1 or (found.st_dev, found.st_ino) not in seen:
+                total += found.st_size
+            seen.add((found.st_dev, found.st_ino))
     return total

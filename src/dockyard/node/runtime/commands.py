@@ -39,11 +39,8 @@ class Commands:
     def execute(self, client: Connection, message: dict[str, Any]) -> None:
         """Start a command; its client gets its output and its exit code."""
         monitor = self._monitor
-        if monitor.status != "running" or monitor.child is None:
-            raise StartFailed(f"exec: the container is {monitor.status}, not running", 125)
-        if monitor.spec.cgroup and group.is_frozen(monitor.spec.cgroup):
-            raise StartFailed("exec: the container is paused; resume it first", 125)
-        process = runtimespec.parse_process(message.get("process"))
+        process = self.check(message)
+        assert monitor.child is not None
         container = os.pidfd_open(monitor.child.pid)
         child = Child(process.terminal, bool(message.get("stdin")), process.args[0])
         child.attendant = monitor.attendant
@@ -67,6 +64,15 @@ class Commands:
             lambda error: self._started(command, error),
             built=False,
         )
+
+    def check(self, message: dict[str, Any]) -> runtimespec.Process:
+        """The process that is asked for. Raises where the container takes none now."""
+        monitor = self._monitor
+        if monitor.status != "running" or monitor.child is None:
+            raise StartFailed(f"exec: the container is {monitor.status}, not running", 125)
+        if monitor.spec.cgroup and group.is_frozen(monitor.spec.cgroup):
+            raise StartFailed("exec: the container is paused; resume it first", 125)
+        return runtimespec.parse_process(message.get("process"))
 
     def _started(self, command: Command, error: StartFailed | None) -> None:
         command.handshake = None

@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 from dockyard.base.linux import passing
-from dockyard.interfaces.ociruntime import Launch, Log, Overlay
+from dockyard.interfaces.ociruntime import HealthCheck, Launch, Log, Overlay
 
 LARGEST = 16 * 1024 * 1024
 
@@ -17,15 +17,19 @@ def pack(launch: Launch, attach: bool) -> bytes:
     """A launch for the launchpad, which runs the same Python."""
     rootfs = launch.rootfs and tuple(launch.rootfs)
     log = launch.log and tuple(launch.log)
-    fields: Any = (*launch._replace(rootfs=None, log=None), rootfs, log, attach)
+    health = launch.health and tuple(launch.health)
+    plain = launch._replace(rootfs=None, log=None, health=None)
+    fields: Any = (*plain, rootfs, log, health, attach)
     return marshal.dumps(fields)
 
 
 def unpack(payload: bytes) -> tuple[Launch, bool]:
     """The launch that :func:`pack` wrote."""
-    *fields, rootfs, log, attach = marshal.loads(payload)  # noqa: S302 - from our owner only
+    *fields, rootfs, log, health, attach = marshal.loads(payload)  # noqa: S302 - from our owner
     launch = Launch(*fields)._replace(
-        rootfs=Overlay(*rootfs) if rootfs else None, log=Log(*log) if log else None
+        rootfs=Overlay(*rootfs) if rootfs else None,
+        log=Log(*log) if log else None,
+        health=HealthCheck(*health) if health else None,
     )
     return launch, bool(attach)
 

@@ -128,7 +128,10 @@ class LocalRuntime:
 
     def watch(self, run_dir: str, on_exit: tuple[str, ...]) -> None:
         with contextlib.closing(stream.connect(run_dir)) as peer:
-            stream.ask(peer, op="watch", on_exit=on_exit)
+            try:
+                stream.ask(peer, op="watch", on_exit=on_exit)
+            except ConnectionError:  # it is about to end
+                raise Unavailable(f"monitor: {run_dir}: it ended before it answered") from None
 
     def update(self, cgroup: str, resources: Mapping[str, Any]) -> None:
         group.update(cgroup, resources)

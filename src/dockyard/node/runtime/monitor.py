@@ -13,9 +13,9 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dockyard.base.aio.now import wall
+from dockyard.base.aio.now import monotonic, wall
 from dockyard.base.errors import DockyardError
 from dockyard.base.linux import door, seccomp, syscalls
 from dockyard.base.linux.door import through
@@ -32,7 +32,10 @@ from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
 from dockyard.node.runtime.terminal import open_slave, resize
-from dockyard.node.runtime.wire import exit_path, socket_path
+from dockyard.node.runtime.wire import exit_path, health_path, socket_path
+
+if TYPE_CHECKING:
+    from dockyard.node.runtime.health import Health
 
 SECONDS_FOR_CLIENTS = 10.0
 """How long clients may take to read what is left when the container has ended."""
@@ -54,6 +57,7 @@ class Monitor:
         self.log: LogWriter | None = None
         self.filter: bytes | None = None
         self.attendant: Attendant | None = None
+        self.health: Health | None = None
         self.staged = False
         """Whether commands enter the pid namespace from inside the user namespace only."""
         self.creator = self._accept(creator)
@@ -169,7 +173,7 @@ class Monitor:
     def run(self) -> None:
         """Look after the container until it has ended and its clients know."""
         while self.exit is None:
-            self.loop.turn(None)
+            self.loop.turn(self.health.turn() if self.health else None)
         for client in list(self.clients):
             if client in self.waiters or client.session is self.session:
                 client.say(**self.exit)
@@ -259,6 +263,11 @@ class Monitor:
             self._begin_poststart(client)
         else:
             client.say(ok=True)
+        if self.launch.health is not None:
+            from dockyard.node.runtime.health import Health  # most containers do without
+
+            path = health_path(self.launch.state_dir)
+            self.health = Health(self.launch.health, path, self.commands, monotonic, wall)
         # Whoever ends the group of the monitor's creator spares it. Nobody waits for this, and a
         # monitor that stays where it is does its work as well.
         with contextlib.suppress(OSError):
@@ -382,6 +391,8 @@ class Monitor:
             self.session.drain()
         if self.log is not None:
             self.log.close()
+        if self.health is not None:
+            self.health.end()
         oom_killed = self._grouped and group.oom_kills(self.spec.cgroup) > 0
         self.exit = {"exit": code, "oom_killed": oom_killed, "finished": wall()}
         self.status = "stopped"
@@ -413,9 +424,17 @@ def become_monitor(*kept: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
+def _monitor_of(launch: Launch) -> type[Monitor]:
+    if not launch.runtime:
+        return Monitor
+    from dockyard.node.runtime.external import ExternalMonitor  # most containers are ours
+
+    return ExternalMonitor
+
+
 def look_after(launch: Launch, cache: str, creator: socket.socket, attach: bool) -> None:
     """Be the monitor of a container, from its making to its end."""
-    monitor = Monitor(launch, cache, creator)
+    monitor = _monitor_of(launch)(launch, cache, creator)
     try:
         monitor.create(attach)
     except BaseException as error:  # whatever it is: the creator must hear of it

@@ -35,7 +35,7 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
     root_path = os.path.realpath(spec.root)
     user = "user" in spec.namespaces
     if overlay is not None and not (user and os.path.ismount(root_path)):
-        _mount_overlay(overlay, root_path, extra="userxattr" if user else "")
+        mount_overlay(overlay, root_path, extra="userxattr" if user else "")
     else:
         syscalls.mount(root_path, root_path, None, MS_BIND | MS_REC)
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -97,13 +97,13 @@ def mount_shifted(spec: Spec, overlay: Overlay, joined: int) -> None:
             f"{upper}/{os.path.basename(overlay.upper)}",
             f"{upper}/{os.path.relpath(overlay.work, above)}",
         )
-        _mount_overlay(shifted, os.path.realpath(spec.root))
+        mount_overlay(shifted, os.path.realpath(spec.root))
     finally:
         for descriptor in (*trees, userns):
             os.close(descriptor)
 
 
-def _mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
+def mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
     """Folders are named by descriptors: mount(2) takes one page of data, and no commas in names."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     opened: list[int] = []

@@ -33,6 +33,11 @@ def exit_path(state_dir: str) -> str:
     return f"{state_dir}/exit.json"
 
 
+def health_path(state_dir: str) -> str:
+    """Where the monitor writes how the container is."""
+    return f"{state_dir}/health.json"
+
+
 @contextlib.contextmanager
 def address(path: str) -> Iterator[str]:
     """What to bind or connect to; a path that is too long is named through its folder."""

@@ -166,6 +166,10 @@ def leave(path: str) -> None:
         with contextlib.suppress(OSError):
             os.rmdir(f"{layout.v2}/{above}")
             os.rmdir(os.path.dirname(f"{layout.v2}/{above}"))
+    elif layout.v2 and os.path.isdir(f"{layout.v2}/{above}"):  # another runtime has made it
+        with contextlib.suppress(OSError):
+            cgroupfs.write(f"{layout.v2}/cgroup.procs", "0")
+            os.rmdir(f"{layout.v2}/{above}")
 
 
 def signal_all(path: str, number: int) -> None:

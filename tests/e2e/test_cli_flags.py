@@ -1,0 +1,192 @@
+"""Flags of `run`, by their effect inside; refusals in docker's words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from helpers.program import Shell, eventually
+
+pytestmark = pytest.mark.root
+
+
+def out(shell: Shell, *words: str) -> str:
+    done = shell.run("--rm", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+def test_limits_of_processes(shell: Shell) -> None:
+    words = ("--ulimit", "nofile=100:200", "--ulimit", "core=0", "--ulimit", "nofile=90:200")
+    assert out(shell, *words, "sh", "-c", "ulimit -n; ulimit -Hn; ulimit -c") == "90\n200\n0\n"
+
+
+def test_groups_by_name_and_number(shell: Shell) -> None:
+    found = out(shell, "-u", "1000:1000", "--group-add", "extra", "--group-add", "77", "id", "-G")
+    assert {"1000", "2000", "77"} == set(found.split())
+    done = shell.run("--rm", "--group-add", "nobody-here", "true")
+    assert (done.returncode, b"/etc/group" in done.stderr) == (125, True)
+
+
+def test_devices(shell: Shell) -> None:
+    text = (
+        "ls -l /dev/mine | cut -c1; dd if=/dev/mine of=/dev/null bs=1 count=1 2>/dev/null; echo $?"
+    )
+    assert out(shell, "--device", "/dev/zero:/dev/mine:r", "sh", "-c", text) == "c\n0\n"
+    done = shell.run("--rm", "--device", "/dev/nonexist", "true")
+    assert done.stderr == (
+        b'dockyard: error gathering device information while adding custom device "/dev/nonexist": '
+        b"no such file or directory\n"
+    )
+    text = "mknod /tmp/k c 1 2; dd if=/tmp/k of=/dev/null bs=1 count=1 2>&1 | grep -c permitted"
+    assert shell.run("--rm", "sh", "-c", text).stdout == b"1\n"
+    allowed = shell.run("--rm", "--device-cgroup-rule", "c 1:2 rwm", "sh", "-c",
+                        text.replace("if=/tmp/k", "if=/tmp/k"))  # fmt: skip
+    assert allowed.stdout in (b"0\n", b"1\n")  # the kernel may refuse /dev/mem itself
+
+
+def test_an_init(shell: Shell) -> None:
+    assert out(shell, "--init", "cat", "/proc/1/comm").strip() in ("docker-init", "tini",
+                                                                   "catatonit")  # fmt: skip
+    done = shell.run("--rm", "--init", "sh", "-c", "exit 9")
+    assert done.returncode == 9
+
+
+def test_names(shell: Shell) -> None:
+    words = ("--hostname", "ship", "--domainname", "fleet")
+    assert out(shell, *words, "sh", "-c", "hostname; cat /proc/sys/kernel/domainname") == (
+        "ship\nfleet\n"
+    )
+
+
+def test_groups_of_control_are_seen_or_not(shell: Shell) -> None:
+    assert "/dockyard/" not in out(shell, "cat", "/proc/self/cgroup")
+    assert "/dockyard/" in out(shell, "--cgroupns", "host", "cat", "/proc/self/cgroup")
+
+
+def test_volumes_of_another_container(shell: Shell) -> None:
+    shell.run("--name", "first", "-v", "data:/data", "sh", "-c", "echo x > /data/f")
+    assert out(shell, "--volumes-from", "first", "cat", "/data/f") == "x\n"
+    done = shell.run("--rm", "--volumes-from", "first:ro", "touch", "/data/g")
+    assert (done.returncode, b"Read-only" in done.stderr) == (1, True)
+    done = shell.run("--rm", "--volumes-from", "nope", "true")
+    assert (done.returncode, b"No such container: nope" in done.stderr) == (125, True)
+
+
+def test_only_some_streams(shell: Shell) -> None:
+    done = shell.run("--rm", "-a", "stderr", "sh", "-c", "echo out; echo err >&2; exit 4")
+    assert (done.returncode, done.stdout, done.stderr) == (4, b"", b"err\n")
+    done = shell.run("--rm", "-a", "nothing", "true")
+    assert (done.returncode, b"valid streams are STDIN, STDOUT and STDERR" in done.stderr) == (
+        125, True
+    )  # fmt: skip
+
+
+def test_a_log_that_is_rotated(shell: Shell) -> None:
+    shell.run("--name", "web", "--log-opt", "max-size=2k", "--log-opt", "max-file=2", "sh", "-c",
+              "i=0; while [ $i -lt 200 ]; do echo line $i; i=$((i+1)); done")  # fmt: skip
+    lines = shell("logs", "web").splitlines()
+    assert lines[-1] == "line 199"
+    assert 10 < len(lines) < 100
+    folder = Path(shell("inspect", "-f", "{{.LogPath}}", "web").strip()).parent
+    logs = [path for path in folder.iterdir() if "-json.log" in path.name]
+    assert len(logs) == 2
+    assert all(path.stat().st_size <= 2048 for path in logs)
+    assert json.loads(shell("inspect", "-f", "{{json .HostConfig.LogConfig}}", "web")) == {
+        "Type": "json-file", "Config": {"max-size": "2k", "max-file": "2"}
+    }  # fmt: skip
+
+
+def test_no_log(shell: Shell) -> None:
+    done = shell.run("--name", "web", "--log-driver", "none", "echo", "hi")
+    assert done.stdout == b"hi\n"
+    done = shell.full("logs", "web")
+    assert (done.returncode, done.stderr) == (
+        1, b"dockyard: configured logging driver does not support reading\n"
+    )  # fmt: skip
+
+
+def test_update(shell: Shell) -> None:
+    shell.run("-d", "--name", "web", "-m", "64m", "sleep", "1000")
+    assert shell("update", "-m", "96m", "--pids-limit", "20", "--cpu-shares", "512", "web") == (
+        "web\n"
+    )
+    host = json.loads(shell("inspect", "-f", "{{json .HostConfig}}", "web"))
+    assert (host["Memory"], host["PidsLimit"], host["CpuShares"]) == (96 << 20, 20, 512)
+    assert "/ 96MiB" in shell("stats", "--no-stream")
+    done = shell.full("update", "web")
+    assert done.stderr == b"dockyard: you must provide one or more flags when using this command\n"
+    for words, message in (
+        (["--memory", "1k"], b"Minimum memory limit allowed is 6MB"),
+        (["--restart", "bogus"], b"invalid restart policy 'bogus'"),
+        (["--cpu-quota", "1"], b"cpu.cfs_quota_us"),
+    ):
+        done = shell.full("update", *words, "web")
+        assert done.returncode == 1
+        assert message in done.stderr or b"CPU cfs quota" in done.stderr
+    again = json.loads(shell("inspect", "-f", "{{json .HostConfig}}", "web"))
+    assert again == host
+    shell("stop", "-t", "0", "web")
+    shell("update", "-m", "32m", "web")
+    shell("start", "web")
+    assert "/ 32MiB" in shell("stats", "--no-stream")
+
+
+def test_what_vanishes_leaves_nothing(shell: Shell) -> None:
+    shell.run("-d", "--rm", "--name", "web", "sleep", "0.1")
+    eventually(lambda: shell("ps", "-aq") == "")
+
+
+def test_prune(shell: Shell) -> None:
+    made = [shell.run("-d", "-l", label, "sh", "-c", "echo 12345 > /f").stdout.decode().strip()
+            for label in ("keep=1", "app=a", "app=b")]  # fmt: skip
+    shell("wait", *made)
+    shell.run("-d", "--name", "running", "sleep", "1000")
+    assert shell("container", "prune", stdin=b"n\n").startswith("WARNING! This will remove all")
+    assert len(shell("container", "ls", "-aq").split()) == 4
+    text = shell("container", "prune", "-f", "--filter", "label=app=a")
+    assert text == f"Deleted Containers:\n{made[1]}\n\nTotal reclaimed space: 6B\n"
+    assert made[0] not in shell("container", "prune", "-f", "--filter", "label!=keep")
+    assert shell("ps", "--no-trunc", "-aq").split()[1:] == [made[0]]
+    assert shell("container", "prune", "-f", "--filter", "until=1h") == (
+        "Total reclaimed space: 0B\n"
+    )
+    done = shell.full("container", "prune", "-f", "--filter", "colour=red")
+    assert (done.returncode, b"invalid filter" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--gpus", "all"], 'could not select device driver "" with capabilities: [[gpu]]'),
+        (
+            ["--ulimit", "nofoo=10"],
+            'invalid argument "nofoo=10" for "--ulimit" flag: invalid ulimit type: nofoo',
+        ),
+        (
+            ["--ulimit", "nofile=20:10"],
+            "ulimit soft limit must be less than or equal to hard limit: 20 > 10",
+        ),
+        (["--log-driver", "nope"], 'plugin "nope" not found'),
+        (["--log-driver", "syslog"], "not implemented"),
+        (["--log-opt", "foo=1"], "unknown log opt 'foo' for json-file log driver"),
+        (["--log-opt", "max-size=abc"], "invalid size: 'abc'"),
+        (["--log-opt", "max-file=0"], "max-file cannot be less than 1"),
+        (["--device-cgroup-rule", "x 1:1 r"], "invalid device cgroup format"),
+        (["--memory-swappiness", "101"], "valid memory swappiness range is 0-100"),
+        (["--blkio-weight", "5"], "Range of blkio weight is from 10 to 1000"),
+        (["--userns", "keep-id"], "not implemented"),
+        (["--platform", "linux/s390x"], "--platform linux/s390x"),
+        (
+            ["-m", "64m", "--memory-swap", "32m"],
+            "Minimum memoryswap limit should be larger than memory limit",
+        ),
+    ],
+)
+def test_refusals(shell: Shell, words: list[str], message: str) -> None:
+    done = shell.run(*words, "true")
+    assert done.returncode == 125
+    assert message in done.stderr.decode()
+    assert shell("ps", "-aq") == ""
