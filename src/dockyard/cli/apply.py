@@ -43,7 +43,7 @@ def run(argv: list[str]) -> int:
     cluster.add_flags(parser)
     options = parser.parse_args(argv)
     if not options.filename:
-        parser.error("must specify one of -f and -k")
+        parser.error("must specify -f")
     if options.output == "wide":
         parser.error("-o wide: is for tables; json, yaml, name or jsonpath=TEMPLATE")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 from dockyard.base.aio.clock import TurnableClock, run_turnable
+from dockyard.cluster.api.cache import MOST_WAITING
 from dockyard.cluster.api.watching import BOOKMARK_SECONDS
 from dockyard.cluster.client.resources import CONFIG_MAPS, DEPLOYMENTS
 from helpers.apiobjects import config_map, deployment
@@ -110,6 +112,37 @@ def test_a_watch_that_asks_for_bookmarks_gets_them(tmp_path: Path) -> None:
             revision = event["object"]["metadata"]["resourceVersion"]
             assert revision == other["metadata"]["resourceVersion"]  # though it is elsewhere
             for client in watches.values():
+                client.lost()
+            await clock.settle()
+
+    run_turnable(clock, main())
+
+
+def test_g17_a_watcher_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    clock = TurnableClock()
+
+    async def main() -> None:
+        async with serving(tmp_path, clock=clock) as server:
+            made = await server.client.create(CONFIG_MAPS, config_map("a"), "default")
+            path = f"{MAPS}?watch=1&resourceVersion={made['metadata']['resourceVersion']}"
+            slow, quick = (FakeTransport(server.plane.connection()) for _ in range(2))
+            for client in (slow, quick):
+                client.feed(f"GET {path} HTTP/1.1\r\nHost: a\r\n"
+                            "Authorization: Bearer admin-token\r\n\r\n".encode())  # fmt: skip
+            await clock.settle()
+            slow.protocol.pause_writing()
+            seen = 0
+            for number in range(MOST_WAITING + 2):
+                patch = {"data": {"n": str(number)}}
+                await server.client.patch(CONFIG_MAPS, "a", patch, "default")
+                await asyncio.sleep(0)
+                seen += quick.take().count(b'"MODIFIED"')
+            await clock.settle()
+            seen += quick.take().count(b'"MODIFIED"')
+            assert slow.aborted
+            assert not quick.closing
+            assert seen == MOST_WAITING + 2
+            for client in (slow, quick):
                 client.lost()
             await clock.settle()
 

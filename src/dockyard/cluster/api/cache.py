@@ -41,6 +41,8 @@ class Watcher:
         """``there``: what the watch begins with, as ADDED."""
         self.prefix, self.matches, self._there = prefix, matches, there
         self.channel: Channel[tuple[str, Row]] = Channel(MOST_WAITING)
+        self.cut_off: Callable[[], None] | None = None
+        """Called when the reader is too slow: it gets nothing more, and shall hear so."""
 
     def offer(self, change: Change) -> None:
         """Say what a change means to this watch: an object that stops matching is deleted."""
@@ -57,7 +59,10 @@ class Watcher:
         try:
             self.channel.put((kind, shown))
         except Full:
+            self.channel.drain()
             self.channel.close()
+            if self.cut_off is not None:
+                self.cut_off()
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, Row]]:
         there, self._there = self._there, ()

@@ -42,6 +42,7 @@ async def stream(
         else _nothing()
     )
     count = 0
+    watcher.cut_off = connection.transport.abort
     try:
         async with clock.timeout(min(options.timeout or LONGEST_SECONDS, LONGEST_SECONDS)):
             async for event, row in watcher:
