@@ -93,6 +93,13 @@ def test_the_masks(shell: Shell) -> None:
     assert (shell.out("", line), shell.out("masks", line)) == ("1", "0")
 
 
+def test_the_wall_around_devices(shell: Shell) -> None:
+    """The kernel's log, to be opened only: null(4) and its like are open to all."""
+    script = "mknod /log c 1 11; { exec 3>/log; } 2>/dev/null && echo open || echo refused"
+    script = f"sh -c '{script}' || echo refused"
+    assert (shell.out("", script), shell.out("devices", script)) == ("refused", "open")
+
+
 def test_several_at_once_and_exec(shell: Shell) -> None:
     shell.full("run", "-d", "--name", "bare", "--network", "none", "--without", "pid,caps,seccomp",
                "--rootfs", shell.tree, "sleep", "1000")  # fmt: skip

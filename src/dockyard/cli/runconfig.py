@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.errors import Conflict, Invalid, Unsupported
 from dockyard.cli import deviceflags, envflags, lifeflags, limitflags, mountflags
 from dockyard.cli.common import size
 from dockyard.node.engine.config import ContainerConfig, PortSpec, Resources, RestartPolicy
@@ -98,7 +98,27 @@ def _restart(options: argparse.Namespace) -> RestartPolicy:
     return found
 
 
+def _refuse_foreign(options: argparse.Namespace) -> None:
+    """What `--system` and `--explain` cannot be together with."""
+    without = [wall for word in options.without for wall in word.split(",")]
+    if options.system:
+        for given, flag, why in (
+            (options.init, "--init", "the root's own init is the first process"),
+            (options.pid or "pid" in without, "--pid or --without pid",
+             "an init must be process 1"),
+            (options.cgroupns == "host" or "cgroup" in without, "--cgroupns or --without cgroup",
+             "an init makes control groups below its own"),
+            (options.runtime, "--runtime", "only Dockyard's own has a console for it"),
+        ):  # fmt: skip
+            if given:
+                raise Conflict(f"conflicting options: --system and {flag}: {why}")
+    if options.runtime and getattr(options, "explain", ""):
+        raise Conflict("conflicting options: --explain and --runtime: the calls of another runtime "
+                       "are its own; `strace -f` shows them")  # fmt: skip
+
+
 def _refuse_conflicts(options: argparse.Namespace) -> None:
+    _refuse_foreign(options)
     if options.gpus:
         raise Unsupported('could not select device driver "" with capabilities: [[gpu]]: '
                           "--gpus is not implemented; name the devices with --device")  # fmt: skip

@@ -23,9 +23,11 @@ WALLS = {
     "cgroup": "sees where its control groups are among the machine's",
     "seccomp": "may make every system call",
     "caps": "root in it has every right of the machine's root",
+    "devices": "may open every device that it finds or makes, the machine's disks among them",
     "masks": "sees what /proc and /sys hide of the machine, and may write to it",
 }
 """What can be left out, and what the container then does."""
+EVERY_DEVICE = "a *:* rwm"
 ALIASES = {"network": "net", "mount": "mnt", "capabilities": "caps"}
 NEVER = {
     "mnt": "its root is mounted where only it can see; without this wall, that would cover the "
@@ -81,6 +83,8 @@ def _without(config: ContainerConfig, wall: str) -> ContainerConfig:
         return config._replace(cap_add=("ALL",))
     if wall == "seccomp":
         return config._replace(security_opt=(*config.security_opt, "seccomp=unconfined"))
+    if wall == "devices":
+        return config._replace(device_rules=(*config.device_rules, EVERY_DEVICE))
     if wall == "masks":
         return config._replace(security_opt=(*config.security_opt, "systempaths=unconfined"))
     return config._replace(join=tuple({**dict(config.join), wall: "host"}.items()))

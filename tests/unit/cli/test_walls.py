@@ -18,6 +18,7 @@ def test_each_wall_has_the_words_that_docker_has_for_it() -> None:
     assert found.cap_add == ("ALL",)
     assert set(found.security_opt) == {"seccomp=unconfined", "systempaths=unconfined"}
     assert leave_out(PLAIN, []) == PLAIN
+    assert leave_out(PLAIN, ["devices"]).device_rules == ("a *:* rwm",)
 
 
 def test_names() -> None:
