@@ -23,8 +23,9 @@ def build_engine(data_root: str | os.PathLike[str], launcher: Launcher | None = 
     """An engine. Without a launcher each container's monitor is a fork of this process."""
     root = os.fspath(data_root)
     runtime = LocalRuntime(launcher or ForkLauncher(os.path.join(root, "cache")))
+    network = EngineNetwork(root) if os.geteuid() == 0 else UserNetwork(root)
     aftermath = (sys.executable, "-m", "dockyard.boot.aftermath", root)
-    return Engine(root, runtime, EngineNetwork(root), EngineImages(root), LocalVolumes(root),
+    return Engine(root, runtime, network, EngineImages(root), LocalVolumes(root),
                   aftermath=aftermath)  # fmt: skip
 
 
@@ -51,6 +52,32 @@ class EngineNetwork:
 
     def detach(self, container_id: str) -> None:
         self._networks().detach(container_id)
+
+
+class UserNetwork:
+    """What an ordinary user's container has for a network; loaded when one first needs it."""
+
+    def __init__(self, data_root: str) -> None:
+        self._data_root = data_root
+
+    def attach(
+        self, container_id: str, pid: int, network: str, ports: tuple[PortSpec, ...]
+    ) -> Attachment:
+        from dockyard.node.network import usermode
+
+        usermode.attach(
+            self._data_root,
+            container_id,
+            pid,
+            network,
+            [(port.container_port, port.protocol, port.host_ip, port.host_port) for port in ports],
+        )
+        return Attachment("", "", ports)
+
+    def detach(self, container_id: str) -> None:
+        from dockyard.node.network import usermode
+
+        usermode.detach(self._data_root, container_id)
 
 
 class EngineImages:

@@ -70,6 +70,12 @@ GROUPS = (
     ("Cluster", ("up", "down", "status", "kubeconfig", "server", "apply", "get")),
     ("Other", ("completion",)),
 )  # fmt: skip
+WITHOUT_ROOT = {
+    "run", "create", "ps", "logs", "exec", "attach", "start", "stop", "kill", "wait", "rm",
+    "restart", "rename", "top", "port", "diff", "cp", "export", "events", "container", "inspect",
+    "volume", "namespaces",
+}  # fmt: skip
+"""What an ordinary user may do too, in a data root of their own."""
 YOUNG = 50_000
 """Objects between two collections: a command makes fewer, and each collection visits them all."""
 SEVERAL = ("lifecycle", "ahead", "run")
@@ -147,7 +153,8 @@ def _dispatch(words: list[str]) -> int:
         return _refuse(f"'{verb}' is not a command.{_suggestion(verb)}")
     name, _, needs_root = VERBS[verb]
     asks_help = "--help" in rest
-    if needs_root and os.geteuid() != 0 and not asks_help:
+    ordinary = verb in WITHOUT_ROOT
+    if needs_root and not ordinary and os.geteuid() != 0 and not asks_help:
         return _refuse(
             f"{verb}: needs root to make namespaces and mounts; run `sudo dockyard {verb} ...`"
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import Conflict
 from dockyard.base.oci.users import User
@@ -52,6 +53,8 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     if own:
         document["linux"]["resources"].update(own.resources)
     document["process"]["oomScoreAdj"] = oomscore.allowed(config.oom_score_adj, oomscore.to_stderr)
+    if os.geteuid() != 0:
+        _without_root(document, upper, layers)
     return Launch(
         id=container.id,
         spec=document,
@@ -87,6 +90,18 @@ def _health(config: ContainerConfig, user: User, container: Container) -> Health
     from dockyard.node.engine import health  # most containers do without
 
     return health.check(config, user, etcfiles.hostname(container))
+
+
+def _without_root(document: dict[str, Any], upper: str, layers: tuple[str, ...]) -> None:
+    from dockyard.node.engine import rootless
+
+    owners = [(layer, os.stat(layer).st_uid) for layer in layers]
+    for note in rootless.adapt(document, rootless.ids(), owners):
+        oomscore.to_stderr(note)
+    binds = [mount for mount in document["mounts"] if mount.get("type") == "bind"]
+    rootless.make_targets(
+        upper, layers, [(mount["source"], mount["destination"]) for mount in binds]
+    )
 
 
 def aftermath(parts: Parts, container: Container, *, attached: bool) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 from dockyard.base.errors import Conflict, DockyardError, NotFound
 from dockyard.node.engine import event, launch, refresh
@@ -41,6 +42,17 @@ def remove(parts: Parts, reference: str, *, force: bool, volumes: bool) -> None:
         erase(parts, latest, volumes=volumes)
 
 
+def _remove_folder(path: str) -> None:
+    try:
+        remove_tree(path)
+    except PermissionError:
+        if os.geteuid() == 0:
+            raise
+        from dockyard.node.engine import rootless
+
+        rootless.remove_tree(path)
+
+
 def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
     """Under its lock. What a crash leaves half done is done again: the row goes last."""
     kept = container if volumes else container._replace(own_volumes=())
@@ -51,7 +63,7 @@ def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
     # what is created was never connected, and what has exited is so no more
     connected = container.status not in (CREATED, EXITED)
     clear(parts, container, connected=connected)
-    remove_tree(parts.places.state(container.id))
+    _remove_folder(parts.places.state(container.id))
     if container.config.image:
         parts.images.release(container.id)
     for name in kept.own_volumes:

@@ -39,6 +39,8 @@ class Child:
         self.pid = 0
         self.attendant: Attendant | None = None
         """Who does what it cannot do itself; None: it needs nobody."""
+        self.moved: Callable[[int], None] | None = None
+        """Called with the pid that it had when a sibling goes on in its place."""
         self.streams = Streams(-1, -1, -1)
         self.sync, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._given: list[int] = []
@@ -97,9 +99,11 @@ class Child:
 
     def _go_on_as(self, pid: int) -> None:
         """Its sibling is in the namespaces that it has entered."""
-        with contextlib.suppress(ChildProcessError):  # somebody else reaps
-            os.waitpid(self.pid, 0)
-        self.pid = pid
+        before, self.pid = self.pid, pid
+        with contextlib.suppress(ChildProcessError):  # reaped already
+            os.waitpid(before, 0)
+        if self.moved is not None:
+            self.moved(before)
 
     def start(self, filter_program: bytes | None) -> None:
         """Let it execute its program, under a seccomp filter."""

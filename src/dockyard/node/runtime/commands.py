@@ -57,6 +57,7 @@ class Commands:
         finally:
             os.close(container)
         command = self._by_pid[child.pid] = Command(child, client, bool(message.get("detach")))
+        child.moved = self._moved
         command.handshake = Handshake(
             child,
             monitor.loop,
@@ -88,10 +89,10 @@ class Commands:
             client.session = command.session
             command.session.clients.append(client)
 
-    def _follow(self, command: Command) -> None:
-        """Take what a process has said that has ended: who goes on in its place, or why not."""
-        if command.handshake is not None:
-            command.handshake.advance()
+    def _moved(self, before: int) -> None:
+        """A sibling goes on in the place of the process that was forked."""
+        command = self._by_pid.pop(before)
+        self._by_pid[command.child.pid] = command
 
     def signal(self, pid: int, number: int) -> None:
         """To the process of a command; one that has ended needs none."""
@@ -107,14 +108,14 @@ class Commands:
 
     def ended(self, pid: int, code: int) -> None:
         """A process that is not the container's first has ended."""
-        command = self._by_pid.pop(pid, None)
+        command = self._by_pid.get(pid)
         if command is None:
             return
         if command.handshake is not None and self._monitor.staged:
-            self._follow(command)  # maybe its sibling goes on
+            command.handshake.advance()  # what it has said last: maybe that a sibling goes on
             if command.child.pid != pid:
-                self._by_pid[command.child.pid] = command
                 return
+        del self._by_pid[pid]
         if command.handshake is not None:
             command.handshake.end()
         if command.session is not None:

@@ -87,11 +87,14 @@ def joinable(spec: Spec, *, staged: bool) -> int:
 def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
     """The container's first process, from the fork on. Ends by the exec or by an exit."""
     try:
+        ordinary = os.geteuid() != 0
         _build(birth, sync)
         if birth.gate is not None:
             sync.close()
             sync = birth.gate()
         filter_program = _wait_for_start(sync)
+        if ordinary:
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         pause = birth.spec.pause
         process = PAUSE if pause else birth.spec.process
         program = firststep.PAUSE if pause else firststep.RELAY
@@ -148,7 +151,7 @@ def _listening(sync: socket.socket) -> Callable[[int], None]:
 
 
 def _build(birth: Birth, sync: socket.socket) -> None:
-    spec = birth.spec
+    spec, ordinary = birth.spec, os.geteuid() != 0
     through("setsid", os.setsid)
     through("umask", os.umask, 0)
     group.join(spec.cgroup)  # a new cgroup namespace has the group that one is in as its root
@@ -178,6 +181,8 @@ def _build(birth: Birth, sync: socket.socket) -> None:
     os.close(null)
     if birth.gate is not None and not spec.pause:
         execution.look_up(spec.process)  # so that it is create that fails, as shims expect
+    if ordinary:  # whoever gives it a network opens its namespaces: the user's own processes only
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
     if spec.process.terminal:
         _hand_over_terminal(sync, master, slave, spec.process, control=not spec.console)
     else:
