@@ -20,6 +20,7 @@ from dockyard.base.oci.instance import run_path
 
 PROGRAM = "pasta"
 TUN = "/dev/net/tun"
+NAMES = ("pasta", "passt")
 START_SECONDS = 10
 DEFAULT = "bridge"
 Port = tuple[int, str, str, int]
@@ -102,8 +103,8 @@ def detach(data_root: str, container: str) -> None:
         with open(path) as file:
             pid = int(file.read())
         with open(f"/proc/{pid}/comm") as file:
-            if not file.read().startswith(PROGRAM):  # the number is somebody else's by now
+            if not file.read().startswith(NAMES):  # the number is somebody else's by now
                 raise ProcessLookupError
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGKILL)  # it keeps nothing, and as a pid 1 it may pass over SIGTERM
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
