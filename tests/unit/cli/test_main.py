@@ -91,7 +91,7 @@ def test_the_version(run: object) -> None:
 def test_without_root_it_says_at_once_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import os, sys; os.setuid(65534); sys.argv = "
-         "['dockyard', 'run', 'x']; from dockyard.cli.main import main; sys.exit(main())"],
+         "['dockyard', 'up']; from dockyard.cli.main import main; sys.exit(main())"],
         capture_output=True, text=True, cwd="/",
         env={**os.environ, "PYTHONPATH": str(Path(main.__file__).parents[2])},
     )  # fmt: skip
@@ -99,7 +99,7 @@ def test_without_root_it_says_at_once_what_to_do(tmp_path: Path) -> None:
         pytest.skip("needs root")
     assert done.returncode == 125
     assert done.stderr == (
-        "dockyard: run: needs root to make namespaces and mounts; run `sudo dockyard run ...`\n"
+        "dockyard: up: needs root to make namespaces and mounts; run `sudo dockyard up ...`\n"
     )
 
 

@@ -149,9 +149,7 @@ def _shown(ranges: tuple[Range, ...]) -> str:
                      for first, _, count in ranges)  # fmt: skip
 
 
-def make_targets(
-    upper: str, layers: tuple[str, ...], mounts: Iterable[tuple[str, str]]
-) -> None:
+def make_targets(upper: str, layers: tuple[str, ...], mounts: Iterable[tuple[str, str]]) -> None:
     """Make what (source, destination) are mounted on, where no layer has it.
 
     In a layer whose owner has no id in the container, nobody there can make anything; in the upper
