@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.client import copy_of, key_of
 from dockyard.cluster.client.resources import CLAIMS, PODS, STATEFUL_SETS
 from dockyard.cluster.client.transport import Object
 from dockyard.cluster.client.workqueue import WorkQueue, work
+from dockyard.cluster.controllers import identities
 from dockyard.cluster.controllers.common import (
     OWNER,
     Context,
+    Owner,
     controller_of,
-    is_active,
     is_ready,
     owner_uids,
     pod_from,
+    ready_since,
     reference_to,
-    short_hash,
 )
-from dockyard.cluster.meta.errors import AlreadyExists
+from dockyard.cluster.controllers.identities import HASH, Step
+from dockyard.cluster.controllers.revisions import History, template_of
+from dockyard.cluster.meta import selectors
+from dockyard.cluster.meta.errors import AlreadyExists, NotFound
 
-HASH = "controller-revision-hash"
 POD_NAME = "statefulset.kubernetes.io/pod-name"
 INDEX = "apps.kubernetes.io/pod-index"
+AGAIN_SECONDS = 1.0
 
 
 class StatefulSets:
@@ -34,6 +39,8 @@ class StatefulSets:
         self._queue = WorkQueue(context.clock)
         self._sets = context.informers.of(STATEFUL_SETS)
         self._pods = context.informers.of(PODS)
+        self._claims = context.informers.of(CLAIMS)
+        self._history = History(context)
         self._pods.add_index(OWNER, owner_uids)
         self._sets.add_handler(
             lambda before, after: self._queue.add(key_of(after or before))  # type: ignore[arg-type]
@@ -55,146 +62,156 @@ class StatefulSets:
         found = self._sets.get(key)
         if found is None or "deletionTimestamp" in found["metadata"]:
             return
-        uid, revision = found["metadata"]["uid"], revision_of(found)
-        pods = {pod["metadata"]["name"]: pod for pod in self._pods.by(OWNER, uid)}
-        step = next_step(found, pods, revision)
-        if step is not None:
-            verb, name, ordinal = step
-            if verb == "create":
-                await self._create(found, name, ordinal, revision)
-            else:
-                await self._delete(found, pods[name])
-        await self._update_status(found, list(pods.values()), revision)
+        reference = reference_to(found, "StatefulSet", "apps/v1")
+        update, collisions = await self._history.newest(found, reference)
+        current = found.get("status", {}).get("currentRevision") or update["metadata"]["name"]
+        pods = {pod["metadata"]["name"]: pod for pod in await self._own(found)}
+        now, newest = self._context.clock.time(), update["metadata"]["name"]
+        failure: DockyardError | None = None
+        for step in identities.next_steps(found, pods, newest, now):
+            try:
+                await self._do(found, step, pods, update, current)
+            except DockyardError as error:
+                failure = error
+                break
+        status = identities.described(found, list(pods.values()), current, newest, collisions, now)
+        if status != found.get("status", {}):
+            fresh = {**copy_of(found), "status": status}
+            await self._context.client.update_status(STATEFUL_SETS, fresh)
+        self._look_again(found, list(pods.values()), now)
+        used = {current, newest, *map(identities.revision, pods.values())}
+        await self._history.forget(found, used, int(found["spec"].get("revisionHistoryLimit", 10)))
+        if failure is not None:
+            raise failure
 
-    async def _create(self, found: Object, name: str, ordinal: int, revision: str) -> None:
-        spec, namespace = found["spec"], found["metadata"]["namespace"]
-        pod = pod_from(spec["template"], reference_to(found, "StatefulSet", "apps/v1"), namespace)
-        metadata = pod["metadata"]
-        metadata["name"] = name
-        metadata.setdefault("labels", {}).update(
-            {HASH: revision, POD_NAME: name, INDEX: str(ordinal)}
+    async def _own(self, found: Object) -> list[Object]:
+        selector, metadata = selectors.from_object(found["spec"]["selector"]), found["metadata"]
+
+        def matches(pod: Object) -> bool:
+            parent, _, number = str(pod["metadata"]["name"]).rpartition("-")
+            named = parent == metadata["name"] and number.isdecimal()
+            return named and selector.matches(pod["metadata"].get("labels"))
+
+        owner = Owner(self._context, found, STATEFUL_SETS, "StatefulSet", matches)
+        return await owner.claim(
+            PODS, self._pods.by(OWNER, metadata["uid"]),
+            self._pods.in_namespace(metadata["namespace"]),
+        )  # fmt: skip
+
+    def _look_again(self, found: Object, pods: list[Object], now: float) -> None:
+        """When a pod that is ready has been so for long enough."""
+        seconds = int(found["spec"].get("minReadySeconds") or 0)
+        left = [ready_since(pod) + seconds - now for pod in pods if is_ready(pod)]
+        if soon := [each for each in left if each > 0]:
+            self._queue.add_after(key_of(found), min(soon))
+
+    # steps
+
+    async def _do(
+        self, found: Object, step: Step, pods: dict[str, Object], update: Object, current: str
+    ) -> None:
+        if step.verb == "delete":
+            if step.ordinal not in identities.ordinals(found):
+                await self._keep_or_drop_claims(found, pods[step.name])
+            await self._delete(found, pods[step.name])
+            return
+        revision = update
+        if identities.keeps_current(found, step.ordinal):
+            named = {each["metadata"]["name"]: each for each in self._history.of(found)}
+            revision = named.get(current, update)
+        await self._create(found, step, revision)
+
+    async def _create(self, found: Object, step: Step, revision: Object) -> None:
+        metadata, spec = found["metadata"], found["spec"]
+        namespace, name = metadata["namespace"], step.name
+        pod = pod_from(
+            template_of(revision), reference_to(found, "StatefulSet", "apps/v1"), namespace
         )
+        pod["metadata"]["name"] = name
+        pod["metadata"].setdefault("labels", {}).update({
+            HASH: revision["metadata"]["name"], POD_NAME: name, INDEX: str(step.ordinal),
+        })  # fmt: skip
         pod["spec"]["hostname"] = name
         pod["spec"]["subdomain"] = spec.get("serviceName", "")
         volumes = pod["spec"].setdefault("volumes", [])
-        for template in spec.get("volumeClaimTemplates") or ():
-            volume = template["metadata"]["name"]
-            claim = f"{volume}-{name}"
-            await self._claim(found, template, claim, namespace)
-            volumes[:] = [each for each in volumes if each["name"] != volume]
-            volumes.append({"name": volume, "persistentVolumeClaim": {"claimName": claim}})
+        said = f"Pod {name} in StatefulSet {metadata['name']}"
         try:
+            for template in spec.get("volumeClaimTemplates") or ():
+                volume = template["metadata"]["name"]
+                claim = f"{volume}-{name}"
+                await self._claim(found, template, claim, name)
+                volumes[:] = [each for each in volumes if each["name"] != volume]
+                volumes.append({"name": volume, "persistentVolumeClaim": {"claimName": claim}})
             await self._context.client.create(PODS, pod, namespace)
-        except AlreadyExists:  # the one before is still on its way out
-            self._queue.add_after(key_of(found), 1.0)
+        except AlreadyExists:  # our copy is late, or somebody else's pod has the name
+            self._queue.add_after(key_of(found), AGAIN_SECONDS)
             return
-        await self._context.recorder.event(
-            found, "Normal", "SuccessfulCreate",
-            f"create Pod {name} in StatefulSet {found['metadata']['name']} successful",
-        )  # fmt: skip
+        except DockyardError as error:
+            await self._say(
+                found, "Warning", "FailedCreate", f"create {said} failed error: {error}"
+            )
+            raise
+        await self._say(found, "Normal", "SuccessfulCreate", f"create {said} successful")
 
-    async def _claim(self, found: Object, template: Object, name: str, namespace: str) -> None:
-        claim = {"metadata": {**copy_of(template["metadata"]), "name": name,
-                              "namespace": namespace},
-                 "spec": copy_of(template["spec"])}  # fmt: skip
+    async def _claim(self, found: Object, template: Object, name: str, pod: str) -> None:
+        namespace = found["metadata"]["namespace"]
+        if self._claims.get(f"{namespace}/{name}") is not None:
+            return
+        metadata = {**copy_of(template["metadata"]), "name": name, "namespace": namespace}
         labels = found["spec"]["selector"].get("matchLabels") or {}
-        claim["metadata"]["labels"] = {**(claim["metadata"].get("labels") or {}), **labels}
+        metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
+        if _retention(found, "whenDeleted") == "Delete":
+            metadata["ownerReferences"] = [_weak(found, "StatefulSet", "apps/v1")]
+        claim = {"metadata": metadata, "spec": copy_of(template["spec"])}
         try:
             await self._context.client.create(CLAIMS, claim, namespace)
         except AlreadyExists:
             return
+        await self._say(
+            found, "Normal", "SuccessfulCreate",
+            f"create Claim {name} Pod {pod} in StatefulSet {found['metadata']['name']} success",
+        )  # fmt: skip
+
+    async def _keep_or_drop_claims(self, found: Object, pod: Object) -> None:
+        """A pod that goes for good: its claims go with it where the set says so."""
+        if _retention(found, "whenScaled") != "Delete":
+            return
+        metadata = pod["metadata"]
+        for template in found["spec"].get("volumeClaimTemplates") or ():
+            name = f"{template['metadata']['name']}-{metadata['name']}"
+            patch = {"metadata": {"ownerReferences": [_weak(pod, "Pod", "v1")]}}
+            try:
+                await self._context.client.patch(CLAIMS, name, patch, metadata["namespace"])
+            except NotFound:
+                continue
 
     async def _delete(self, found: Object, pod: Object) -> None:
         metadata = pod["metadata"]
-        await self._context.client.delete(
-            PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"]
-        )
-        await self._context.recorder.event(
-            found, "Normal", "SuccessfulDelete",
-            f"delete Pod {metadata['name']} in StatefulSet {found['metadata']['name']} successful",
-        )  # fmt: skip
+        said = f"Pod {metadata['name']} in StatefulSet {found['metadata']['name']}"
+        try:
+            await self._context.client.delete(
+                PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"]
+            )
+        except NotFound:
+            return
+        except DockyardError as error:
+            await self._say(
+                found, "Warning", "FailedDelete", f"delete {said} failed error: {error}"
+            )
+            raise
+        await self._say(found, "Normal", "SuccessfulDelete", f"delete {said} successful")
 
-    async def _update_status(self, found: Object, pods: list[Object], revision: str) -> None:
-        active = [pod for pod in pods if is_active(pod)]
-        ready = [pod for pod in active if is_ready(pod)]
-        updated = [p for p in active if (p["metadata"].get("labels") or {}).get(HASH) == revision]
-        replicas = int(found["spec"].get("replicas", 1))
-        before = found.get("status", {})
-        done = len(updated) == len(ready) == replicas
-        current = revision if done else before.get("currentRevision", revision)
-        on_current = sum((p["metadata"].get("labels") or {}).get(HASH) == current for p in active)
-        status: dict[str, Any] = {
-            "observedGeneration": found["metadata"].get("generation", 0),
-            "replicas": len(active),
-            "readyReplicas": len(ready),
-            "availableReplicas": len(ready),
-            "currentReplicas": on_current,
-            "updatedReplicas": len(updated),
-            "currentRevision": f"{current}",
-            "updateRevision": revision,
-            "collisionCount": 0,
-        }
-        required = ("replicas", "availableReplicas", "collisionCount")
-        status = {name: value for name, value in status.items() if value or name in required}
-        if status != before:
-            fresh = copy_of(found)
-            fresh["status"] = status
-            await self._context.client.update_status(STATEFUL_SETS, fresh)
+    async def _say(self, found: Object, kind: str, reason: str, message: str) -> None:
+        await self._context.recorder.event(found, kind, reason, message)
 
 
-def revision_of(found: Object) -> str:
-    """The name of the revision that the template is."""
-    return f"{found['metadata']['name']}-{short_hash(found['spec']['template'])}"
+def _retention(found: Object, when: str) -> str:
+    policy = found["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+    return str(policy.get(when, "Retain"))
 
 
-def next_step(found: Object, pods: dict[str, Object], revision: str) -> tuple[str, str, int] | None:
-    """(``create`` or ``delete``, pod, ordinal): the one thing to do now. Pure.
-
-    In order: each pod waits until the one before it is ready; the last one goes first; updates go
-    from the last to the first, and never past a pod that is not ready.
-    """
-    spec, name = found["spec"], found["metadata"]["name"]
-    replicas = int(spec.get("replicas", 1))
-    start = int((spec.get("ordinals") or {}).get("start", 0))
-    wanted = [(f"{name}-{start + i}", start + i) for i in range(replicas)]
-    parallel = spec.get("podManagementPolicy") == "Parallel"
-    for pod_name, ordinal in wanted:
-        pod = pods.get(pod_name)
-        if pod is None:
-            return "create", pod_name, ordinal
-        phase = pod.get("status", {}).get("phase")
-        if phase in ("Failed", "Succeeded") and "deletionTimestamp" not in pod["metadata"]:
-            return "delete", pod_name, ordinal
-        if not parallel and ("deletionTimestamp" in pod["metadata"] or not is_ready(pod)):
-            if (
-                _stale(pod, revision)
-                and "deletionTimestamp" not in pod["metadata"]
-                and not (is_ready(pod) or spec.get("updateStrategy", {}).get("type") == "OnDelete")
-            ):
-                return "delete", pod_name, ordinal  # a broken update is mended by the next one
-            return None
-    names = {pod_name for pod_name, _ in wanted}
-    surplus = sorted((n for n in pods if n not in names), key=_ordinal, reverse=True)
-    for pod_name in surplus:
-        if "deletionTimestamp" not in pods[pod_name]["metadata"]:
-            return "delete", pod_name, _ordinal(pod_name)
-        return None
-    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
-        return None
-    rolling = (spec.get("updateStrategy") or {}).get("rollingUpdate") or {}
-    partition = int(rolling.get("partition", 0))
-    for pod_name, ordinal in reversed(wanted):
-        if ordinal < partition:
-            break
-        if _stale(pods[pod_name], revision):
-            return "delete", pod_name, ordinal
-    return None
-
-
-def _stale(pod: Object, revision: str) -> bool:
-    return (pod["metadata"].get("labels") or {}).get(HASH) != revision
-
-
-def _ordinal(name: str) -> int:
-    tail = name.rpartition("-")[2]
-    return int(tail) if tail.isdecimal() else -1
+def _weak(owner: Object, kind: str, api_version: str) -> dict[str, Any]:
+    """A reference that only says with whom something goes."""
+    metadata = owner["metadata"]
+    return {"apiVersion": api_version, "kind": kind, "name": metadata["name"],
+            "uid": metadata["uid"]}  # fmt: skip
