@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -78,6 +79,27 @@ def test_create(kubectl: Kubectl, kind: str) -> None:
     assert kubectl("get", *what.split(), "-o", f"jsonpath={path}") == wanted
     assert 'made" already exists' in kubectl.refused("create", *words)
     kubectl("delete", *what.split(), "--timeout=20s")
+
+
+def test_every_namespace_keeps_its_account_and_the_clusters_authority(kubectl: Kubectl) -> None:
+    kubectl("create", "namespace", "kept")
+    read = ("-n", "kept", "get", "cm", "kube-root-ca.crt", "-o", "jsonpath={.data}")
+    authority = kubectl("get", *read[3:])
+    assert "BEGIN CERTIFICATE" in authority
+    changes = (
+        ("delete", "cm", "kube-root-ca.crt"),
+        ("patch", "cm", "kube-root-ca.crt", "-p", '{"data": {"ca.crt": "mine"}}'),
+        ("delete", "sa", "default"),
+    )
+    deadline = time.monotonic() + 20
+    for words in changes:
+        while kubectl.run(*read).stdout != authority:
+            assert time.monotonic() < deadline
+        kubectl("-n", "kept", *words)
+    while kubectl.run("-n", "kept", "get", "sa", "default").returncode:
+        assert time.monotonic() < deadline
+    assert kubectl(*read) == authority
+    kubectl("delete", "namespace", "kept", "--timeout=20s")
 
 
 def test_what_is_created_and_breaks_a_rule_is_told(kubectl: Kubectl) -> None:

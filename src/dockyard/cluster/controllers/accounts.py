@@ -23,11 +23,22 @@ class Accounts:
         self._namespaces.add_handler(
             lambda before, after: self._queue.add(key_of(after)) if after else None
         )
-        self._accounts.add_handler(self._account_changed)
+        self._bundles = context.informers.of(CONFIG_MAPS, fieldSelector=f"metadata.name={ROOT_CA}")
+        self._accounts.add_handler(self._went)
+        self._bundles.add_handler(self._went)
+        self._bundles.add_handler(self._changed)
 
-    def _account_changed(self, before: Object | None, after: Object | None) -> None:
+    def _went(self, before: Object | None, after: Object | None) -> None:
         if after is None and before is not None:
             self._queue.add(before["metadata"]["namespace"])
+
+    def _changed(self, before: Object | None, after: Object | None) -> None:
+        if after is not None and after.get("data") != self._data:
+            self._queue.add(after["metadata"]["namespace"])
+
+    @property
+    def _data(self) -> dict[str, str]:
+        return {"ca.crt": self._authority}
 
     async def run(self) -> None:
         await self._context.informers.synced()
@@ -40,11 +51,12 @@ class Accounts:
         account = {"metadata": {"name": "default", "namespace": name}}
         if self._accounts.get(f"{name}/default") is None:
             await self._make(SERVICE_ACCOUNTS, account)
-        bundle = {
-            "metadata": {"name": ROOT_CA, "namespace": name},
-            "data": {"ca.crt": self._authority},
-        }
-        await self._make(CONFIG_MAPS, bundle)
+        bundle = self._bundles.get(f"{name}/{ROOT_CA}")
+        if bundle is None:
+            metadata = {"name": ROOT_CA, "namespace": name}
+            await self._make(CONFIG_MAPS, {"metadata": metadata, "data": self._data})
+        elif bundle.get("data") != self._data:
+            await self._context.client.update(CONFIG_MAPS, {**bundle, "data": self._data})
 
     async def _make(self, resource: Resource, obj: Object) -> None:
         try:
