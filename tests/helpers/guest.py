@@ -31,6 +31,8 @@ SECONDS = 600
 MEGABYTES = 1024
 LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "pydoc_data",
             "lib2to3", "site-packages", "dist-packages", "__phello__"}  # fmt: skip
+SYSTEMD = [file for name in ("systemd", "systemd-executor")
+           if (file := Path("/usr/lib/systemd") / name).exists()]  # fmt: skip
 ROOMS = ("base", "interfaces", "node/runtime")
 
 
@@ -43,13 +45,17 @@ class Outcome(NamedTuple):
 
 def missing() -> str:
     """Why there can be no guest on this machine; empty where there can."""
-    if os.uname().machine != "x86_64" or not shutil.which(EMULATOR):
+    if os.uname().machine != "x86_64" or not shutil.which(EMULATOR) or not SYSTEMD:
         return "qemu-system-x86_64 is not installed"
     return ""
 
 
 def boot(folder: Path, cases: str) -> dict[str, Outcome]:
-    """Run the cases of ``inside/<cases>.py``; what each said. Raises with the console's end."""
+    """Run the cases of ``inside/<cases>.py``; what each said. Raises with the console's end.
+
+    A file whose name ends with ``systemd`` has that as the machine's first process.
+    """
+    init = "systemd" if cases.endswith("systemd") else "busybox"
     if not (KERNEL / "vmlinuz").exists():
         subprocess.run([sys.executable, PROJECT / "tools/guest_kernel.py", KERNEL], check=True)
     image, console, results = (folder / name for name in ("image", "console", "results"))
@@ -58,7 +64,8 @@ def boot(folder: Path, cases: str) -> dict[str, Outcome]:
         EMULATOR, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(MEGABYTES),
         "-nodefaults", "-display", "none", "-no-reboot", "-kernel", KERNEL / "vmlinuz",
         "-initrd", image, "-serial", f"file:{console}", "-serial", f"file:{results}",
-        "-append", f"console=ttyS0 panic=-1 loglevel=4 guest.cases={cases}",
+        "-append", f"console=ttyS0 panic=-1 loglevel=4 guest.cases={cases}"
+        f" guest.init={init} systemd.unit=guest.service systemd.unified_cgroup_hierarchy=1",
     ]  # fmt: skip
     try:
         subprocess.run(command, stdin=subprocess.DEVNULL, check=True, timeout=SECONDS)
@@ -104,11 +111,13 @@ def _tree(folder: Path) -> Path:
     shutil.copytree(KERNEL / "modules", folder / "opt/modules", dirs_exist_ok=True)
     _copy_file(python, folder)
     (folder / "bin/python3").symlink_to(python)
-    seccomp = Path("/usr/lib/x86_64-linux-gnu/libseccomp.so.2")
+    programs = [Path("/usr/lib/x86_64-linux-gnu/libseccomp.so.2"), *SYSTEMD]
     extensions = (standard / "lib-dynload").glob("*.so")
-    for library in _libraries([python, seccomp, *extensions]):
-        _copy_file(library, folder)
-    _copy_file(seccomp, folder)
+    for file in (*_libraries([python, *programs, *extensions]), *programs):
+        _copy_file(file, folder)
+    unit = folder / "etc/systemd/system/guest.service"
+    unit.parent.mkdir(parents=True)
+    shutil.copy(INSIDE / "guest.service", unit)
     return folder
 
 

@@ -37,7 +37,7 @@ def _flags() -> tuple[Flag, ...]:
         Flag(("root",), "folder of the containers' state (best in tmpfs)", "text", root,
              f'"{root}"'),
         Flag(("criu",), "not supported: there is no checkpoint and no restore"),
-        Flag(("systemd-cgroup",), "not supported: the control groups are made directly", "switch",
+        Flag(("systemd-cgroup",), "let systemd make the control groups (v2)", "switch",
              False),
         Flag(("rootless",), "'true', 'false' or 'auto'; it is found out", "text", "auto", '"auto"'),
         Flag(("version", "v"), "print the version", "switch", False),

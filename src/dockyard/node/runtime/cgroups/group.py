@@ -37,17 +37,17 @@ def checked(path: str) -> str:
 # making
 
 
-def create(path: str, resources: Mapping[str, Any]) -> str:
+def create(path: str, resources: Mapping[str, Any], placeholder: int = 0) -> str:
     """Make the group and write its limits. If one cannot be set it raises, and the group goes.
 
     Returns what the other verbs take: the path, or nothing for an ordinary user to whom no group
-    is delegated and who asks for no limits.
+    is delegated and who asks for no limits. ``placeholder``: a process that may be in it already.
     """
     path = checked(path)
     layout = cgroupfs.layout()
     if not layout.v1 and not layout.v2:
         raise Unsupported("cgroup: no hierarchy is mounted; mount cgroup2 on /sys/fs/cgroup")
-    if found := pids(path):
+    if found := [pid for pid in pids(path) if pid != placeholder]:
         raise Conflict(f"cgroup: {path}: it is in use by processes {found[:10]}")
     wanted = {"devices": [], **resources}
     try:

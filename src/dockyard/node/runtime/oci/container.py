@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard.base.aio.now import nano_stamp, wall
-from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound, Unsupported
+from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound
 from dockyard.base.linux import cgroupfs, passing, seccomp, syscalls
 from dockyard.base.oci import runtimespec, strictjson
 from dockyard.interfaces.ociruntime import StartFailed
@@ -24,6 +24,7 @@ from dockyard.node.runtime.oci import state
 from dockyard.node.runtime.oci.state import Container
 
 if TYPE_CHECKING:
+    from dockyard.node.runtime.cgroups.systemd import Scope
     from dockyard.node.runtime.oci.foreground import Foreground
 
 LARGEST_CONFIG = 16 * 1024 * 1024
@@ -40,11 +41,13 @@ class Options(NamedTuple):
     """Descriptors from 3 on that the process gets besides the standard ones."""
     keyring: bool = True
     """Whether it gets a session keyring of its own."""
+    systemd: bool = False
+    """Whether systemd makes the group: ``cgroupsPath`` is ``slice:prefix:name`` then."""
     cgroup: tuple[str, ...] = ()
     """Of a command: groups below the container's, ``[CONTROLLER,...:]PATH``."""
 
 
-def read_config(bundle: str, container_id: str) -> dict[str, Any]:
+def read_config(bundle: str, container_id: str, driver: str = "cgroupfs") -> dict[str, Any]:
     """config.json of a bundle, its paths made absolute."""
     path = os.path.join(bundle, "config.json")
     with open(path, "rb") as file:
@@ -53,7 +56,7 @@ def read_config(bundle: str, container_id: str) -> dict[str, Any]:
     if isinstance(root, dict) and isinstance(root.get("path"), str):
         root["path"] = os.path.join(os.path.abspath(bundle), root["path"])
     linux = spec.setdefault("linux", {})
-    if isinstance(linux, dict) and not linux.get("cgroupsPath"):
+    if isinstance(linux, dict) and not linux.get("cgroupsPath") and driver == "cgroupfs":
         linux["cgroupsPath"] = f"/dockyard-oci/{container_id}"
     return spec
 
@@ -65,20 +68,30 @@ def create(
     it, and joins its terminal and streams to the caller's."""
     state.folder(root, container_id)
     preserved = descriptors(options.preserved)
-    document = read_config(bundle, container_id)
+    document = read_config(bundle, container_id, "systemd" if options.systemd else "cgroupfs")
     document["process"] = passed_on(document.get("process"), preserved - options.preserved)
     spec = runtimespec.parse(document)
     init.check_rights(spec)
     who = hooks.identity(container_id, os.path.abspath(bundle), spec)
     _check_terminal(spec.process.terminal, options, front)
+    scope = _scope(spec.cgroup, container_id) if options.systemd else None
+    if scope is not None:
+        spec = spec._replace(cgroup=scope.path)
+        document["linux"]["cgroupsPath"] = scope.path
     state.reserve(root, container_id)
-    child, grouped = None, False
+    child, grouped, placeholder = None, False, None
     try:
         gate = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with wire.address(state.gate_path(root, container_id)) as address:
             gate.bind(address)
         gate.listen(1)
-        grouped = bool(group.create(spec.cgroup, spec.resources))
+        if scope is not None:
+            from dockyard.node.runtime.cgroups import systemd
+
+            placeholder = systemd.create(scope, spec.resources, f"container {container_id}")
+            grouped = True
+        else:
+            grouped = bool(group.create(spec.cgroup, spec.resources))
         if not grouped:  # an ordinary user's, to whom none is delegated
             spec = spec._replace(cgroup="")
         if "pid" in spec.namespaces and not init.staged(spec):
@@ -93,22 +106,42 @@ def create(
         child.attendant = Attendant(spec, who)
         child.fork(lambda sync: init.become_init(birth, sync))
         child.built()
+        if placeholder is not None:
+            placeholder.end()
         _hand_over(child, options, front)
         pid_start = state.start_time(child.pid)
         made = Container(
             container_id, os.path.abspath(bundle), child.pid, pid_start, nano_stamp(wall()),
-            document,
+            document, options.systemd,
         )  # fmt: skip
         state.save(root, made)
     except BaseException:
         if child is not None:
             child.abandon()
+        if placeholder is not None:
+            placeholder.end()
         if grouped:
-            group.remove(spec.cgroup)
+            _remove_group(spec.cgroup, options.systemd)
         state.forget(root, container_id)
         _run_poststop(spec, who)
         raise
     return made
+
+
+def _scope(path: str, container_id: str) -> Scope:
+    from dockyard.node.runtime.cgroups import systemd
+
+    systemd.check()
+    return systemd.parse(path, container_id)
+
+
+def _remove_group(path: str, by_systemd: bool) -> None:
+    if by_systemd:
+        from dockyard.node.runtime.cgroups import systemd
+
+        systemd.remove(path)
+    else:
+        group.remove(path)
 
 
 def _accept_first(gate: socket.socket) -> socket.socket:
@@ -194,7 +227,7 @@ def delete(root: str, container: Container, *, force: bool) -> None:
         )
     with contextlib.suppress(Conflict, ProcessLookupError):
         kill(root, container, signal.SIGKILL, everyone=False)
-    group.remove(container.cgroup)
+    _remove_group(container.cgroup, container.systemd)
     state.forget(root, container.id)
     spec = runtimespec.parse(container.spec)
     _run_poststop(spec, hooks.identity(container.id, container.bundle, spec))
@@ -299,14 +332,6 @@ def passed_on(process: Any, listened: int) -> Any:
         return process
     told = [f"LISTEN_FDS={listened}", "LISTEN_PID=1"]
     return {**process, "env": [*(process.get("env") or []), *told]}
-
-
-def check_systemd() -> None:
-    """``--systemd-cgroup``."""
-    if not os.path.isdir("/run/systemd/system"):
-        raise Unsupported("--systemd-cgroup: systemd not running on this host, cannot use systemd"
-                          " cgroups manager")  # fmt: skip
-    raise Unsupported("--systemd-cgroup: not implemented; the cgroupfs driver is")
 
 
 def _streams(process: runtimespec.Process, front: Foreground | None) -> init.Stdio:

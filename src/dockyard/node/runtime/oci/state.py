@@ -24,6 +24,8 @@ class Container(NamedTuple):
     """When the process started, in clock ticks since boot: a pid alone is used again."""
     created: str
     spec: dict[str, Any]
+    systemd: bool = False
+    """Whether its group is a scope that systemd made."""
 
     @property
     def cgroup(self) -> str:

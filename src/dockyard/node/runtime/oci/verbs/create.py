@@ -23,14 +23,13 @@ machine's with the same --root may have it."""
 
 def options(found: Globals, values: Values) -> container.Options:
     """What the flags say of a new container or process."""
-    if found.systemd_cgroup:
-        container.check_systemd()
     if values.get("no-pivot"):
         raise Unsupported("--no-pivot: not implemented: the root is entered with pivot_root(2)")
     return container.Options(
         console_socket=values["console-socket"],
         pid_file=values["pid-file"],
         preserved=values["preserve-fds"],
+        systemd=found.systemd_cgroup,
         keyring=not values.get("no-new-keyring"),
     )
 

@@ -31,7 +31,7 @@ def document() -> dict[str, Any]:
             "namespaces": sorted(runtimespec.NAMESPACES),
             "capabilities": list(capabilities.NUMBERS),
             "cgroup": {
-                "v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True,
+                "v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True,
             },
             "seccomp": {
                 "enabled": True,

@@ -38,7 +38,7 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
     if not wanted:
         return 0
     before = made.spec["linux"].get("resources") or {}
-    group.update(made.cgroup, with_period(wanted, before))
+    _write(made, with_period(wanted, before))
     after = {**before, **wanted}
     for name, value in wanted.items():
         if isinstance(value, dict) and isinstance(before.get(name), dict):
@@ -46,6 +46,15 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
     made.spec["linux"]["resources"] = after
     state.save(found.root, made)
     return 0
+
+
+def _write(made: state.Container, resources: dict[str, Any]) -> None:
+    if made.systemd:
+        from dockyard.node.runtime.cgroups import systemd
+
+        systemd.update(made.cgroup, resources)
+    else:
+        group.update(made.cgroup, resources)
 
 
 def read(path: str) -> dict[str, Any]:
