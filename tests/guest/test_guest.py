@@ -12,7 +12,14 @@ import pytest
 from helpers import guest
 
 pytestmark = [pytest.mark.long]
-FILES = ("cases_v2", "cases_v2_devices", "cases_v2_life", "cases_systemd")
+FILES = (
+    "cases_v1",
+    "cases_mixed",
+    "cases_v2",
+    "cases_v2_devices",
+    "cases_v2_life",
+    "cases_systemd",
+)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dockyard.base.linux import bpf
+from dockyard.base.linux import bpf, cgroupfs
 from dockyard.base.oci.defaultspec import default_spec
 from dockyard.interfaces.ociruntime import Exit, Launch, StartFailed
 from dockyard.node.runtime.launcher import ForkLauncher
@@ -76,12 +76,17 @@ class Box:
         try:
             self.start()
         except StartFailed as error:
-            assert not (GROUPS / self.cgroup).exists(), "its group is left"
+            assert not left(self.cgroup), left(self.cgroup)
             return str(error)
         raise AssertionError("it has started")
 
 
 ROOT = Path("/tmp/root")
+
+
+def left(cgroup: str) -> list[str]:
+    """What is there of a group that should be gone."""
+    return [place for place in cgroupfs.folders(cgroup) if Path(place).exists()]
 
 
 @contextmanager
@@ -93,7 +98,7 @@ def box(*args: str, change: Any = None, **choices: Any) -> Iterator[Box]:
     finally:
         found.runtime.delete(found.launch.run_dir, found.cgroup)
         wait_for_monitor(found.launch.run_dir)
-        assert not (GROUPS / found.cgroup).exists(), "its group is left"
+        assert not left(found.cgroup), left(found.cgroup)
         error = found.folder / "monitor.error"
         assert not error.exists(), error.read_text()
 
