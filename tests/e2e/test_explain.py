@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dockyard.node.network.bridges import BridgeNetworks
 from helpers import leaks, rootfs
 from helpers.console import Console
 
@@ -27,6 +28,10 @@ MAKING = {
     "sched_setattr", "sched_setaffinity", "ioprio_set", "umask", "chdir", "prlimit64",
 }  # fmt: skip
 """What makes a container. Of `mkdir` and `write`, those that are about control groups and /proc."""
+ROUTE_MESSAGES = {"0x10": "RTM_NEWLINK", "0x11": "RTM_DELLINK", "0x12": "RTM_GETLINK",
+                  "0x14": "RTM_NEWADDR", "0x16": "RTM_GETADDR", "0x18": "RTM_NEWROUTE",
+                  "0x1a": "RTM_GETROUTE", "0x1c": "RTM_NEWNEIGH"}  # fmt: skip
+"""linux/rtnetlink.h, where strace has not seen what kind of socket it is."""
 OF_GROUPS = ("/sys/fs/cgroup/", "/proc/")
 Line = tuple[str, str, str]
 
@@ -52,6 +57,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     yield found
     if left := found.full("ps", "-aq").stdout.split():
         found.full("rm", "-fv", *left)
+    BridgeNetworks(str(found.root)).teardown()
     assert leaks.left_behind(found.root) == []
 
 
@@ -153,6 +159,29 @@ def test_it_reports_what_strace_sees(shell: Shell, tmp_path: Path, options: list
     assert len(forks) == 2
     theirs = [line for line in command[forks[0] + 1 : forks[1] + 1] if line[0] != "umask"]
     assert lines(calls, "dockyard")[: len(theirs)] == theirs
+
+
+def test_a_bridge_network_too(shell: Shell, tmp_path: Path) -> None:
+    """Requests over netlink, by their types; the machine's rules are libnftables' affair."""
+    prefix = tmp_path / "trace"
+    strace = ("strace", "-ff", "-s", "200", "-e", "trace=sendto,setns", "-o", str(prefix))
+    done = shell.full("run", "--rm", "--explain=json", "--rootfs", shell.tree, "true",
+                      under=strace)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    calls = [call for call in told(done.stderr) if call["process"] == "dockyard"]
+    reported = [
+        f"{call['args'][1].split('=')[1].split(',')[0]} {call['args'][2]}"
+        for call in calls if call["call"] == "sendto"
+    ]  # fmt: skip
+    trace = Path(f"{prefix}.{calls[0]['pid']}").read_text()
+    found = re.findall(r"nlmsg_len=(\d+), nlmsg_type=(RTM_\w+|0x1[0-9a-f]\b)", trace)
+    seen = [f"{ROUTE_MESSAGES.get(kind, kind)} {size}" for size, kind in found]
+    assert seen[: len(reported)] == reported
+    assert sum(line.startswith("RTM_NEWLINK") for line in reported) >= 3
+    assert [call["args"][1] for call in calls if call["call"] == "setns"] == (
+        re.findall(r"^setns\(\d+, (\w+)\)", trace, re.MULTILINE)
+    )  # fmt: skip
+    assert any(call["isolates"] and "cable" in call["isolates"] for call in calls)
 
 
 def until_program(found: list[Line]) -> list[Line]:

@@ -19,7 +19,7 @@ _DESCRIPTORS = {
     "write": (0,), "fchdir": (0,), "fchown": (0,), "setns": (0,), "openat2": (0,),
     "open_tree": (0,), "mount_setattr": (0,), "move_mount": (0, 2), "mkdirat": (2,),
     "mknodat": (3,), "fchownat": (3,), "symlinkat": (2,), "fsconfig": (0,), "fsmount": (0,),
-    "dup2": (0,), "ioctl": (0,),
+    "dup2": (0,), "ioctl": (0,), "sendto": (0,),
 }  # fmt: skip
 """Which arguments are descriptors, in the order in which the door gets them."""
 _IN_PROC = "/proc/self/fd/"

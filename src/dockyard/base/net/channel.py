@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TypeVar
 
+from dockyard.base.linux import door
+
 Self = TypeVar("Self", bound="Channel")
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
@@ -34,7 +36,7 @@ class Channel:
     """A netlink socket; a context manager. Errors are ``OSError`` naming what was asked."""
 
     def __init__(self, protocol: int, opened: socket.socket | None = None) -> None:
-        self._socket = opened or open_socket(protocol)
+        self._socket, self._protocol = opened or open_socket(protocol), protocol
         self._sequence = 0
 
     def __enter__(self: Self) -> Self:
@@ -50,7 +52,7 @@ class Channel:
 
     def ask(self, kind: int, flags: int, payload: bytes, what: str) -> bytes:
         """Do one thing; the payload of the answer, if there is one besides the acknowledgement."""
-        self._send(kind, flags | NLM_F_ACK, payload)
+        self._send(kind, flags | NLM_F_ACK, payload, what)
         answer = b""
         for reply, reply_flags, data in self._replies():
             if reply == NLMSG_ERROR:
@@ -68,7 +70,7 @@ class Channel:
         return found
 
     def _dump(self, kind: int, payload: bytes, what: str) -> tuple[list[bytes], bool]:
-        self._send(kind, NLM_F_DUMP, payload)
+        self._send(kind, NLM_F_DUMP, payload, what)
         found, whole = [], True
         for reply, flags, data in self._replies():
             whole = whole and not flags & NLM_F_DUMP_INTR
@@ -78,11 +80,14 @@ class Channel:
             found.append(data)
         return found, whole
 
-    def _send(self, kind: int, flags: int, payload: bytes) -> None:
+    def _send(self, kind: int, flags: int, payload: bytes, what: str) -> None:
         self._sequence += 1
         size = _HEADER.size + len(payload)
         header = _HEADER.pack(size, kind, flags | NLM_F_REQUEST, self._sequence, 0)
-        self._socket.send(header + payload)
+        sent = self._socket.send(header + payload)
+        if door.recorder is not None:
+            place = self._socket.fileno()
+            door.recorder("sendto", (place, self._protocol, kind, what, size), sent)
 
     def _replies(self) -> Iterator[tuple[int, int, bytes]]:
         """Type, flags and payload of each message of the kernel's to our latest request."""

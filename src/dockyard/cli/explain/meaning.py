@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from dockyard.cli.explain.flags import ROUTE_MESSAGES
+
 
 class Meaning(NamedTuple):
     """What a call is for."""
@@ -163,6 +165,19 @@ def _write(args: Arguments, paths: Paths) -> tuple[str, tuple[str, ...]]:
     return "", ()
 
 
+def _sendto(args: Arguments, paths: Paths) -> tuple[str, tuple[str, ...]]:
+    """Requests that change something; the others only ask."""
+    name = ROUTE_MESSAGES.get(args[2], "")
+    if args[1] != 0 or "_GET" in name or not name:
+        return "", ("netlink(7)",)
+    if "LINK" in name:
+        return "network: a cable between its namespace and the machine's", (
+            "rtnetlink(7)",
+            "veth(4)",
+        )
+    return "network: its addresses, and the ways from and to it", ("rtnetlink(7)",)
+
+
 def _mkdir(args: Arguments, paths: Paths) -> tuple[str, tuple[str, ...]]:
     if str(args[0]).startswith("/sys/fs/cgroup/"):
         return "a control group of its own, for limits and for counting", ("cgroups(7)",)
@@ -178,4 +193,5 @@ _ASKED: dict[str, Callable[[Arguments, Paths], tuple[str, tuple[str, ...]]]] = {
     "prctl": _prctl,
     "write": _write,
     "mkdir": _mkdir,
+    "sendto": _sendto,
 }

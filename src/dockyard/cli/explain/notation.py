@@ -185,6 +185,13 @@ def _execve(args: Arguments) -> list[str]:
     return [value(program), value(words), variables]
 
 
+def _sendto(args: Arguments) -> list[str]:
+    """A request over netlink(7), by the name of its type and in our words."""
+    descriptor, protocol, kind, what, size = args
+    name = flags.ROUTE_MESSAGES.get(kind) if protocol == 0 else None
+    return [str(descriptor), f"{{nlmsg_type={name or hex(kind)}, {text(what)}}}", str(size)]
+
+
 def _fchownat(args: Arguments) -> list[str]:
     path, uid, gid, folder, follows = args
     return [str(folder), text(path), str(uid), str(gid), "0" if follows else "AT_SYMLINK_NOFOLLOW"]
@@ -214,6 +221,7 @@ _FORMS: dict[str, Callable[[Arguments], list[str]]] = {
     "mkdirat": lambda a: [str(a[2]), text(a[0]), octal(a[1])],
     "mknodat": _mknodat,
     "fchownat": _fchownat,
+    "sendto": _sendto,
     "symlinkat": lambda a: [text(a[0]), str(a[2]), text(a[1])],
     "umask": lambda a: [umask(a[0])],
     "write": _write,
