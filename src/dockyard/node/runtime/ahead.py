@@ -42,15 +42,18 @@ def _wait(control: socket.socket) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):  # at once: who reads from the command shall see its end
             os.dup2(null, descriptor)
-        from dockyard.node.runtime import launchmessage, monitor
+        from dockyard.node.runtime import launchmessage, monitor, newborn
 
         monitor.become_monitor(control.fileno())
+        child = newborn.born()
         received = launchmessage.receive(control)
         if received is not None:
             control.close()
             payload, creator = received
             cache, _, packed = payload.partition(b"\0")
+            if child is not None:
+                child.tell(packed)
             launch, attach = launchmessage.unpack(packed)
-            monitor.look_after(launch, os.fsdecode(cache), creator, attach)
+            monitor.look_after(launch, os.fsdecode(cache), creator, attach, child)
     finally:
         os._exit(0)

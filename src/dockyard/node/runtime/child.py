@@ -18,6 +18,7 @@ from dockyard.node.runtime.messages import LONGEST_MESSAGE, PID, READY, START
 
 if TYPE_CHECKING:
     from dockyard.node.runtime.attendant import Attendant
+    from dockyard.node.runtime.newborn import Newborn
 
 
 class Streams(NamedTuple):
@@ -68,6 +69,16 @@ class Child:
             finally:
                 os._exit(1)
         self._theirs.close()
+        for descriptor in self._given:
+            os.close(descriptor)
+        self._given = []
+
+    def be(self, newborn: Newborn) -> None:
+        """Instead of a fork: the process that is there already."""
+        self.sync.close()
+        self._theirs.close()
+        self.pid, self.sync = newborn.pid, newborn.sync
+        newborn.go(self.stdio)
         for descriptor in self._given:
             os.close(descriptor)
         self._given = []

@@ -57,6 +57,8 @@ class Birth(NamedTuple):
     """Descriptors from 3 on that its program gets."""
     keyring: bool = True
     """Whether it gets a session keyring of its own."""
+    born: int = 0
+    """Flags of the new namespaces that the process has already."""
 
 
 def staged(spec: Spec) -> bool:
@@ -165,7 +167,7 @@ def _build(birth: Birth, sync: socket.socket) -> None:
         trees = stage.enter(spec, birth.overlay, sync)
     elif any(bindtrees.early(mount) for mount in spec.mounts):
         trees = bindtrees.prepare(spec, everyone=False)
-    _enter_namespaces(spec)
+    _enter_namespaces(spec, birth.born)
     null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
     root = rootfs.build(spec, birth.overlay, null, trees)
     master = slave = -1
@@ -246,7 +248,7 @@ def _take_stdio(sync: socket.socket, stdio: Stdio) -> None:
     sync.send(READY)
 
 
-def _enter_namespaces(spec: Spec) -> None:
+def _enter_namespaces(spec: Spec, born: int) -> None:
     """All but those that a fork has to enter; joined ones only where no stage has done that."""
     kinds = {kind: path for kind, path in spec.namespaces.items() if kind not in ("pid", "user")}
     if not staged(spec):
@@ -260,7 +262,7 @@ def _enter_namespaces(spec: Spec) -> None:
     for kind, path in kinds.items():
         if not path and kind != "time":
             fresh |= FLAGS[kind]
-    syscalls.unshare(fresh)
+    syscalls.unshare(fresh & ~born)
     if fresh & syscalls.CLONE_NEWNET:
         loopback.turn_on()  # as runc does
     if "uts" in spec.namespaces and spec.namespaces["uts"] is None:

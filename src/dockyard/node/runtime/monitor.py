@@ -30,6 +30,7 @@ from dockyard.node.runtime.connection import Connection
 from dockyard.node.runtime.handshake import Handshake
 from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.loop import Loop
+from dockyard.node.runtime.newborn import Newborn
 from dockyard.node.runtime.streams import Session
 from dockyard.node.runtime.terminal import open_slave, resize
 from dockyard.node.runtime.wire import exit_path, health_path, socket_path
@@ -46,6 +47,7 @@ class Monitor:
 
     def __init__(self, launch: Launch, cache: str, creator: socket.socket) -> None:
         self.launch, self.cache = launch, cache
+        self.newborn: Newborn | None = None
         self.loop = Loop()
         self.status = "creating"
         self.started = 0.0
@@ -103,7 +105,11 @@ class Monitor:
         self.creator.say(pid=self.child.pid)
 
     def _make(self) -> None:
-        if "pid" in self.spec.namespaces and not init.staged(self.spec):
+        newborn, self.newborn = self.newborn, None
+        if newborn is not None and not newborn.suits(self.spec):
+            newborn.end()
+            newborn = None
+        if newborn is None and "pid" in self.spec.namespaces and not init.staged(self.spec):
             enter_pid_namespace(self.spec.namespaces["pid"])
         process = self.spec.process
         self.child = Child(
@@ -112,11 +118,14 @@ class Monitor:
         self.child.attendant = self.attendant = Attendant(self.spec, self.identity)
         made = group.create(self.spec.cgroup, self.spec.resources)
         self._grouped = bool(made)
-        if not made:  # an ordinary user's, to whom none is delegated
+        if not made:  # an ordinary user's, to whom none is delegated, and who has no newborn
             self.spec = self.spec._replace(cgroup="")
-        birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
-                           bundle=self.launch.state_dir)  # fmt: skip
-        self.child.fork(lambda sync: init.become_init(birth, sync))
+        if newborn is not None:
+            self.child.be(newborn)
+        else:
+            birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
+                               bundle=self.launch.state_dir)  # fmt: skip
+            self.child.fork(lambda sync: init.become_init(birth, sync))
         if self.spec.seccomp:
             self.filter = seccomp.filter_for(self.spec.seccomp, self.cache)
         if self.launch.log is not None:
@@ -432,14 +441,26 @@ def _monitor_of(launch: Launch) -> type[Monitor]:
     return ExternalMonitor
 
 
-def look_after(launch: Launch, cache: str, creator: socket.socket, attach: bool) -> None:
-    """Be the monitor of a container, from its making to its end."""
+def look_after(
+    launch: Launch,
+    cache: str,
+    creator: socket.socket,
+    attach: bool,
+    newborn: Newborn | None = None,
+    made: Callable[[], None] = lambda: None,
+) -> None:
+    """Be the monitor of a container, from its making to its end. ``made`` is called in between."""
+    if launch.runtime and newborn is not None:  # another runtime makes its own
+        newborn.end()
+        newborn = None
     monitor = _monitor_of(launch)(launch, cache, creator)
+    monitor.newborn = newborn
     try:
         monitor.create(attach)
     except BaseException as error:  # whatever it is: the creator must hear of it
         monitor.refuse(error)
         return
+    made()
     try:
         monitor.run()
     except BaseException:  # nobody listens any more: whoever looks for the reason finds it here

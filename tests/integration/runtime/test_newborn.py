@@ -1,0 +1,94 @@
+"""What a launchpad makes ahead: it is what a container would have made, or it is not used."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dockyard.base.aio.now import pause
+from dockyard.node.runtime.launcher import LaunchpadLauncher
+from dockyard.node.runtime.local import LocalRuntime
+
+from .conftest import Yard
+
+pytestmark = pytest.mark.root
+KINDS = ("pid", "net", "ipc", "uts", "mnt", "cgroup")
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def state(pid: int) -> str:
+    """The letter of proc(5); empty where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def until(happened: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if happened():
+            return
+        pause(0.01)
+    raise AssertionError("it did not happen")
+
+
+def namespace(pid: int | str, kind: str) -> str:
+    return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+
+
+def waiting(pad: LaunchpadLauncher) -> int:
+    """The process that waits below the launchpad's spare."""
+    for _ in range(500):
+        for spare in children(pad.pid):
+            if found := children(spare):
+                return found[0]
+        pause(0.01)
+    raise AssertionError("nothing was made ahead")
+
+
+def test_namespaces_are_fresh_ones(yard: Yard) -> None:
+    ours = {kind: namespace("self", kind) for kind in KINDS}
+    seen = []
+    for _ in range(2):
+        box = yard.box("sleep", "100").start()
+        seen.append({kind: namespace(box.pid, kind) for kind in KINDS})
+        assert box.exec("ls", "/sys/class/net").out.split() == ["lo"]
+    assert all(len({found[kind] for found in (ours, *seen)}) == 3 for kind in KINDS)
+
+
+def test_what_it_does_not_suit(yard: Yard) -> None:
+    ours = namespace("self", "net")
+    box = yard.sh(
+        "readlink /proc/self/ns/net; echo $$",
+        namespaces={"mount": None, "pid": None, "ipc": None, "uts": None, "cgroup": None},
+    )
+    assert box.run() == (0, f"{ours}\n1\n", "")
+
+
+def test_one_that_was_killed_is_not_missed(yard: Yard, tmp_path: Path) -> None:
+    pad = LaunchpadLauncher(str(tmp_path / "cache"))
+    pad.start()
+    try:
+        yard.runtime = LocalRuntime(pad)
+        pid = waiting(pad)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: state(pid) == "Z")
+        assert yard.sh("echo $$").run() == (0, "1\n", "")
+    finally:
+        pad.close()
+
+
+def test_it_ends_with_its_launchpad(tmp_path: Path) -> None:
+    pad = LaunchpadLauncher(str(tmp_path / "cache"))
+    pad.start()
+    pid = waiting(pad)
+    pad.close()
+    until(lambda: state(pid) == "")
