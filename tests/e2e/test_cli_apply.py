@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,20 +31,8 @@ MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {a: '1', b
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("root"))
-    yield found
-    assert found.stop() == 0
-
-
-@pytest.fixture(scope="module")
 def dockyard(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Dockyard:
     return Dockyard(server.kubeconfig, tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def kubectl(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    return Kubectl(server.kubeconfig, tmp_path_factory.mktemp("home"))
 
 
 def stored(dockyard: Dockyard, what: str) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,22 +40,10 @@ OBJECTS = OBJECTS.replace("ports: [{port: 80}", "ports: [{port: 80, name: plain}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("root"))
-    yield found
-    assert found.stop() == 0
-
-
-@pytest.fixture(scope="module")
 def dockyard(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Dockyard:
     found = Dockyard(server.kubeconfig, tmp_path_factory.mktemp("home"))
     found("apply", "-f", "-", stdin=OBJECTS)
     return found
-
-
-@pytest.fixture(scope="module")
-def kubectl(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    return Kubectl(server.kubeconfig, tmp_path_factory.mktemp("home"))
 
 
 SAME = [

@@ -29,18 +29,6 @@ spec:
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {a: '1', b: '2'}\n"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("root"))
-    yield found
-    assert found.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def kubectl(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    return Kubectl(server.kubeconfig, tmp_path_factory.mktemp("home"))
-
-
 @pytest.fixture
 def web(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[str]:
     """A deployment of the test's own."""

@@ -32,18 +32,6 @@ READY = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("root"))
-    yield found
-    assert found.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def kubectl(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    return Kubectl(server.kubeconfig, tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
 def kubelet(server: Server, kubectl: Kubectl) -> Iterator[FakeKubelet]:
     with FakeKubelet(server.root / "cluster" / "pki") as found:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "fake"}}
