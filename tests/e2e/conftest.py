@@ -12,6 +12,7 @@ import pytest
 from dockyard.node.network.bridges import BridgeNetworks
 from helpers import leaks, rootfs
 from helpers.cluster import Cluster
+from helpers.kubectl import Kubectl, Server
 from helpers.program import Shell, eventually
 
 
@@ -43,3 +44,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`dockyard server`, of this file alone; it ends clean."""
+    found = Server(tmp_path_factory.mktemp("root"))
+    yield found
+    assert found.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def kubectl(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """The real kubectl, its cache and home a folder of its own."""
+    return Kubectl(server.kubeconfig, tmp_path_factory.mktemp("home"))
