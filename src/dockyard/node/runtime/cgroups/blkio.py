@@ -30,7 +30,7 @@ THROTTLES = (
 class Blkio:
     """blkio of version 1, io of version 2; weights need the BFQ scheduler (or CFQ, or io.cost)."""
 
-    name, in_v2 = "blkio", "io"
+    name, in_v2, member = "blkio", "io", "blockIO"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         block = section(resources, "blockIO")

@@ -29,6 +29,8 @@ class Controller(Protocol):
     """As version 1 has it."""
     in_v2: str
     """As version 2 has it."""
+    member: str
+    """Of the resources: where that is missing there is nothing to decide."""
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]: ...
 

@@ -15,7 +15,7 @@ LEAST_SHARES, MOST_SHARES = 2, 262_144
 class Cpu:
     """cpu; times are microseconds."""
 
-    name = in_v2 = "cpu"
+    name = in_v2 = member = "cpu"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         cpu = section(resources, "cpu")

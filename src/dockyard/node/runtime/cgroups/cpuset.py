@@ -16,6 +16,7 @@ class Cpuset:
     """cpuset: which processors and memory nodes. A new group starts with those above it."""
 
     name = in_v2 = "cpuset"
+    member = "cpu"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         cpu = section(resources, "cpu")

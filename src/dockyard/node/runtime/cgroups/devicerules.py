@@ -13,6 +13,9 @@ from dockyard.node.runtime.cgroups.controller import MOST, number
 ACCESS = "rwm"
 EVERY = frozenset(ACCESS)
 LAST_NUMBER = 2**32 - 1
+KINDS = {"a": ("c", "b"), "b": ("b",), "c": ("c",), "u": ("c",)}
+"""Types of the specification, and which of the kernel's they stand for."""
+_WRITTEN = {frozenset(some): some for some in ("r", "w", "m", "rw", "rm", "wm", "rwm", "")}
 
 
 Device = tuple[str, int | None, int | None]
@@ -75,33 +78,41 @@ def parse(resources: Mapping[str, Any]) -> Policy | None:
     allow = False
     rules: list[Rule] = []
     for index, entry in enumerate(listed):
-        for rule in _parse(entry, f"devices[{index}]"):
-            if rule is None:
-                allow, rules = bool(entry["allow"]), []
-            else:
-                rules.append(rule)
+        kind, major, minor, access, allowed = _checked(entry, index)
+        if kind == "a" and major is None and minor is None and access == EVERY:
+            allow, rules = allowed, []
+            continue
+        for each in KINDS[kind]:
+            rules.append(Rule(allowed, each, major, minor, access))
     return Policy(allow, (*rules, *DEFAULT))
 
 
-def _parse(entry: Any, where: str) -> list[Rule | None]:
-    """The rules of an entry; None is one that holds for every access to every device."""
+def _checked(entry: Any, index: int) -> tuple[str, int | None, int | None, frozenset[str], bool]:
+    """Type, numbers (None: every one), accesses, and whether they are allowed."""
     if not isinstance(entry, dict):
-        raise Invalid(f"config: linux.resources.{where}: not an object")
+        raise Invalid(f"config: linux.resources.devices[{index}]: not an object")
     kind, access, allow = (
         entry.get("type") or "a",
         entry.get("access") or ACCESS,
         entry.get("allow"),
     )
-    if kind not in ("a", "b", "c", "u") or not isinstance(access, str) or not set(access) <= EVERY:
-        raise Invalid(f"config: linux.resources.{where}: type {kind!r}, access {access!r}")
-    if not isinstance(allow, bool):
-        raise Invalid(f"config: linux.resources.{where}.allow: {allow!r}: not true or false")
-    major, minor = (number(entry, name, where, -1, LAST_NUMBER) for name in ("major", "minor"))
-    major, minor = (None if part == -1 else part for part in (major, minor))
-    if kind == "a" and major is None and minor is None and set(access) == EVERY:
-        return [None]
-    kinds = ("c", "b") if kind == "a" else ("c" if kind == "u" else kind,)
-    return [Rule(allow, each, major, minor, frozenset(access)) for each in kinds]
+    if kind not in KINDS or not isinstance(access, str) or not EVERY.issuperset(access):
+        raise Invalid(f"config: linux.resources.devices[{index}]: type {kind!r}, access {access!r}")
+    if allow is not True and allow is not False:
+        raise Invalid(
+            f"config: linux.resources.devices[{index}].allow: {allow!r}: not true or false"
+        )
+    major, minor = entry.get("major"), entry.get("minor")
+    if major is not None:
+        major = _number(entry, "major", index)
+    if minor is not None:
+        minor = _number(entry, "minor", index)
+    return kind, major, minor, frozenset(access), allow
+
+
+def _number(entry: Mapping[str, Any], name: str, index: int) -> int | None:
+    found = number(entry, name, f"devices[{index}]", -1, LAST_NUMBER)
+    return None if found == -1 else found
 
 
 def exceptions(policy: Policy) -> dict[Device, frozenset[str]]:
@@ -139,5 +150,6 @@ def _meet(one: Rule, other: Rule) -> bool:
 
 def text(rule: Rule) -> str:
     """A rule as version 1 writes it: ``c 1:3 rwm``."""
-    major, minor = ("*" if part is None else part for part in (rule.major, rule.minor))
-    return f"{rule.kind} {major}:{minor} {''.join(a for a in ACCESS if a in rule.access)}"
+    major = "*" if rule.major is None else rule.major
+    minor = "*" if rule.minor is None else rule.minor
+    return f"{rule.kind} {major}:{minor} {_WRITTEN[rule.access]}"

@@ -21,7 +21,7 @@ class Devices:
     for a moment, what it had before and has after. Version 2's filter: :mod:`..devicefilter`.
     """
 
-    name = in_v2 = "devices"
+    name = in_v2 = member = "devices"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         policy = devicerules.parse(resources)

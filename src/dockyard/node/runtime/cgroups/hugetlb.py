@@ -16,6 +16,7 @@ class Hugetlb:
     """hugetlb: bytes of huge pages of each size that are used, and that are reserved."""
 
     name = in_v2 = "hugetlb"
+    member = "hugepageLimits"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         yield from _writes(resources, now, "limit_in_bytes")

@@ -53,6 +53,8 @@ def plan(path: str, resources: Mapping[str, Any], refused: Mapping[str, str] | N
     planned: Plan = []
     second = f"{layout.v2}/{path}"
     for controller in CONTROLLERS:
+        if controller.member not in resources:
+            continue
         name, in_v2 = controller.name, controller.in_v2
         if name in layout.v1:
             folder = f"{layout.v1[name]}/{path}"

@@ -22,7 +22,7 @@ from dockyard.node.runtime.cgroups.controller import (
 class Memory:
     """memory (cgroup-v1/memory.rst and cgroup-v2.rst of the kernel)."""
 
-    name = in_v2 = "memory"
+    name = in_v2 = member = "memory"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         memory = section(resources, "memory")

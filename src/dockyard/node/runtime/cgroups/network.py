@@ -24,6 +24,7 @@ class NetCls:
     """net_cls: the class that tc and nftables see on the group's packets; 0 is none."""
 
     name = in_v2 = "net_cls"
+    member = "network"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         if class_id := number(section(resources, "network"), "classID", "network", 0, 2**32 - 1):
@@ -39,6 +40,7 @@ class NetPrio:
     """net_prio: the priority of the group's packets on each interface."""
 
     name = in_v2 = "net_prio"
+    member = "network"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         listed = entries(section(resources, "network"), "priorities", "network.priorities")

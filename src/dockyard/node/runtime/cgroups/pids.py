@@ -11,7 +11,7 @@ from dockyard.node.runtime.cgroups.controller import Now, Write, number, section
 class Pids:
     """pids: how many processes and threads; 0 or less is no limit."""
 
-    name = in_v2 = "pids"
+    name = in_v2 = member = "pids"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         limit = number(section(resources, "pids"), "limit", "pids")

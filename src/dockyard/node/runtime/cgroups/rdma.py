@@ -15,7 +15,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 class Rdma:
     """rdma (cgroup-v1/rdma.rst of the kernel): handles and objects of each device."""
 
-    name = in_v2 = "rdma"
+    name = in_v2 = member = "rdma"
 
     def v1(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         for device, limits in section(resources, "rdma").items():
