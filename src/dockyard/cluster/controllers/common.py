@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,13 +12,13 @@ from dockyard.base.aio import now
 from dockyard.base.aio.clock import Clock
 from dockyard.cluster.client.client import Client, copy_of
 from dockyard.cluster.client.events import Recorder
-from dockyard.cluster.client.informer import Informers
+from dockyard.cluster.client.informer import Informer, Informers
 from dockyard.cluster.client.transport import Object, Resource
 from dockyard.cluster.meta.errors import NotFound
 from dockyard.cluster.meta.objectmeta import GENERATED_ALPHABET
 
-OWNER = "owner"
-"""The index of objects by the uid of their controller."""
+OWNER, ORPHANS = "owner", "orphans"
+"""The indexes of objects by the uid of their controller, and of those without by namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,17 @@ def owner_uids(obj: Object) -> list[str]:
     return [owner["uid"]] if owner else []
 
 
+def orphan_of(obj: Object) -> list[str]:
+    """For the index of orphans."""
+    return [] if controller_of(obj) else [obj["metadata"].get("namespace", "")]
+
+
+def index_owners(informer: Informer) -> None:
+    """What :class:`Owner` is asked with."""
+    informer.add_index(OWNER, owner_uids)
+    informer.add_index(ORPHANS, orphan_of)
+
+
 def reference_to(owner: Object, kind: str, api_version: str) -> dict[str, Any]:
     """The reference that an owned object carries."""
     metadata = owner["metadata"]
@@ -92,25 +103,24 @@ class Owner:
         return reference_to(self._owner, self._kind, self._resource.api_version)
 
     async def claim(
-        self, resource: Resource, owned: Iterable[Object], around: Iterable[Object]
+        self, informer: Informer, counts: Callable[[Object], bool] = lambda obj: True
     ) -> list[Object]:
-        """``owned`` name the owner as their controller; ``around`` is the whole namespace."""
-        found = []
-        for each in owned:
+        """The owner's own; objects that do not count are left out."""
+        metadata, resource, found = self._owner["metadata"], informer.resource, []
+        for each in filter(counts, informer.by(OWNER, metadata["uid"])):
             if self._deleting or self._matches(each):
                 found.append(each)
             else:
                 await self._release(resource, each)
         if self._deleting:
             return found
-        for each in around:
-            if controller_of(each) is None and self._matches(each):
-                if "deletionTimestamp" in each["metadata"]:
-                    continue
-                if not await self._is_still_there():
-                    break
-                owners = [*(each["metadata"].get("ownerReferences") or ()), self.reference]
-                found.append(await self._own(resource, each, owners))
+        for each in filter(counts, informer.by(ORPHANS, metadata["namespace"])):
+            if "deletionTimestamp" in each["metadata"] or not self._matches(each):
+                continue
+            if not await self._is_still_there():
+                break
+            owners = [*(each["metadata"].get("ownerReferences") or ()), self.reference]
+            found.append(await self._own(resource, each, owners))
         return found
 
     async def _is_still_there(self) -> bool:

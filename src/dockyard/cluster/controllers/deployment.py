@@ -16,6 +16,7 @@ from dockyard.cluster.controllers.common import (
     Owner,
     condition,
     controller_of,
+    index_owners,
     owner_uids,
     reference_to,
     short_hash,
@@ -45,7 +46,7 @@ class Deployments:
         self._deployments = context.informers.of(DEPLOYMENTS)
         self._sets = context.informers.of(REPLICA_SETS)
         self._pods = context.informers.of(PODS)
-        self._sets.add_index(OWNER, owner_uids)
+        index_owners(self._sets)
         self._pods.add_index(OWNER, owner_uids)
         self._deployments.add_handler(
             lambda before, after: self._queue.add(key_of(after or before))  # type: ignore[arg-type]
@@ -115,11 +116,7 @@ class Deployments:
             self._context, found, DEPLOYMENTS, "Deployment",
             lambda each: selector.matches(each["metadata"].get("labels")),
         )  # fmt: skip
-        metadata = found["metadata"]
-        return await owner.claim(
-            REPLICA_SETS, self._sets.by(OWNER, metadata["uid"]),
-            self._sets.in_namespace(metadata["namespace"]),
-        )  # fmt: skip
+        return await owner.claim(self._sets)
 
     # strategies
 

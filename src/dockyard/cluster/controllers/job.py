@@ -18,15 +18,14 @@ from dockyard.cluster.client.transport import Object
 from dockyard.cluster.client.workqueue import WorkQueue, work
 from dockyard.cluster.controllers import jobplan
 from dockyard.cluster.controllers.common import (
-    OWNER,
     Context,
     Owner,
     condition,
     controller_of,
+    index_owners,
     is_active,
     is_alive,
     is_ready,
-    owner_uids,
     pod_from,
     reference_to,
 )
@@ -48,7 +47,7 @@ class Jobs:
         self._queue = WorkQueue(context.clock)
         self._jobs = context.informers.of(JOBS)
         self._pods = context.informers.of(PODS)
-        self._pods.add_index(OWNER, owner_uids)
+        index_owners(self._pods)
         self._jobs.add_handler(
             lambda before, after: self._queue.add(key_of(after or before))  # type: ignore[arg-type]
         )
@@ -103,15 +102,12 @@ class Jobs:
         await self._write(job, status)
 
     async def _own(self, job: Object) -> list[Object]:
-        selector, metadata = selectors.from_object(job["spec"]["selector"]), job["metadata"]
+        selector = selectors.from_object(job["spec"]["selector"])
         owner = Owner(
             self._context, job, JOBS, "Job",
             lambda pod: selector.matches(pod["metadata"].get("labels")),
         )  # fmt: skip
-        return await owner.claim(
-            PODS, self._pods.by(OWNER, metadata["uid"]),
-            self._pods.in_namespace(metadata["namespace"]),
-        )  # fmt: skip
+        return await owner.claim(self._pods)
 
     # counting
 

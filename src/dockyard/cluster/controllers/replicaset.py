@@ -16,11 +16,11 @@ from dockyard.cluster.controllers.common import (
     Owner,
     condition,
     controller_of,
+    index_owners,
     is_active,
     is_alive,
     is_available,
     is_ready,
-    owner_uids,
     pod_from,
     ready_since,
     reference_to,
@@ -50,7 +50,7 @@ class ReplicaSets:
         self._queue = WorkQueue(context.clock)
         self._sets = context.informers.of(REPLICA_SETS)
         self._pods = context.informers.of(PODS)
-        self._pods.add_index(OWNER, owner_uids)
+        index_owners(self._pods)
         self._expected: dict[str, _Expected] = {}
         self._sets.add_handler(self._set_changed)
         self._pods.add_handler(self._pod_changed)
@@ -127,14 +127,11 @@ class ReplicaSets:
     async def _own(self, found: Object) -> list[Object]:
         """The set's pods: orphans that match are adopted, what does not match is released."""
         selector = selectors.from_object(found["spec"]["selector"])
-        metadata = found["metadata"]
-
-        def matches(pod: Object) -> bool:
-            return is_alive(pod) and selector.matches(pod["metadata"].get("labels"))
-
-        owner = Owner(self._context, found, REPLICA_SETS, "ReplicaSet", matches)
-        owned = [pod for pod in self._pods.by(OWNER, metadata["uid"]) if is_alive(pod)]
-        return await owner.claim(PODS, owned, self._pods.in_namespace(metadata["namespace"]))
+        owner = Owner(
+            self._context, found, REPLICA_SETS, "ReplicaSet",
+            lambda pod: selector.matches(pod["metadata"].get("labels")),
+        )  # fmt: skip
+        return await owner.claim(self._pods, is_alive)
 
     async def _create(self, key: str, found: Object, count: int) -> None:
         """In batches that double, so that a template nobody accepts fails once, not 500 times."""

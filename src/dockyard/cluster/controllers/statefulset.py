@@ -11,12 +11,11 @@ from dockyard.cluster.client.transport import Object
 from dockyard.cluster.client.workqueue import WorkQueue, work
 from dockyard.cluster.controllers import identities
 from dockyard.cluster.controllers.common import (
-    OWNER,
     Context,
     Owner,
     controller_of,
+    index_owners,
     is_ready,
-    owner_uids,
     pod_from,
     ready_since,
     reference_to,
@@ -41,7 +40,7 @@ class StatefulSets:
         self._pods = context.informers.of(PODS)
         self._claims = context.informers.of(CLAIMS)
         self._history = History(context)
-        self._pods.add_index(OWNER, owner_uids)
+        index_owners(self._pods)
         self._sets.add_handler(
             lambda before, after: self._queue.add(key_of(after or before))  # type: ignore[arg-type]
         )
@@ -93,10 +92,7 @@ class StatefulSets:
             return named and selector.matches(pod["metadata"].get("labels"))
 
         owner = Owner(self._context, found, STATEFUL_SETS, "StatefulSet", matches)
-        return await owner.claim(
-            PODS, self._pods.by(OWNER, metadata["uid"]),
-            self._pods.in_namespace(metadata["namespace"]),
-        )  # fmt: skip
+        return await owner.claim(self._pods)
 
     def _look_again(self, found: Object, pods: list[Object], now: float) -> None:
         """When a pod that is ready has been so for long enough."""
