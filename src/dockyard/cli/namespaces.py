@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
-from dockyard.base.linux.nsview import KINDS, Namespace, group_up, processes
+from dockyard.base.linux.nsview import KINDS, Namespace, group_up, named, processes
 from dockyard.base.oci.instance import instance_id, root_path
 from dockyard.cli import common
 
@@ -71,7 +71,7 @@ def _rows(
 ) -> list[tuple[Namespace, list[str]]]:
     """(namespace, who lives in it), in the order of types and then of the kernel's numbers."""
     marker = f"/dockyard/{instance_id(root_path())}/"
-    seen = list(processes(marker))
+    seen = named(processes(marker), {each.pid: each.id for each in known.values() if each.alive})
     if task and not any(process.pid == task for process in seen):
         raise Invalid(f"namespaces: --task {task}: no such process")
     rows = []

@@ -3,6 +3,7 @@ of variables."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Conflict, Invalid, Unsupported
@@ -87,7 +88,7 @@ def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
     if options.without:
         from dockyard.cli.walls import leave_out
 
-        found = leave_out(found, options.without)
+        found = leave_out(found, options.without, root=os.geteuid() == 0)
     return found
 
 
@@ -149,8 +150,6 @@ def _runtime(name: str) -> str:
     """The program of a runtime that is named, or whose path is given."""
     if name in ("", "dockyard"):
         return ""
-    import os
-
     folders = os.environ.get("PATH", os.defpath).split(":")
     candidates = [name] if "/" in name else [os.path.join(folder, name) for folder in folders]
     for path in candidates:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dockyard.base.errors import Conflict, Invalid
+from dockyard.base.errors import Conflict, Denied, Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,10 +38,18 @@ NEVER = {
 """What can't, and why."""
 
 
-def leave_out(config: ContainerConfig, words: Iterable[str]) -> ContainerConfig:
+MOUNTED = {"pid": "/proc", "net": "/sys", "ipc": "/dev/mqueue"}
+"""Walls with a file system that belongs to them: proc(5), sysfs(5), mq_overview(7)."""
+
+
+def leave_out(config: ContainerConfig, words: Iterable[str], *, root: bool) -> ContainerConfig:
     """The configuration without these walls. Raises :class:`Invalid` for what cannot be left out,
-    :class:`Conflict` where another flag wants that very wall."""
+    :class:`Conflict` where another flag wants that very wall, :class:`Denied` for what only root
+    can leave out."""
     for wall in parse(words):
+        if wall in MOUNTED and not root:
+            raise Denied(f"--without {wall}: not for an ordinary user: the kernel lets them mount "
+                         f"{MOUNTED[wall]} of a namespace of their own only; use sudo")  # fmt: skip
         _refuse_conflict(config, wall)
         config = _without(config, wall)
     return config

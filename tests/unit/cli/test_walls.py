@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dockyard.base.errors import Conflict, DockyardError, Invalid
+from dockyard.base.errors import Conflict, Denied, DockyardError, Invalid
 from dockyard.cli.walls import WALLS, leave_out, parse
 from dockyard.node.engine.config import ContainerConfig, PortSpec
 
@@ -12,13 +12,13 @@ PLAIN = ContainerConfig(command=("true",))
 
 
 def test_each_wall_has_the_words_that_docker_has_for_it() -> None:
-    found = leave_out(PLAIN, ["pid,net", "caps", "seccomp,masks,uts,ipc,cgroup"])
+    found = leave_out(PLAIN, ["pid,net", "caps", "seccomp,masks,uts,ipc,cgroup"], root=True)
     assert found.network == "host"
     assert dict(found.join) == dict.fromkeys(("pid", "ipc", "uts", "cgroup"), "host")
     assert found.cap_add == ("ALL",)
     assert set(found.security_opt) == {"seccomp=unconfined", "systempaths=unconfined"}
-    assert leave_out(PLAIN, []) == PLAIN
-    assert leave_out(PLAIN, ["devices"]).device_rules == ("a *:* rwm",)
+    assert leave_out(PLAIN, [], root=True) == PLAIN
+    assert leave_out(PLAIN, ["devices"], root=True).device_rules == ("a *:* rwm",)
 
 
 def test_names() -> None:
@@ -46,4 +46,11 @@ def test_what_is_refused(
     words: str, config: dict[str, object], kind: type[DockyardError], message: str
 ) -> None:
     with pytest.raises(kind, match=message.replace("'", ".")):
-        leave_out(PLAIN._replace(**config), [words])  # type: ignore[arg-type]
+        leave_out(PLAIN._replace(**config), [words], root=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wall", ["pid", "net", "ipc"])
+def test_an_ordinary_user_has_no_file_system_of_the_machines_namespaces(wall: str) -> None:
+    with pytest.raises(Denied, match="use sudo"):
+        leave_out(PLAIN, [wall], root=False)
+    leave_out(PLAIN, ["uts,cgroup,seccomp,caps,masks"], root=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
@@ -41,6 +41,26 @@ def processes(marker: str, proc: str = "/proc") -> Iterator[Process]:
             found = _process(f"{proc}/{name}", int(name), marker)
             if found.namespaces:
                 yield found
+
+
+def named(seen: Iterable[Process], inits: Mapping[int, str]) -> list[Process]:
+    """The processes, those too that no control group tells of: an ordinary user's containers have
+    none. ``inits``: first process -> container. Its pid namespace is whose the others are in."""
+    found = list(seen)
+    mine = next((p.namespaces.get("pid") for p in found if p.pid == os.getpid()), None)
+    spaces = {
+        process.namespaces["pid"]: inits[process.pid]
+        for process in found
+        if process.pid in inits and process.namespaces.get("pid") not in (None, mine)
+    }
+    return [
+        process
+        if process.container
+        else process._replace(
+            container=inits.get(process.pid) or spaces.get(process.namespaces.get("pid", 0), "")
+        )
+        for process in found
+    ]
 
 
 def _process(folder: str, pid: int, marker: str) -> Process:

@@ -77,11 +77,15 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     )
 
 
-def _groups(cgroup: str) -> Groups:
+def _groups(cgroup: str) -> Groups | None:
+    """None: nobody delegates a group to this user, and an init has to do without."""
     from dockyard.base.linux import cgroupfs
     from dockyard.node.engine.system import groups
 
-    return groups(cgroup, cgroupfs.layout())
+    layout = cgroupfs.layout()
+    if os.geteuid() != 0 and not (layout.pure and cgroupfs.delegated()):
+        return None
+    return groups(cgroup, layout)
 
 
 def _health(config: ContainerConfig, user: User, container: Container) -> HealthCheck | None:
