@@ -197,7 +197,9 @@ def test_local_path_waits_for_its_node_and_is_made_there(tmp_path: Path) -> None
         assert ("Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {name}"
                 ) in await cluster.events("data")  # fmt: skip
         await cluster.delete(CLAIMS, "data")
-        assert await cluster.is_gone(VOLUMES, name)
+        metadata = (await cluster.get(VOLUMES, name))["metadata"]
+        assert "deletionTimestamp" in metadata
+        assert metadata["finalizers"] == ["dockyard.io/local-path"]  # its node's to take off
 
     with_controllers(tmp_path, ALONE, test)
 

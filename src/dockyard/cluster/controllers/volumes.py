@@ -2,7 +2,7 @@
 
 A local-path volume is a folder of the node's, named in a hostPath volume with the node's affinity;
 the kubelet makes the folder when the first pod mounts it. With ``Delete`` the volume goes with its
-claim.
+claim, when the kubelet has removed the folder.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from dockyard.cluster.meta.errors import AlreadyExists, NotFound
 
 PROVISIONER, NO_PROVISIONER = "dockyard.io/local-path", "kubernetes.io/no-provisioner"
 CLASS = "local-path"
+FINALIZER = "dockyard.io/local-path"
+"""Taken off by the node's kubelet when the volume's folder is gone."""
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 BY_CONTROLLER = {"pv.kubernetes.io/bound-by-controller": "yes"}
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
@@ -220,7 +222,8 @@ class PersistentVolumes:
     def _volume(self, claim: Object, found: Object, name: str, node: str) -> dict[str, Any]:
         term = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
         return {
-            "metadata": {"name": name, "annotations": {PROVISIONED_BY: PROVISIONER}},
+            "metadata": {"name": name, "annotations": {PROVISIONED_BY: PROVISIONER},
+                         "finalizers": [FINALIZER]},
             "spec": {
                 "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
                 "accessModes": claim["spec"]["accessModes"],

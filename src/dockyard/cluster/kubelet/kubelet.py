@@ -16,6 +16,7 @@ from dockyard.cluster.client.resources import PODS, SERVICES
 from dockyard.cluster.client.transport import Object
 from dockyard.cluster.kubelet import nodeinfo, strays
 from dockyard.cluster.kubelet.announcer import Announcer
+from dockyard.cluster.kubelet.localpath import LocalVolumes
 from dockyard.cluster.kubelet.probing import Prober
 from dockyard.cluster.kubelet.pulling import Puller
 from dockyard.cluster.kubelet.references import References
@@ -48,7 +49,9 @@ class Kubelet:
         dns: Dns,
         pods_folder: Path,
         memory_folder: Path,
+        local_folder: Path | None = None,
     ) -> None:
+        """``local_folder``: of ``local-path`` volumes; beside that of the pods, if not said."""
         self._runtime, self._clock = runtime, clock
         self._pods = informers.of(PODS, fieldSelector=f"spec.nodeName={node}")
         self._services = informers.of(SERVICES)
@@ -76,6 +79,10 @@ class Kubelet:
             dns=dns,
         )
         self._workers: dict[str, Worker] = {}
+        self._local = LocalVolumes(
+            client, informers, clock, node=node, pods=self.pods,
+            folder=local_folder or pods_folder.parent / "local-path",
+        )  # fmt: skip
 
     def pod(self, namespace: str, name: str) -> Object | None:
         """A pod of this node."""
@@ -94,6 +101,7 @@ class Kubelet:
             tasks.start(self._shared.announcer.run(), name="events", essential=True)
             tasks.start(self._shared.statuses.run(), name="statuses", essential=True)
             tasks.start(self._follow(), name="container events", essential=True)
+            tasks.start(self._local.run(), name="local volumes", essential=True)
             self._pods.add_handler(self._changed)
             tasks.start(self._sweep(), name="sweep", essential=True)
             await asyncio.Event().wait()
