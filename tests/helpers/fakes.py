@@ -32,6 +32,9 @@ class FakeRuntime:
         if name in self.fail:
             raise self.fail[name]
 
+    def forks(self) -> bool:
+        return True
+
     def create(self, launch: Launch, *, attach: bool = False) -> tuple[int, None]:
         self._called("create")
         self.launched.append(launch)

@@ -156,6 +156,9 @@ class Stream(Protocol):
 class Runtime(Protocol):
     """A way to run containers. ``run_dir`` is the one that :class:`Launch` named."""
 
+    def forks(self) -> bool:
+        """Whether the next ``create`` forks this process: what must not cross that is closed."""
+
     def create(self, launch: Launch, *, attach: bool = False) -> tuple[int, Stream | None]:
         """Make the container, its init waiting: init's pid, and its streams if asked for.
 

@@ -72,7 +72,6 @@ class Database:
             os.chmod(self._path, 0o600)
             found = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
             found.execute("PRAGMA journal_mode=WAL")
-            found.execute("PRAGMA synchronous=FULL")
             # A command ends without closing: who comes next reads what is left in the log.
             found.execute(f"PRAGMA wal_autocheckpoint={PAGES_IN_LOG}")
             found.execute(SCHEMA)
@@ -99,8 +98,11 @@ class Database:
             raise Corrupt(f"node.db: {self._path}: {error}; restore it from a backup") from error
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, lasting: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction, on disk when it ends. Nobody waits for the disk where it is of a container
+        that vanishes with its end: after a loss of power it is to be gone in any case."""
         with self._reading() as connection:
+            connection.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -112,14 +114,14 @@ class Database:
 
     def insert(self, container: Container) -> None:
         """A new container. Raises :class:`NameTaken`."""
-        with self._writing() as connection:
+        with self._writing(not container.config.auto_remove) as connection:
             _refuse_taken(connection, container)
             connection.execute("INSERT INTO containers VALUES (?,?,?,?,?,?)", _row(container))
 
     def update(self, container: Container, *told: Event) -> None:
         """Store a container as it is now, and what has happened to it, as one change; one that
         was removed meanwhile stays removed."""
-        with self._writing() as connection:
+        with self._writing(not container.config.auto_remove) as connection:
             _append(connection, told)
             _refuse_taken(connection, container)
             connection.execute(
@@ -127,9 +129,9 @@ class Database:
                 (*_row(container)[1:], container.id),
             )
 
-    def delete(self, container_id: str, *told: Event) -> None:
-        """Forget a container; an unknown one is fine."""
-        with self._writing() as connection:
+    def delete(self, container_id: str, *told: Event, lasting: bool = True) -> None:
+        """Forget a container; an unknown one is fine. ``lasting``: on disk before this returns."""
+        with self._writing(lasting) as connection:
             _append(connection, told)
             connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
 

@@ -71,5 +71,5 @@ def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
             parts.volumes.remove(name)
     whole = container.status != CREATING  # of one that never was, nothing is told
     told = (event.of(container, "destroy", parts.clock()),) if whole else ()
-    parts.database.delete(container.id, *told)
+    parts.database.delete(container.id, *told, lasting=not container.config.auto_remove)
     parts.locks.forget(container.id)

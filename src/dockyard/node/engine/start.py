@@ -52,7 +52,8 @@ def begin(parts: Parts, container: Container, attach: bool) -> Stream | None:
 def _start(parts: Parts, container: Container, attach: bool) -> Stream | None:
     planned = launch.plan(parts, container, attach)
     etcfiles.write(parts.places, container, "")
-    parts.database.rest()  # the runtime may fork
+    if parts.runtime.forks():
+        parts.database.rest()
     pid, stream = parts.runtime.create(planned, attach=attach)
     try:
         attached = _connect(parts, container, pid)

@@ -24,6 +24,11 @@ def fork() -> None:
     _waiting = ours
 
 
+def waits() -> bool:
+    """Whether there is one to take."""
+    return _waiting is not None
+
+
 def take() -> socket.socket | None:
     """The way to the one that waits, once: it takes ``cache folder, NUL, launch``."""
     global _waiting

@@ -13,6 +13,7 @@ from dockyard.base.errors import Unavailable
 from dockyard.base.linux import door
 from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import Launch
+from dockyard.node.runtime import ahead
 
 if TYPE_CHECKING:
     import subprocess
@@ -28,6 +29,9 @@ _BOOT = (
 class Launcher(Protocol):
     """Starts monitors."""
 
+    def forks(self) -> bool:
+        """Whether the next launch forks this process."""
+
     def launch(self, launch: Launch, attach: bool) -> socket.socket:
         """Start a monitor; the connection that it answers on."""
 
@@ -40,6 +44,9 @@ class ForkLauncher:
 
     def __init__(self, cache: str) -> None:
         self._cache = cache
+
+    def forks(self) -> bool:
+        return door.descriptor >= 0 or not ahead.waits()
 
     def launch(self, launch: Launch, attach: bool) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -59,13 +66,12 @@ class ForkLauncher:
 
     def _hand_over(self, launch: Launch, attach: bool, creator: socket.socket) -> bool:
         """To the process that was forked ahead, if there is one and it lives."""
-        if door.descriptor >= 0:  # it would not record its calls
+        if self.forks():  # one that waits would not record its calls
             return False
-        from dockyard.node.runtime import ahead, launchmessage
+        from dockyard.node.runtime import launchmessage
 
         waiting = ahead.take()
-        if waiting is None:
-            return False
+        assert waiting is not None
         payload = os.fsencode(self._cache) + b"\0" + launchmessage.pack(launch, attach)
         with waiting, contextlib.suppress(OSError):
             launchmessage.send(waiting, payload, creator)
@@ -84,6 +90,9 @@ class LaunchpadLauncher:
         self._lock = allocate_lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+
+    def forks(self) -> bool:
+        return False
 
     def start(self) -> None:
         """Start the launchpad now, so that the first container finds it warm."""

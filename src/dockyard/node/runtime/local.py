@@ -27,6 +27,7 @@ ANSWER_SECONDS = 10.0
 """A monitor answers what it knows at once."""
 AT_ONCE = 64
 """Monitors that are asked before the first answer is read."""
+GROUPS = "/sys/fs/cgroup"
 _STATE = wire.control({"op": "state"})
 
 
@@ -35,6 +36,9 @@ class LocalRuntime:
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
+
+    def forks(self) -> bool:
+        return self._launcher.forks()
 
     def create(self, launch: Launch, *, attach: bool = False) -> tuple[int, MonitorStream | None]:
         if self.state(launch.run_dir).status != "stopped":
@@ -155,12 +159,26 @@ class LocalRuntime:
             state = self.state(run_dir)
             if state.pid:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(state.pid, signal.SIGKILL)
+                    if state.status != "stopped":  # else the pid may be somebody else's by now
+                        os.kill(state.pid, signal.SIGKILL)
                 if state.status == "paused":
                     group.freeze(cgroup, False)
                 wait_for_monitor(run_dir)
-        group.remove(cgroup)
+        if not _is_gone(cgroup):
+            group.remove(cgroup)
         _remove_run_dir(run_dir)
+
+
+def _is_gone(cgroup: str) -> bool:
+    """Whether the monitor has removed the group, as it does: what would is not loaded then.
+
+    Of root's own groups, named by a path; about others nothing is said.
+    """
+    path = cgroup.strip("/")
+    if os.geteuid() != 0 or not path or ":" in path:
+        return False
+    places = [f"{GROUPS}/{path}", *(f"{GROUPS}/{name}/{path}" for name in os.listdir(GROUPS))]
+    return not any(os.path.lexists(place) for place in places)
 
 
 def _asked(run_dir: str) -> socket.socket | None:
