@@ -148,7 +148,7 @@ def test_a16_a_user_whom_nobody_maps(yard: Yard) -> None:
     assert "setresuid" in str(error) or "Invalid argument" in str(error)
 
 
-@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "pid", "cgroup", "mount", "user"])
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "pid", "cgroup", "user"])
 def test_a_namespace_that_is_not_there(yard: Yard, kind: str) -> None:
     def change(spec: dict[str, Any]) -> None:
         kinds = spec["linux"]["namespaces"]
@@ -295,3 +295,62 @@ def test_what_is_left_out_is_the_hosts(yard: Yard) -> None:
         found = box.exec("readlink", f"/proc/self/ns/{kind}").out.strip()
         assert found == str(Path(f"/proc/self/ns/{kind}").readlink()), kind
     assert subprocess.run(["kill", "-0", str(box.pid)]).returncode == 0
+
+
+def test_a_mount_namespace_that_is_anothers(yard: Yard) -> None:
+    first = yard.sh("echo shared > /tmp/f; exec sleep 60").start()
+
+    def change(spec: dict[str, Any]) -> None:
+        spec["linux"]["namespaces"][0] = {"type": "mount", "path": f"/proc/{first.pid}/ns/mnt"}
+        spec["mounts"] = []
+        spec["linux"].update(maskedPaths=[], readonlyPaths=[])
+
+    before = Path(f"/proc/{first.pid}/mountinfo").read_text()
+    assert yard.sh("cat /tmp/f", change=change).run().out == "shared\n"
+    box = yard.box("sleep", "60", change=change).start()
+    links = {str(Path(f"/proc/{one.pid}/ns/mnt").readlink()) for one in (first, box)}
+    assert len(links) == 1
+    assert Path(f"/proc/{first.pid}/mountinfo").read_text() == before
+
+    def changing(spec: dict[str, Any]) -> None:
+        change(spec)
+        spec["mounts"] = [{"destination": "/x", "type": "tmpfs", "source": "x"}]
+
+    assert "the mount namespace is joined" in str(refused(yard.sh("true", change=changing)))
+
+
+def test_a06_what_is_mounted_over_proc_does_not_catch_what_is_written(yard: Yard) -> None:
+    """Another container has put its own files where the runtime writes a sysctl."""
+    trap = (
+        "echo trap > /tmp/trap; mount --bind /tmp/trap /proc/sys/net/ipv4/ip_default_ttl &&"
+        "mount -t tmpfs x /proc/sys/net/ipv6 && echo set && exec sleep 60"
+    )
+
+    def powerful(spec: dict[str, Any]) -> None:
+        for kind in ("bounding", "effective", "permitted"):
+            spec["process"]["capabilities"][kind] = ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]
+        del spec["linux"]["seccomp"]
+        spec["linux"].update(maskedPaths=[], readonlyPaths=[])
+
+    first = yard.sh(trap, change=powerful)
+    _, stream = first.runtime.create(first.launch, attach=True)
+    first.runtime.start(first.run_dir)
+    assert stream is not None
+    assert stream.read() == (1, b"set\n")
+    pid = first.runtime.state(first.run_dir).pid
+
+    def change(spec: dict[str, Any]) -> None:
+        spec["linux"]["namespaces"][0] = {"type": "mount", "path": f"/proc/{pid}/ns/mnt"}
+        spec["linux"].update(
+            maskedPaths=[], readonlyPaths=[], sysctl={"net.ipv4.ip_default_ttl": "77"}
+        )
+        spec["mounts"] = []
+
+    second = yard.sh("exec sleep 60", change=change).start()
+    seen = subprocess.run(
+        ["nsenter", "-t", str(second.pid), "-n", "cat", "/proc/sys/net/ipv4/ip_default_ttl"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert seen.stdout == "77\n", seen.stderr
+    assert first.exec("cat", "/tmp/trap").out == "trap\n"
+    stream.close()

@@ -168,19 +168,27 @@ def _build(birth: Birth, sync: socket.socket) -> None:
     elif any(bindtrees.early(mount) for mount in spec.mounts):
         trees = bindtrees.prepare(spec, everyone=False)
     _enter_namespaces(spec, birth.born)
-    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
-    root = rootfs.build(spec, birth.overlay, null, trees)
+    if spec.namespaces["mount"]:  # another's: what it shows is there
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        rootfs.write_sysctls(spec.sysctl)
+    else:
+        null = os.open(
+            "/dev/null", os.O_PATH | os.O_CLOEXEC
+        )  # of this mount namespace: it is bound
+        root = rootfs.build(spec, birth.overlay, null, trees)
+        os.close(null)
     master = slave = -1
     if spec.process.terminal:
         master, slave = terminal.open_pair(root)
         if spec.process.size:
             terminal.resize(master, *spec.process.size)
-        _bind_console(root, slave)
+        if not spec.namespaces["mount"]:
+            _bind_console(root, slave)
     if spec.hooks:
         _run_before_pivot(birth, sync)
-    rootfs.pivot(root, spec.propagation)
+    if not spec.namespaces["mount"]:
+        rootfs.pivot(root, spec.propagation)
     os.close(root)
-    os.close(null)
     if birth.gate is not None and not spec.pause:
         execution.look_up(spec.process)  # so that it is create that fails, as shims expect
     if ordinary:  # whoever gives it a network opens its namespaces: the user's own processes only
@@ -206,6 +214,10 @@ def _apply_rare(birth: Birth) -> None:
     confine.load_rare(spec.process, spec)
     if spec.hooks:
         from dockyard.node.runtime import hooks  # noqa: F401 - the root is the container's later
+    if spec.sysctl:
+        from dockyard.base.linux import mountapi  # noqa: F401
+    if any(mount.options.copy_up for mount in spec.mounts):
+        from dockyard.node.runtime import copyup  # noqa: F401 - its user may read no file here
 
 
 def _run_before_pivot(birth: Birth, sync: socket.socket) -> None:
@@ -274,7 +286,7 @@ def _enter_namespaces(spec: Spec, born: int) -> None:
 
 def _bind_console(root: int, slave: int) -> None:
     """/dev/console is the container's terminal: crun, runc and systemd expect it."""
-    target = rootpath.open_target(root, "/dev/console", folder=False)
+    target = rootpath.open_plain_file(root, "/dev/console")
     try:
         syscalls.mount(rootpath.fd_path(slave), rootpath.fd_path(target), None, MS_BIND)
     finally:

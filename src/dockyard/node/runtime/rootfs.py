@@ -45,7 +45,7 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
     for tree in trees.values():
         os.close(tree)
     nodes.make(root, spec)
-    _write_sysctls(root, spec.sysctl)
+    write_sysctls(spec.sysctl)
     for path in spec.readonly:
         hiding.make_readonly(root, path)
     for path in spec.masked:
@@ -121,10 +121,14 @@ def mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
             os.close(descriptor)
 
 
-def _write_sysctls(root: int, sysctls: dict[str, str]) -> None:
+def write_sysctls(sysctls: dict[str, str]) -> None:
+    """By a procfs that lies nowhere: what somebody mounts over files of the container's, or leads
+    them elsewhere by, is not met (CVE-2025-52881)."""
     if not sysctls:
         return
-    proc = rootpath.open_plain_folder(root, "/proc")
+    from dockyard.base.linux import mountapi
+
+    proc = mountapi.new_mount("proc", ())
     try:
         for name, value in sysctls.items():
             rootpath.write_proc(proc, f"sys/{name.replace('.', '/')}", value)

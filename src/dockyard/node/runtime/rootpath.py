@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -10,9 +11,11 @@ import stat
 from dockyard.base.errors import Denied
 from dockyard.base.linux.door import call, through
 from dockyard.base.linux.openat2 import (
+    RESOLVE_BENEATH,
     RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS,
+    RESOLVE_NO_XDEV,
     open_in_root,
     openat2,
 )
@@ -69,6 +72,23 @@ def open_plain_folder(root: int, path: str) -> int:
     return found
 
 
+def open_plain_file(root: int, path: str) -> int:
+    """As :func:`open_plain_folder`, for a file: what is mounted there must not lie elsewhere."""
+    folder, _, name = path.rpartition("/")
+    parent = open_plain_folder(root, folder)
+    try:
+        with contextlib.suppress(FileExistsError):
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(through("openat", os.open, name, flags, 0o600, dir_fd=parent))
+        found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    finally:
+        os.close(parent)
+    if stat.S_ISLNK(os.fstat(found).st_mode):
+        os.close(found)
+        raise Denied(f"mount: {path}: the image has a link where a file belongs")
+    return found
+
+
 def magic(descriptor: int) -> int:
     """The type of the file system that a descriptor lies on: statfs(2)."""
     buffer = ctypes.create_string_buffer(256)
@@ -79,12 +99,17 @@ def magic(descriptor: int) -> int:
 def write_proc(proc: int, name: str, value: str) -> None:
     """Write a file of a procfs that we mounted ourselves, and of nothing else."""
     flags = os.O_WRONLY | os.O_CLOEXEC
-    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
-    descriptor = openat2(proc, name, flags, resolve)
+    resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS
+    try:
+        descriptor = openat2(proc, name, flags, resolve)
+    except OSError as error:
+        raise type(error)(error.errno, f"/proc/{name}: {error.strerror}") from error
     try:
         if magic(descriptor) != PROC_SUPER_MAGIC:
             raise Denied(f"/proc/{name}: is not procfs: something is mounted over it")
         through("write", os.write, descriptor, value.encode())
+    except OSError as error:
+        raise type(error)(error.errno, f"/proc/{name}: {value!r}: {error.strerror}") from error
     finally:
         os.close(descriptor)
 
