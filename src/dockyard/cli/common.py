@@ -27,7 +27,7 @@ setattr(argparse, "_", str)  # noqa: B010 - it has no such name for a type check
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with Docker's manners: exit code 125, and where to look for help."""
+    """argparse with Docker's manners: exit codes, and where to look for help."""
 
     def __init__(self, verb: str, usage: str, description: str, examples: str = "") -> None:
         super().__init__(
@@ -39,11 +39,20 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             add_help=False,
         )
+        self.least: int | None = None
+        """How many words there have to be, where the parser itself cannot know."""
         self.add_argument("--help", action="help", help="show this help")
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}\nSee '{self.prog} --help'.", file=sys.stderr)
-        raise SystemExit(USAGE_ERROR)
+        from dockyard.cli.usageerrors import answer
+
+        code, text = answer(self, message, self.least)
+        print(f"{text}\nSee '{self.prog} --help'.", file=sys.stderr)
+        raise SystemExit(code)
+
+    def too_few(self) -> NoReturn:
+        """Fewer words than ``least``."""
+        self.error("the following arguments are required: more")
 
     def many(self, *names: str, metavar: str, help: str) -> None:
         """An option that may be given several times."""

@@ -70,7 +70,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.flag("--privileged", help="with every capability")
     add("container", metavar="CONTAINER")
     add("words", nargs=argparse.REMAINDER, metavar="COMMAND [ARG...]")
+    parser.least = 2
     options = parser.parse_args(argv)
     if not options.words:
-        parser.error('"dockyard exec" requires at least 2 arguments: a container and a command')
+        parser.too_few()
     return options

@@ -37,7 +37,7 @@ def run(argv: list[str]) -> int:
 
 
 def _run(verb: str, options: argparse.Namespace) -> int:
-    config = runconfig.config(options, verb)
+    config = runconfig.config(options)
     in_front = verb == "run" and not options.detach
     keys = attached.keys_of(options) if in_front else ""
     typed = config.open_stdin

@@ -18,15 +18,10 @@ GRACE, SYSTEM_GRACE = 10, 90
 """Seconds between what asks a container to end and what ends it."""
 
 
-def config(options: argparse.Namespace, verb: str) -> ContainerConfig:
+def config(options: argparse.Namespace) -> ContainerConfig:
     """The configuration that the flags describe."""
     words = options.words
     if not options.rootfs:
-        if not words:
-            raise Invalid(
-                f'"dockyard {verb}" requires at least 1 argument: an image, or --rootfs; '
-                f"see `dockyard {verb} --help`"
-            )
         image, words = words[0], words[1:]
     else:
         image = ""

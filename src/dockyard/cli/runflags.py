@@ -33,9 +33,13 @@ NOT_IMPLEMENTED_SWITCHES = ("--use-api-socket",)
 
 def parse(verb: str, words: list[str]) -> argparse.Namespace:
     """The flags; ``words`` of the result are IMAGE COMMAND ARG..."""
-    found = _parser(verb).parse_args(words)
+    parser = _parser(verb)
+    parser.least = 1
+    found = parser.parse_args(words)
     if found.words[:1] == ["--"]:
         del found.words[0]
+    if not found.words and not found.rootfs:
+        parser.too_few()
     return found
 
 

@@ -15,7 +15,7 @@ from dockyard.node.engine.config import ContainerConfig, MountSpec, PortSpec
 
 
 def made(*words: str, verb: str = "run") -> ContainerConfig:
-    return config(parse(verb, list(words)), verb)
+    return config(parse(verb, list(words)))
 
 
 def test_what_follows_the_image_is_the_command() -> None:
@@ -103,7 +103,7 @@ def test_a13_what_makes_no_sense_is_refused(words: list[str]) -> None:
 
 
 def test_no_image_is_refused() -> None:
-    with pytest.raises(Invalid, match="requires at least 1 argument"):
+    with pytest.raises(SystemExit):
         made("--rm")
 
 
