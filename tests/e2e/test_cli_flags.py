@@ -47,6 +47,37 @@ def test_devices(shell: Shell) -> None:
     assert allowed.stdout in (b"0\n", b"1\n")  # the kernel may refuse /dev/mem itself
 
 
+def test_a_seccomp_profile(shell: Shell, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [
+            {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+            {"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO",
+             "excludes": {"caps": ["CAP_SYS_ADMIN"]}},
+        ],
+    }))  # fmt: skip
+    words = ("--security-opt", f"seccomp={profile}")
+    done = shell.run("--rm", *words, "mkdir", "/x")
+    assert (done.returncode, b"No space left" in done.stderr) == (1, True)
+    assert shell.run("--rm", *words, "chmod", "777", "/tmp").returncode == 1
+    assert (
+        shell.run("--rm", "--cap-add", "SYS_ADMIN", *words, "chmod", "777", "/tmp").returncode == 0
+    )
+    profile.write_text("no json")
+    for text in (f"seccomp={profile}", "seccomp=/nowhere"):
+        done = shell.run("--rm", "--security-opt", text, "true")
+        assert (done.returncode, b"seccomp profile" in done.stderr) == (125, True)
+
+
+def test_a_privileged_container_has_the_devices(shell: Shell) -> None:
+    text = "ls /dev"
+    few, all_ = out(shell, "sh", "-c", text), out(shell, "--privileged", "sh", "-c", text)
+    missing = {path.name for path in Path("/dev").iterdir() if path.is_char_device()}
+    assert "kmsg" not in few.split()
+    assert missing - {"console"} <= set(all_.split()) | {"console"}
+
+
 def test_an_init(shell: Shell) -> None:
     assert out(shell, "--init", "cat", "/proc/1/comm").strip() in ("docker-init", "tini",
                                                                    "catatonit")  # fmt: skip

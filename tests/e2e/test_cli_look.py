@@ -199,3 +199,13 @@ def test_events_are_followed_an_end_too_that_nobody_waits_for(shell: Shell) -> N
         run.send_signal(signal.SIGINT)
         assert run.wait(10) == 130
     assert seen[-1] == "die"
+
+
+def test_commands_have_events_too(shell: Shell) -> None:
+    shell.run("-d", "--name", "web", "sleep", "1000")
+    assert shell.full("exec", "web", "sh", "-c", "exit 4").returncode == 4
+    words = ("events", "--since", "1h", "--until", "0s", "--format")
+    lines = shell(*words, "{{.Action}}|{{.Actor.Attributes.exitCode}}").splitlines()
+    assert lines[-3:] == ["exec_create: sh -c exit 4|", "exec_start: sh -c exit 4|", "exec_die|4"]
+    found = shell(*words, "{{.Actor.Attributes.execID}}", "--filter", "event=exec_die")
+    assert re.fullmatch(r"[0-9a-f]{64}\n", found)

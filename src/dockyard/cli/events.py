@@ -45,6 +45,7 @@ def _shower(form: str) -> Callable[[Event], str]:
         return line
     if form in ("json", "{{json .}}"):
         return lambda event: json.dumps(describe(event), separators=(",", ":"))
+    from dockyard.cli.gotemplate.evaluate import Words
     from dockyard.cli.template import compiled
 
     template = compiled(form)
@@ -54,7 +55,8 @@ def _shower(form: str) -> Callable[[Event], str]:
         aliases = {"Status": event.action, "ID": event.id, "Time": found["time"],
                    "TimeNano": found["timeNano"], "From": found.get("from", ""),
                    "Scope": "local"}  # fmt: skip
-        return template({**found, **aliases})
+        actor = {**found["Actor"], "Attributes": Words(event.attributes)}
+        return template({**found, **aliases, "Actor": actor})
 
     return show
 

@@ -63,7 +63,7 @@ def config(options: argparse.Namespace) -> ContainerConfig:
         privileged=options.privileged,
         cap_add=tuple(options.cap_add),
         cap_drop=tuple(options.cap_drop),
-        security_opt=tuple(options.security_opt),
+        security_opt=tuple(map(_security, options.security_opt)),
         sysctls=envflags.pairs(options.sysctl),
         join=_joined(options),
         oom_score_adj=options.oom_score_adj,
@@ -85,6 +85,24 @@ def config(options: argparse.Namespace) -> ContainerConfig:
 
         found = leave_out(found, options.without, root=os.geteuid() == 0)
     return found
+
+
+def _security(text: str) -> str:
+    """``seccomp=FILE`` is said by what the file has in it."""
+    from dockyard.node.engine.spec import security_option
+
+    name, value = security_option(text)
+    if name != "seccomp" or value in ("unconfined", "builtin"):
+        return text
+    import json
+
+    try:
+        with open(value, encoding="utf-8") as file:
+            return f"seccomp={json.dumps(json.load(file), separators=(',', ':'))}"
+    except OSError as error:
+        raise Invalid(f"opening seccomp profile ({value}) failed: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"compacting json for seccomp profile ({value}) failed: {error}") from None
 
 
 def _restart(options: argparse.Namespace) -> RestartPolicy:

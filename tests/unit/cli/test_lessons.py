@@ -11,7 +11,7 @@ from dockyard.node.engine.config import ContainerConfig
 
 
 def made(*words: str) -> ContainerConfig:
-    return config(parse("run", list(words)), "run")
+    return config(parse("run", list(words)))
 
 
 def test_a_system_has_a_console_and_a_longer_grace() -> None:

@@ -10,6 +10,10 @@ from dockyard.base.errors import Invalid
 from dockyard.cli.gotemplate.parse import Assign, Branch, Node, Operand, Pipeline, Print, Text
 
 
+class Words(dict[str, str]):
+    """A Go map of strings: what is not in it is empty, and no mistake."""
+
+
 class Scope:
     """The variables that a body sees."""
 
@@ -103,6 +107,9 @@ def _value(operand: Operand, scope: Scope) -> Any:
     for name in operand.fields:
         if not isinstance(found, dict):
             raise Invalid(f"template: <.{name}>: nil or no object has no such field")
+        if name not in found and isinstance(found, Words):
+            found = ""
+            continue
         if name not in found:
             raise Invalid(f'template: map has no entry for key "{name}"')
         found = found[name]

@@ -11,6 +11,9 @@ from dockyard.node.engine.config import DeviceSpec
 
 INITS = ("docker-init", "tini", "catatonit")
 """Small init programs, called with ``-- PROGRAM ARGUMENTS``."""
+NOT_ENTERED = {"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"}
+OWN = {f"/dev/{name}" for name in ("console", "full", "null", "ptmx", "random", "tty", "urandom",
+                                   "zero")}  # fmt: skip
 FOLDERS = ("/usr/bin", "/usr/local/bin", "/usr/libexec/podman", "/usr/libexec/docker")
 
 
@@ -36,6 +39,20 @@ def _node(device: DeviceSpec) -> dict[str, Any]:
         "uid": found.st_uid,
         "gid": found.st_gid,
     }
+
+
+def host_devices() -> tuple[DeviceSpec, ...]:
+    """What a privileged container gets: every device of the host but terminals and those that
+    each container has of its own."""
+    found = []
+    for folder, folders, names in os.walk("/dev"):
+        folders[:] = sorted(set(folders) - NOT_ENTERED)
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            mode = os.lstat(path).st_mode
+            if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)) and path not in OWN:
+                found.append(DeviceSpec(path, path, "rwm"))
+    return tuple(found)
 
 
 def rules(

@@ -28,6 +28,7 @@ from dockyard.node.engine.places import Places
 
 if TYPE_CHECKING:
     from dockyard.node.engine import (
+        commandstream,
         create,
         diff,
         end,
@@ -54,16 +55,17 @@ if TYPE_CHECKING:
 
     Changes = list[diff.Change]
 else:  # a command needs one of them
-    create, diff, end, events, export, health, inspect, logs, processes, recover, refresh = (
+    commandstream, create, diff, end, events, export, health, inspect, logs = (
         Later(__package__, name)
-        for name in ("create", "diff", "end", "events", "export", "health", "inspect", "logs",
-                     "processes", "recover", "refresh")
+        for name in ("commandstream", "create", "diff", "end", "events", "export", "health",
+                     "inspect", "logs")
     )  # fmt: skip
-    remove, rename, restart, roots, run, start, top, tree, update, usage = (
+    processes, recover, refresh, remove, rename, restart, roots, run, start, top, tree, update = (
         Later(__package__, name)
-        for name in ("remove", "rename", "restart", "roots", "run", "start", "top", "tree",
-                     "update", "usage")
+        for name in ("processes", "recover", "refresh", "remove", "rename", "restart", "roots",
+                     "run", "start", "top", "tree", "update")
     )  # fmt: skip
+    usage = Later(__package__, "usage")
     copy = Later(f"{__package__}.archive", "copy")
 
 Containers = list[Container]
@@ -272,9 +274,10 @@ class Engine:
         """Run a further command in a container. Raises :class:`StartFailed`."""
         container = self._running(reference)
         process = processes.describe(command, container)
-        return self._parts.runtime.exec(
+        stream = self._parts.runtime.exec(
             self.places.run(container.id), process, stdin=command.stdin, detach=detach
         )
+        return commandstream.told(self._parts, container, command.args, stream)
 
     def resize(self, reference: str, rows: int, columns: int) -> None:
         """Tell a container's terminal its size."""

@@ -36,7 +36,10 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     config, places = container.config, parts.places
     state, upper = places.state(container.id), places.upper(container.id)
     layers = roots.layers_of(parts.images, container.image_id, config.rootfs)
-    nodes = devices.nodes(config.devices)
+    wanted = config.devices
+    if config.privileged and os.geteuid() == 0:
+        wanted = (*devices.host_devices(), *wanted)
+    nodes = devices.nodes(wanted)
     own = _groups(places.cgroup(container.id)) if config.system else None
     place = spec.Place(
         root=f"{state}/rootfs",
@@ -45,7 +48,7 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
         namespaces=tuple(_joined(parts, container)),
         delegated=own is not None and own.writable,
         devices=tuple(nodes),
-        device_rules=tuple(devices.rules(config.devices, nodes, config.device_rules)),
+        device_rules=tuple(devices.rules(wanted, nodes, config.device_rules)),
         init=devices.init_program() if config.init else "",
     )
     user = identity.at_start(config.user, upper, layers, config.group_names)
