@@ -199,6 +199,8 @@ def parse_process(document: Any, *, pause: bool = False) -> Process:
     if not args and not pause:
         raise Invalid("config: process.args: empty; name a program")
     user = mapping(process.get("user", {}), "process.user")
+    if user.get("username"):
+        raise Unsupported("config: process.user.username: for Windows; linux takes uid and gid")
     sets = mapping(process.get("capabilities", {}), "process.capabilities")
     masks: dict[str, Any] = {kind: _capabilities(sets, kind) for kind in
              ("bounding", "effective", "permitted", "inheritable", "ambient")}  # fmt: skip
