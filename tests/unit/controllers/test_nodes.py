@@ -246,6 +246,32 @@ def test_a_set_with_identities_waits_for_its_lost_pod(tmp_path: Path) -> None:
     with_nodes(tmp_path, test, "statefulset")
 
 
+def test_pods_of_a_node_that_is_gone_for_good_are_collected(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await cluster.client.create(PODS, pod("web"))
+        await cluster.say("web", "Running")
+        await cluster.delete(NODES, "n1")
+        await cluster.clock.advance(39)
+        assert not await cluster.is_gone(PODS, "web")  # it may only be registering anew
+        await cluster.clock.advance(41)
+        assert await cluster.is_gone(PODS, "web")
+
+    with_nodes(tmp_path, test, "podgarbage")
+
+
+def test_a_node_that_is_back_in_time_keeps_its_pods_from_being_collected(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        await cluster.client.create(PODS, pod("web"))
+        await cluster.delete(NODES, "n1")
+        await cluster.clock.advance(25)
+        await cluster.client.create(NODES, {"metadata": {"name": "n1"}, "spec": {}})
+        await ready(cluster, "True")
+        await alive(cluster, 120)
+        assert not await cluster.is_gone(PODS, "web")
+
+    with_nodes(tmp_path, test, "podgarbage")
+
+
 @pytest.mark.parametrize(
     ("toleration", "covers"),
     [

@@ -15,6 +15,7 @@ from dockyard.cluster.controllers.garbage import GarbageCollector
 from dockyard.cluster.controllers.job import Jobs
 from dockyard.cluster.controllers.namespaces import Namespaces
 from dockyard.cluster.controllers.nodes import Nodes
+from dockyard.cluster.controllers.podgarbage import PodGarbage
 from dockyard.cluster.controllers.replicaset import ReplicaSets
 from dockyard.cluster.controllers.statefulset import StatefulSets
 from dockyard.cluster.controllers.volumes import PersistentVolumes
@@ -38,6 +39,7 @@ def controllers(context: Context, kinds: Kinds, authority: str) -> dict[str, Con
         "statefulset": StatefulSets(context.speaking_as("statefulset-controller")),
         "job": Jobs(context.speaking_as("job-controller")),
         "persistentvolume": PersistentVolumes(context.speaking_as("persistentvolume-controller")),
+        "podgarbage": PodGarbage(context.speaking_as("pod-garbage-collector-controller")),
         "node": Nodes(context.speaking_as("node-controller")),
     }
 

@@ -86,7 +86,7 @@ class Worker:
         self._ending = asyncio.Event()
         if self._deleted:
             self._ending.set()
-        if pod.get("status", {}).get("startTime"):
+        if pod.get("status", {}).get("startTime") and not is_ending(pod):
             shared.admitted[self.uid] = pod
         self.finished = False
 
