@@ -16,8 +16,8 @@ from inside.boxes import (
     writable_groups,
 )  # fmt: skip
 
-from dockyard.base.errors import Denied, Invalid, NotFound, Unsupported
-from dockyard.base.linux import cgroupfs, cgroupstats
+from dockyard.base.errors import Invalid, NotFound, Unsupported
+from dockyard.base.linux import cgroupstats
 from dockyard.node.runtime.cgroups import group, oom
 
 EAT = "x=$(head -c 64m /dev/zero | tr '\\0' x); echo $x"
@@ -172,83 +172,3 @@ def test_a09_without_a_namespace_of_its_own_it_is_read_only() -> None:
 def test_a_namespace_of_its_own_may_be_written() -> None:
     with sh("mkdir /sys/fs/cgroup/x && cat /proc/self/cgroup", change=writable_groups) as found:
         assert found.run().out == "0::/\n"
-
-
-# an ordinary user
-
-
-def as_user(body: object, uid: int = 1000) -> str:
-    """What an ordinary user's process says; empty is fine."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-            cgroupfs.delegated.cache_clear()
-            group._doors.cache_clear()
-            body()
-        except BaseException as error:
-            os.write(writer, f"{type(error).__name__}: {error}".encode())
-        os._exit(0)
-    os.close(writer)
-    os.waitpid(pid, 0)
-    said = os.read(reader, 65536).decode()
-    os.close(reader)
-    return said
-
-
-def test_nothing_delegated_is_no_group_and_no_limit() -> None:
-    def body() -> None:
-        assert group.create("dockyard/u/c", {}) == ""
-        group.join("")
-        with raises(Denied, "no group is delegated"):
-            group.create("dockyard/u/c", {"memory": {"limit": MEGABYTE}})
-
-    assert as_user(body) == ""
-    assert not (GROUPS / "dockyard/u").exists()
-
-
-def test_what_is_delegated_is_used() -> None:
-    """cgroup-v2.rst, "Delegation": the folder and three files are the user's."""
-    place = GROUPS / "user"
-    (place / "shell").mkdir(parents=True)
-    (GROUPS / "cgroup.subtree_control").write_text("+memory +pids +cpu")
-    for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "shell",
-                 "shell/cgroup.procs"):  # fmt: skip
-        os.chown(place / name, 1000, 1000)
-
-    def body() -> None:
-        made = group.create("dockyard/u/c", {"memory": {"limit": 32 * MEGABYTE},
-                                             "pids": {"limit": 9}})  # fmt: skip
-        assert made == "user/dockyard/u/c", made
-        assert (GROUPS / made / "memory.max").read_text() == f"{32 * MEGABYTE}\n"
-        pid = os.fork()
-        if pid == 0:
-            group.join(made)
-            os.execv("/bin/sleep", ["sleep", "600"])
-        until(lambda: group.pids(made) == [pid])
-        group.update("dockyard/u/c", {"pids": {"limit": 5}})
-        assert (GROUPS / made / "pids.max").read_text() == "5\n"
-        group.freeze(made, True)
-        assert group.is_frozen("dockyard/u/c")
-        os.waitpid(os.fork() or _end(made), 0)
-        os.waitpid(pid, 0)
-        assert not (GROUPS / made).exists()
-
-    pid = os.fork()
-    if pid == 0:
-        (place / "shell/cgroup.procs").write_text("0")
-        said = as_user(body)
-        os.write(2, said.encode())
-        os._exit(bool(said))
-    _, status = os.waitpid(pid, 0)
-    assert status == 0, "see the console"
-    for name in ("dockyard", "shell", ""):
-        (place / name).rmdir()
-
-
-def _end(made: str) -> int:
-    group.remove(made)
-    os._exit(0)

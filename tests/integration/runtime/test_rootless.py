@@ -271,3 +271,13 @@ def test_a18_nobody_else_reaches_the_monitor(many: Ordinary, single: Ordinary) -
     peer.connect(str(path))  # root may
     peer.close()
     many.dockyard("rm", "-f", "web", check=True)
+
+
+def test_a09_groups_cannot_be_written(user: Ordinary) -> None:
+    """Neither the host's, nor where the user's own session happens to be."""
+    text = ("for f in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $f/x && echo made $f; done;"
+            " echo /x > /sys/fs/cgroup/memory/release_agent && echo wrote")  # fmt: skip
+    _, out, err = run(user, "sh", "-c", text)
+    assert "made" not in out
+    assert "wrote" not in out
+    assert "Read-only file system" in err or "Permission denied" in err

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from dockyard.base.errors import Invalid, Unsupported
-from dockyard.base.linux import cgroupfs, syscalls
+from dockyard.base.linux import cgroupfs, mountapi, syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from dockyard.base.oci.runtimespec import Mount
@@ -60,6 +60,16 @@ def put(root: int, mount: Mount) -> None:
         os.close(base)
 
 
+def only_to_read(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+    """For a container without a group of its own: its namespace shows somebody else's."""
+    return tuple(
+        mount._replace(options=mount.options._replace(flags=mount.options.flags | MS_RDONLY))
+        if mount.kind in ("cgroup", "cgroup2")
+        else mount
+        for mount in mounts
+    )
+
+
 def _groups() -> dict[str, str]:
     """The group that this process is in, by controller (empty: version 2), as its namespace has it.
 
@@ -76,7 +86,13 @@ def _groups() -> dict[str, str]:
 def _put_v2(target: int, place: str, flags: int, *, own: bool) -> None:
     """The first namespace's is copied, not mounted: a mount there sets options for the machine."""
     if own:
-        syscalls.mount("cgroup2", rootpath.fd_path(target), "cgroup2", HARD | flags)
+        # not mount(2), which refuses it where /sys/fs/cgroup is bound to the host's already
+        readonly = syscalls.MOUNT_ATTR_RDONLY if flags & MS_RDONLY else 0
+        tree = mountapi.new_mount("cgroup2", (), HARD_ATTRIBUTES | readonly)
+        try:
+            syscalls.put_tree(tree, target)
+        finally:
+            os.close(tree)
     else:
         _put_copy(target, place)
 

@@ -20,7 +20,7 @@ from dockyard.base.oci.mountoptions import (
 )
 from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import Overlay
-from dockyard.node.runtime import hiding, mounts, nodes, rootpath
+from dockyard.node.runtime import cgroupmounts, hiding, mounts, nodes, rootpath
 
 LONGEST_DATA = 4095
 """mount(2) takes one page of data."""
@@ -41,7 +41,8 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if spec.propagation.removeprefix("r") != "slave":
         syscalls.set_mount(root, propagation=MS_PRIVATE, recursive=True)
-    later = mounts.put_all(root, spec.mounts, trees, spec.mount_label)
+    wanted = spec.mounts if spec.cgroup else cgroupmounts.only_to_read(spec.mounts)
+    later = mounts.put_all(root, wanted, trees, spec.mount_label)
     for tree in trees.values():
         os.close(tree)
     nodes.make(root, spec)
