@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from inside.boxes import GROUPS, MEGABYTE, ROOT, prepare_v2, raises, until
+from inside.boxes import GROUPS, MEGABYTE, ROOT, box, prepare_v2, raises, until
 
 from dockyard.base.errors import Denied
 from dockyard.base.linux import cgroupfs
@@ -160,3 +160,24 @@ def test_a_limit_without_a_group_is_refused_and_nothing_is_left() -> None:
         assert oci("delete", "-f", "c")[0] == 0
 
     as_user(body)
+
+
+def test_the_root_of_a_user_namespace_owns_its_group_where_it_may_write_it() -> None:
+    """config-linux.md, "Cgroup ownership"."""
+    mapped = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+
+    def change(spec: dict, options: list[str]) -> None:
+        spec["linux"]["namespaces"].append({"type": "user"})
+        spec["linux"].update(uidMappings=mapped, gidMappings=mapped)
+        for mount in spec["mounts"]:
+            if mount["type"] == "cgroup":
+                mount["options"] = options
+
+    for options, uid in ((["nosuid", "nodev", "noexec"], 100000), (["ro"], 0)):
+        with box("sleep", "600", change=lambda spec, given=options: change(spec, given)) as found:
+            found.start()
+            for file in (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
+                assert (GROUPS / found.cgroup / file).stat().st_uid == uid
+            assert (GROUPS / found.cgroup / "pids.max").stat().st_uid == 0, "limits are the host's"
+            code = found.exec("mkdir", "/sys/fs/cgroup/inside").code
+            assert (code == 0) == (uid != 0)

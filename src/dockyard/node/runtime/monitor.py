@@ -23,7 +23,7 @@ from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import Launch, StartFailed
 from dockyard.node.runtime import connection, hooks, init
 from dockyard.node.runtime.attendant import Attendant
-from dockyard.node.runtime.cgroups import group
+from dockyard.node.runtime.cgroups import group, ownership
 from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.commands import Commands
 from dockyard.node.runtime.connection import Connection
@@ -120,6 +120,8 @@ class Monitor:
         self._grouped = bool(made)
         if not made:  # an ordinary user's, to whom none is delegated, and who has no newborn
             self.spec = self.spec._replace(cgroup="")
+        if self.spec.uids:
+            ownership.hand_over(self.spec)
         if newborn is not None:
             self.child.be(newborn)
         else:

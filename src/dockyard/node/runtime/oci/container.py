@@ -17,7 +17,7 @@ from dockyard.base.oci import runtimespec, strictjson
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import hooks, init, wire
 from dockyard.node.runtime.attendant import Attendant, deliver
-from dockyard.node.runtime.cgroups import group
+from dockyard.node.runtime.cgroups import group, ownership
 from dockyard.node.runtime.child import Child, enter_pid_namespace, failure
 from dockyard.node.runtime.messages import GO, LISTENER, LONGEST_MESSAGE, START
 from dockyard.node.runtime.oci import state
@@ -94,6 +94,8 @@ def create(
             grouped = bool(group.create(spec.cgroup, spec.resources))
         if not grouped:  # an ordinary user's, to whom none is delegated
             spec = spec._replace(cgroup="")
+        if spec.uids:
+            ownership.hand_over(spec)
         if "pid" in spec.namespaces and not init.staged(spec):
             enter_pid_namespace(spec.namespaces["pid"])
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
