@@ -7,7 +7,7 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard.base.aio.now import nano_stamp, wall
@@ -32,6 +32,13 @@ MOST_DESCRIPTORS = 1024
 OWN_STREAMS = (0, 1, 2)
 
 
+Warn = Callable[[str], None]
+
+
+def _unheard(text: str) -> None:
+    """Nobody wants to know."""
+
+
 class Options(NamedTuple):
     """What callers choose besides the bundle."""
 
@@ -45,6 +52,7 @@ class Options(NamedTuple):
     """Whether systemd makes the group: ``cgroupsPath`` is ``slice:prefix:name`` then."""
     cgroup: tuple[str, ...] = ()
     """Of a command: groups below the container's, ``[CONTROLLER,...:]PATH``."""
+    warn: Warn = _unheard
 
 
 def read_config(bundle: str, container_id: str, driver: str = "cgroupfs") -> dict[str, Any]:
@@ -125,7 +133,7 @@ def create(
         if grouped:
             _remove_group(spec.cgroup, options.systemd)
         state.forget(root, container_id)
-        _run_poststop(spec, who)
+        _run_poststop(spec, who, options.warn)
         raise
     return made
 
@@ -186,10 +194,14 @@ def start(root: str, container: Container) -> None:
         raise
 
 
-def _run_poststop(spec: runtimespec.Spec, who: hooks.Identity) -> None:
-    """What fails there changes nothing (runtime.md, "Lifecycle")."""
-    with contextlib.suppress(DockyardError, OSError):
-        hooks.run_outside(spec.hooks, "poststop", hooks.state(who, "stopped", 0), who.bundle)
+def _run_poststop(spec: runtimespec.Spec, who: hooks.Identity, warn: Warn) -> None:
+    """Each of them: what fails there is told and changes nothing (runtime.md, "Lifecycle")."""
+    for hook in spec.hooks.get("poststop", ()):
+        try:
+            said = hooks.state(who, "stopped", 0)
+            hooks.run_outside({"poststop": (hook,)}, "poststop", said, who.bundle)
+        except (DockyardError, OSError) as error:
+            warn(str(error))
 
 
 def kill(root: str, container: Container, number: int, *, everyone: bool) -> None:
@@ -220,8 +232,8 @@ def _own_pids(container: Container) -> bool:
     )
 
 
-def delete(root: str, container: Container, *, force: bool) -> None:
-    """Remove what `create` has made."""
+def delete(root: str, container: Container, *, force: bool, warn: Warn) -> None:
+    """Remove what `create` has made. ``warn`` hears of poststop hooks that fail."""
     now = state.status(root, container)
     if now not in ("stopped", "created") and not force:
         raise Conflict(
@@ -232,7 +244,7 @@ def delete(root: str, container: Container, *, force: bool) -> None:
     _remove_group(container.cgroup, container.systemd)
     state.forget(root, container.id)
     spec = runtimespec.parse(container.spec)
-    _run_poststop(spec, hooks.identity(container.id, container.bundle, spec))
+    _run_poststop(spec, hooks.identity(container.id, container.bundle, spec), warn)
 
 
 def check_executable(container: Container, now: str, *, paused_too: bool) -> None:

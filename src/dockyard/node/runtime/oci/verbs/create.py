@@ -5,6 +5,7 @@ from __future__ import annotations
 from dockyard.base.errors import Unsupported
 from dockyard.node.runtime.oci import container
 from dockyard.node.runtime.oci.flags import Values
+from dockyard.node.runtime.oci.report import Report
 from dockyard.node.runtime.oci.verb import (
     BUNDLE,
     CONSOLE,
@@ -31,6 +32,7 @@ def options(found: Globals, values: Values) -> container.Options:
         preserved=values["preserve-fds"],
         systemd=found.systemd_cgroup,
         keyring=not values.get("no-new-keyring"),
+        warn=Report(found).warning,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dockyard.base.errors import NotFound
 from dockyard.node.runtime.oci import container, state
 from dockyard.node.runtime.oci.flags import Flag, Values
+from dockyard.node.runtime.oci.report import Report
 from dockyard.node.runtime.oci.verb import ID, PROGRAM, Globals, Verb
 
 
@@ -16,7 +17,7 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
         if not values["force"]:
             raise
         return 0
-    container.delete(found.root, made, force=values["force"])
+    container.delete(found.root, made, force=values["force"], warn=Report(found).warning)
     return 0
 
 

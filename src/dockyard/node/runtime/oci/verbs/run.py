@@ -34,7 +34,7 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
             code = front.wait(made.pid)
         finally:
             if not values["keep"]:
-                container.delete(found.root, made, force=True)
+                container.delete(found.root, made, force=True, warn=chosen.warn)
     return code
 
 

@@ -1,0 +1,168 @@
+"""linux.namespaces, uidMappings, timeOffsets, hostname: config-linux.md, "Namespaces"."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from helpers import rootfs
+from helpers.ociruntime import Oci, mount
+
+pytestmark = pytest.mark.root
+
+KINDS = {"network": "net", "pid": "pid", "mount": "mnt", "ipc": "ipc", "uts": "uts",
+         "cgroup": "cgroup"}  # fmt: skip
+
+
+def links(oci: Oci) -> dict[str, str]:
+    """The namespaces that a container's process is in, as it sees them itself."""
+    names = " ".join(KINDS.values())
+    script = f"for name in {names}; do readlink /proc/self/ns/$name; done"
+    return dict(zip(KINDS, oci.out("sh", "-c", script).split(), strict=True))
+
+
+def own() -> dict[str, str]:
+    return {kind: str(Path(f"/proc/self/ns/{name}").readlink()) for kind, name in KINDS.items()}
+
+
+def test_new_ones(oci: Oci) -> None:
+    mine, theirs = own(), links(oci)
+    assert {kind for kind in KINDS if mine[kind] == theirs[kind]} == set()
+
+
+@pytest.mark.parametrize("kind", ["network", "pid", "ipc", "uts", "cgroup"])
+def test_one_that_is_not_listed_is_the_callers(oci: Oci, kind: str) -> None:
+    oci.without(kind)
+    if kind == "uts":
+        del oci.spec["hostname"]
+    if kind == "network":  # sysfs belongs to the network namespace; runc's bundles bind it then
+        oci.spec["mounts"] = [
+            mount("/sys", "bind", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
+            if entry["destination"] == "/sys" else entry for entry in oci.spec["mounts"]
+            if entry["destination"] != "/sys/fs/cgroup"
+        ]  # fmt: skip
+    mine, theirs = own(), links(oci)
+    assert {name for name in KINDS if mine[name] == theirs[name]} == {kind}
+
+
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "pid"])
+def test_one_that_is_joined(oci: Oci, kind: str) -> None:
+    flag = {"network": "-n", "ipc": "-i", "uts": "-u", "pid": "-pf"}[kind]
+    script = "echo ready; exec sleep 100"
+    with subprocess.Popen(["unshare", flag, "sh", "-c", script], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        pid = other.pid
+        if kind == "pid":
+            [pid] = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        try:
+            path = f"/proc/{pid}/ns/{KINDS[kind]}"
+            oci.namespace(kind, path)
+            if kind == "uts":
+                del oci.spec["hostname"]
+            assert links(oci)[kind] == str(Path(path).readlink())
+        finally:
+            os.kill(pid, 9)
+            other.wait()
+
+
+@pytest.mark.parametrize("path", ["/proc/self/ns/ipc", "/etc/hostname", "/no/such"])
+def test_a_path_that_is_no_such_namespace(oci: Oci, path: str) -> None:
+    oci.namespace("network", path)
+    assert oci.refused("true")
+
+
+@pytest.mark.parametrize("kind", ["nonsense", ""])
+def test_a_kind_that_is_none(oci: Oci, kind: str) -> None:
+    oci.linux["namespaces"].append({"type": kind})
+    assert oci.refused("true")
+
+
+def test_a_kind_that_stands_there_twice(runclike: Oci) -> None:
+    runclike.linux["namespaces"].append({"type": "pid"})
+    assert runclike.refused("true")
+
+
+def test_the_host_name(oci: Oci) -> None:
+    oci.spec["hostname"] = "named"
+    assert oci.out("hostname") == "named\n"
+    assert os.uname().nodename != "named"
+
+
+def test_a_host_name_without_a_namespace(runclike: Oci) -> None:
+    runclike.without("uts")
+    before = os.uname().nodename
+    assert runclike.refused("true")
+    assert os.uname().nodename == before
+
+
+def test_the_domain_name(ours: Oci) -> None:
+    """Since version 1.1 of the specification; Debian's peers are older."""
+    ours.spec["domainname"] = "example.org"
+    assert ours.out("cat", "/proc/sys/kernel/domainname") == "example.org\n"
+
+
+def test_ordinary_users(oci: Oci, tmp_path: Path) -> None:
+    oci.map_users()
+    tree = rootfs.make(tmp_path / "own")
+    for place in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        place.chmod(0o755)
+    for place in (tree, *tree.rglob("*")):
+        os.chown(place, 100_000, 100_000, follow_symlinks=False)
+    oci.spec["root"] = {"path": str(tree)}
+    script = "cat /proc/self/uid_map /proc/self/gid_map; id -u; touch /made; hostname"
+    out = oci.out("sh", "-c", script)
+    assert [line.split() for line in out.splitlines()] == [
+        ["0", "100000", "65536"], ["0", "100000", "65536"], ["0"], ["box"],
+    ]  # fmt: skip
+    assert (tree / "made").stat().st_uid == 100_000
+
+
+def test_a_command_joins_the_users_too(oci: Oci, tmp_path: Path) -> None:
+    oci.map_users()
+    for place in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        place.chmod(0o755)
+    oci.spec["root"]["path"] = str(rootfs.make(tmp_path / "own"))
+    oci.up()
+    assert oci.exec("--", "cat", "/proc/self/uid_map").stdout.split() == ["0", "100000", "65536"]
+    assert oci.exec("--", "id", "-u").stdout == "0\n"
+    done = oci.exec("--", "touch", "/made", check=False)
+    assert done.returncode == 1  # the files are nobody's in there
+
+
+def test_mappings_without_a_namespace(runclike: Oci) -> None:
+    runclike.linux["uidMappings"] = [{"containerID": 0, "hostID": 1000, "size": 1}]
+    runclike.linux["gidMappings"] = [{"containerID": 0, "hostID": 1000, "size": 1}]
+    done = runclike.run("id", "-u", check=False)
+    assert done.returncode != 0 or done.stdout == "0\n"
+
+
+def test_a_namespace_without_mappings(runclike: Oci) -> None:
+    runclike.namespace("user")
+    assert runclike.refused("true")
+
+
+def test_time(ours: Oci) -> None:
+    """Since version 1.1.1 of the specification."""
+    ours.namespace("time")
+    ours.linux["timeOffsets"] = {"boottime": {"secs": 1_000_000, "nanosecs": 5}}
+    with Path("/proc/uptime").open() as file:
+        host = float(file.read().split()[0])
+    assert float(ours.out("cat", "/proc/uptime").split()[0]) > host + 999_000
+
+
+def test_containers_share_namespaces(oci: Oci) -> None:
+    oci.up()
+    first, pid = oci.id, oci.pid()
+    for kind in ("network", "ipc", "uts"):
+        oci.namespace(kind, f"/proc/{pid}/ns/{KINDS[kind]}")
+    del oci.spec["hostname"]
+    oci.id = f"{first}b"
+    oci.linux["cgroupsPath"] += "b"
+    theirs = links(oci)
+    for kind in ("network", "ipc", "uts"):
+        assert theirs[kind] == str(Path(f"/proc/{pid}/ns/{KINDS[kind]}").readlink())
+    oci.id = first
