@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from dockyard.base.errors import DockyardError, Invalid, Unsupported
 from dockyard.cluster.client.transport import Object
+from dockyard.cluster.kubelet import lastwords
 from dockyard.cluster.kubelet.announcer import NORMAL, WARNING, Announcer
 from dockyard.cluster.kubelet.containerconfig import container_config
 from dockyard.cluster.kubelet.downward import Status
@@ -50,6 +53,8 @@ class Surroundings(NamedTuple):
     services: Sequence[Object]
     status: Status
     node_memory: int
+    folder: Path
+    """Of the pod's volumes."""
 
 
 class Starter:
@@ -80,8 +85,11 @@ class Starter:
             environment = variables(pod, spec, around.status, around.lookup, around.services)
             config = container_config(pod, spec, start.attempt, environment, around.volumes,
                                       image.user, around.node_memory)  # fmt: skip
+            last_words = lastwords.prepare(around.folder, spec, start.attempt)
         except (ConfigError, Invalid, Unsupported) as error:
             return fail("CreateContainerConfigError", error, RETRY_SECONDS)
+        if last_words is not None:
+            config = replace(config, mounts=(*config.mounts, last_words))
         for stale in start.stale:
             await self._runtime.remove_container(stale)
         try:

@@ -18,6 +18,7 @@ from dockyard.cluster.client.transport import Object
 from dockyard.cluster.kubelet import logfiles
 from dockyard.cluster.kubelet.announcer import NORMAL, WARNING
 from dockyard.cluster.kubelet.backoff import BackOff, go_duration
+from dockyard.cluster.kubelet.lastwords import LastWords
 from dockyard.cluster.kubelet.observed import Observed, observe
 from dockyard.cluster.kubelet.plan import (
     Facts,
@@ -81,6 +82,7 @@ class Worker:
         self._refreshed = 0.0
         self._mount_pause = 0.0
         self._stops: dict[str, tuple[float, asyncio.Task[None]]] = {}
+        self._last_words = LastWords()
         self._rejected = False
         self._failed: Rejected | None = None
         self._ending = asyncio.Event()
@@ -235,7 +237,12 @@ class Worker:
         runtime = self._shared.runtime
         sandboxes = await runtime.list_pod_sandbox(self.uid)
         containers = await runtime.list_containers(self.uid)
-        self._observed = observe(sandboxes, containers)
+        if self._last_words.lacks(containers):
+            volumes = self._shared.volumes_of(self.pod)
+            await in_thread(
+                self._shared.clock, self._last_words.read, volumes, self._spec_of, containers
+            )
+        self._observed = observe(sandboxes, self._last_words.told(containers))
         running = {each.id for each in self._observed.running}
         self._probes.keep_only(running)
         self._verdicts.forget_all_but(running)
@@ -334,7 +341,7 @@ class Worker:
         around = Surroundings(
             self.pod, sandbox.id, self._sandbox_config(sandbox.attempt), self._ready or {},
             self._named.lookup, list(self._shared.services), self._addresses(),
-            self._shared.node_memory,
+            self._shared.node_memory, self._shared.volumes_of(self.pod),
         )  # fmt: skip
         waits = await self._shared.starter.start(spec, start, around, self._unless_ending)
         if waits is None:
