@@ -138,9 +138,15 @@ def test_a_node_that_is_back_in_time_keeps_its_pods(tmp_path: Path) -> None:
 
 def test_a_node_that_says_it_is_not_ready(tmp_path: Path) -> None:
     async def test(cluster: Cluster) -> None:
+        await cluster.client.create(PODS, pod("web"))
+        await cluster.say("web", "Running")
         await ready(cluster, "False")
         await alive(cluster, 20)
         assert await taints(cluster) == [(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")]
+        assert (await cluster.get(PODS, "web"))["status"]["conditions"][0]["status"] == "False"
+        await cluster.say("web", "Running")  # its kubelet knows better
+        await alive(cluster, 20)
+        assert (await cluster.get(PODS, "web"))["status"]["conditions"][0]["status"] == "True"
 
     with_nodes(tmp_path, test)
 

@@ -58,8 +58,10 @@ class Nodes:
         if now - since > GRACE_SECONDS and condition(node, "Ready").get("status") != "Unknown":
             await self._lost(node)
             return
-        if taints.state_taint(node):
-            await self._take_out(name)
+        state = taints.state_taint(node)
+        known = {each["key"] for each in node["spec"].get("taints") or ()}
+        if state == taints.UNREACHABLE or (state and state not in known):
+            await self._take_out(name)  # a kubelet that still speaks has the last word afterwards
         await self._taint(node)
         await self._evict(node)
 
