@@ -70,6 +70,9 @@ class FakeRuntime:
         self.calls.append("delete")
         self.states.pop(run_dir, None)
 
+    def watch(self, run_dir: str, on_exit: tuple[str, ...]) -> None:
+        self.calls.append(f"watch {' '.join(on_exit[:2])}".strip())
+
     def pause(self, cgroup: str) -> None:
         self.states = {key: value._replace(status="paused") for key, value in self.states.items()}
 

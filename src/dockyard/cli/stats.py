@@ -48,8 +48,7 @@ def run(argv: list[str]) -> int:
         asked = _asked(engine, options.containers, options.all)
         if options.containers and not asked:
             return 0
-        samples = {container.id: engine.usage(container.id) for _, container in asked
-                   if _exists(engine, container.id)}  # fmt: skip
+        samples = _looked(engine, [container.id for _, container in asked])
         if before or not samples:
             rows = [row(name, container, before.get(container.id), samples[container.id],
                         options.no_trunc)
@@ -63,12 +62,15 @@ def run(argv: list[str]) -> int:
         now.pause(SECONDS)
 
 
-def _exists(engine: Engine, container_id: str) -> bool:
-    try:
-        engine.find(container_id)
-    except NotFound:
-        return False
-    return True
+def _looked(engine: Engine, container_ids: list[str]) -> Known:
+    """What each has used; one that has gone meanwhile is left out."""
+    found = {}
+    for container_id in container_ids:
+        try:
+            found[container_id] = engine.usage(container_id)
+        except NotFound:
+            continue
+    return found
 
 
 def _asked(engine: Engine, names: list[str], every: bool) -> list[tuple[str, Container]]:

@@ -1,32 +1,57 @@
 """Turns layers and an upper directory into the descriptor of their merged tree (overlayfs).
 
-The mount is taken off the host's tree at once and lives as long as its descriptor: nobody else
-sees it, and nothing has to be unmounted afterwards.
+The mount lies nowhere and lives as long as its descriptor: nobody else sees it, nothing has to be
+unmounted afterwards, and a process that is killed leaves none.
 """
 
 import os
 from collections.abc import Sequence
 
 from dockyard.base.errors import Invalid
-from dockyard.base.linux import syscalls
+from dockyard.base.linux import mountapi, syscalls
 
 LONGEST_DATA = 4095
 """mount(2) takes one page of data."""
+LONGEST_PARAMETER = 255
+"""fsconfig(2) takes as many characters."""
+FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_overlay(lower: Sequence[str], upper: str, work: str, at: str) -> int:
     """A descriptor of the merged root; closing it ends the mount.
 
-    ``lower`` topmost first; ``at`` is an empty directory that is mounted over for a moment.
+    ``lower`` topmost first; ``at`` is an empty directory that is mounted over for a moment where
+    there are more layers than a mount that lies nowhere takes.
     """
-    for folder in (*lower, upper, work):
-        if any(character in folder for character in ",:\\"):
-            raise Invalid(f"overlay: {folder}: has a comma, a colon or a backslash in its path")
-    data = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
-    if len(data) > LONGEST_DATA:
-        raise Invalid(f"overlay: {len(lower)} layers: their paths are longer than a page")
-    syscalls.mount("overlay", at, "overlay", 0, data)
+    opened: list[int] = []
     try:
-        return os.open(at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for folder in (upper, work, *lower):
+            opened.append(os.open(folder, FOLDER))  # noqa: PERF401 - those before are closed too
+        upper_path, work_path, *lower_paths = (f"/proc/self/fd/{each}" for each in opened)
+        layers = ":".join(lower_paths)
+        if len(layers) <= LONGEST_PARAMETER:
+            tree = mountapi.new_mount(
+                "overlay",
+                (("lowerdir", layers), ("upperdir", upper_path), ("workdir", work_path)),
+            )
+            return _opened(f"/proc/self/fd/{tree}/.", tree)
+        data = f"lowerdir={layers},upperdir={upper_path},workdir={work_path}"
+        if len(data) > LONGEST_DATA:
+            raise Invalid(f"overlay: {len(lower)} layers: more than mount(2) takes")
+        syscalls.mount("overlay", at, "overlay", 0, data)
+        try:
+            return _opened(at, -1)
+        finally:
+            syscalls.umount(at, syscalls.MNT_DETACH)
     finally:
-        syscalls.umount(at, syscalls.MNT_DETACH)
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _opened(path: str, tree: int) -> int:
+    """A descriptor that can be listed: fsmount(2) gives one that is a place alone."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        if tree >= 0:
+            os.close(tree)

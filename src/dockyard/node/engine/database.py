@@ -213,6 +213,15 @@ class Database:
             ).fetchall()
         return [decode(row[0]) for row in rows]
 
+    def running(self) -> list[tuple[str, bool]]:
+        """Ids of those that run as far as is known, and whether each has a health check."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT id, record LIKE '%\"health\":{%' FROM containers WHERE status = ?",
+                (RUNNING,),
+            ).fetchall()
+        return [(row[0], bool(row[1])) for row in rows]
+
     def unfinished(self) -> list[str]:
         """Ids of containers in the middle of a change."""
         with self._reading() as connection:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dockyard.base.aio import now
 from dockyard.base.errors import DockyardError
 from dockyard.node.engine import health, refresh
-from dockyard.node.engine.config import ALIVE
 from dockyard.node.engine.event import Event
 from dockyard.node.engine.parts import Parts
 
@@ -48,9 +47,11 @@ def _within(events: list[Event], since: float, until: float | None) -> Iterator[
 
 def _notice_ends(parts: Parts) -> None:
     """Containers that have ended since somebody looked last."""
-    for container in parts.database.all():
-        if container.config.health:
+    for container_id, checked in parts.database.running():
+        ended = parts.runtime.exit(parts.places.state(container_id)) is not None
+        container = parts.database.get(container_id) if ended or checked else None
+        if container is not None and checked:
             health.note(parts, container)
-        if container.status in ALIVE and parts.runtime.exit(parts.places.state(container.id)):
+        if container is not None and ended:
             with contextlib.suppress(DockyardError):
                 refresh.refresh(parts, container)

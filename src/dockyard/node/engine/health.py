@@ -91,16 +91,20 @@ def read(parts: Parts, container: Container) -> dict[str, Any] | None:
     return found
 
 
-def note(parts: Parts, container: Container) -> None:
-    """Write down changes of its health since somebody did it last."""
+def news(parts: Parts, container: Container) -> list[event.Event]:
+    """What has changed of its health since somebody wrote it down last."""
     said = read(parts, container)
-    news = [(time, status) for time, status in (said or {}).get("Changes", ())
+    return [event.of(container, f"health_status: {status}", time)
+            for time, status in (said or {}).get("Changes", ())
             if time > container.health_seen]  # fmt: skip
-    if not news:
+
+
+def note(parts: Parts, container: Container) -> None:
+    """Write that down."""
+    if not news(parts, container):
         return
     with parts.locks.hold(container.id):
         latest = parts.database.get(container.id)
-        if latest is None or latest.health_seen != container.health_seen:
-            return
-        told = [event.of(latest, f"health_status: {status}", time) for time, status in news]
-        parts.database.update(latest._replace(health_seen=news[-1][0]), *told)
+        told = news(parts, latest) if latest else []
+        if latest is not None and told:
+            parts.database.update(latest._replace(health_seen=told[-1].time), *told)

@@ -11,7 +11,7 @@ import contextlib
 import os
 
 from dockyard.base.errors import DockyardError
-from dockyard.node.engine import refresh, remove, restart, start
+from dockyard.node.engine import policy, refresh, remove, restart, start
 from dockyard.node.engine.config import (
     CREATED,
     CREATING,
@@ -40,6 +40,8 @@ def _finish(parts: Parts, container: Container) -> None:
         remove.erase(parts, container, volumes=True)
     elif container.status == STARTING:
         before = EXITED if container.finished else CREATED
+        if container.finished and policy.delay(container) is not None:
+            before = RESTARTING  # its policy was about to: `resume` does it
         start.undo(parts, container._replace(status=before), None)
 
 

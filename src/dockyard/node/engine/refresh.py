@@ -83,6 +83,14 @@ def ended(parts: Parts, container: Container) -> Container:
     )
 
 
+def _health(parts: Parts, container: Container) -> list[event.Event]:
+    if container.config.health is None:
+        return []
+    from dockyard.node.engine import health  # most containers do without
+
+    return health.news(parts, container)
+
+
 def record_exit(parts: Parts, container: Container) -> Container:
     """Write down an end, and give back the address. Under the container's lock."""
     last = ended(parts, container)
@@ -93,7 +101,10 @@ def record_exit(parts: Parts, container: Container) -> Container:
         clear(parts, container, connected=True)
     else:
         disconnect(parts, container)
-    told = [*event.died(last)]
+    told = _health(parts, last)
+    if told:
+        last = last._replace(health_seen=told[-1].time)
+    told += event.died(last)
     if has_own_network(last.config):
         told.append(event.connected(last, "disconnect", last.finished))
     parts.database.update(last, *told)

@@ -39,7 +39,7 @@ def pack(root: str) -> Iterator[bytes]:
 def _directory(fd: int, path: Path, seen: dict[tuple[int, int], bytes]) -> Iterator[bytes]:
     """``seen``: (device, inode) of files with several names -> the first of them."""
     if path:
-        yield from tar_entry(_entry(os.fstat(fd), path, b"", _attributes(fd)))
+        yield from tar_entry(entry_of(os.fstat(fd), path, b"", _attributes(fd)))
     if _is_opaque(fd):
         yield from tar_entry(_mark((*path, OPAQUE_MARK)))
     for name in sorted(os.fsencode(item) for item in os.listdir(fd)):
@@ -65,27 +65,28 @@ def _leaf(
         first = seen.setdefault(inode, b"/".join(path))
         if first != b"/".join(path):
             yield from tar_entry(
-                _entry(found, path, first, ())._replace(kind=tarread.HARDLINK, size=0)
+                entry_of(found, path, first, ())._replace(kind=tarread.HARDLINK, size=0)
             )
             return
     if stat.S_ISLNK(found.st_mode):
         link = os.readlink(name, dir_fd=parent)
-        yield from tar_entry(_entry(found, path, link, ()))
+        yield from tar_entry(entry_of(found, path, link, ()))
         return
     if not stat.S_ISREG(found.st_mode):
-        yield from tar_entry(_entry(found, path, b"", ()))
+        yield from tar_entry(entry_of(found, path, b"", ()))
         return
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        entry = _entry(os.fstat(fd), path, b"", _attributes(fd))
+        entry = entry_of(os.fstat(fd), path, b"", _attributes(fd))
         yield from tar_entry(entry, lambda: iter(lambda: os.read(fd, CHUNK), b""))
     finally:
         os.close(fd)
 
 
-def _entry(
+def entry_of(
     found: os.stat_result, path: Path, link: bytes, xattrs: tuple[tuple[bytes, bytes], ...]
 ) -> Entry:
+    """The entry of what lstat(2) has found, under a path."""
     device = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
     return Entry(
         _KINDS[stat.S_IFMT(found.st_mode)],

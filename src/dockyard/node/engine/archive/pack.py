@@ -11,20 +11,12 @@ from collections.abc import Iterator
 
 from dockyard.node.image import tarread
 from dockyard.node.image.chunks import CHUNK
-from dockyard.node.image.tarread import Entry
+from dockyard.node.image.pack import entry_of
 from dockyard.node.image.tarwrite import tar_entry
 
 Path = tuple[bytes, ...]
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-KINDS = {
-    stat.S_IFREG: tarread.FILE,
-    stat.S_IFLNK: tarread.SYMLINK,
-    stat.S_IFCHR: tarread.CHAR,
-    stat.S_IFBLK: tarread.BLOCKDEV,
-    stat.S_IFDIR: tarread.DIRECTORY,
-    stat.S_IFIFO: tarread.FIFO,
-}
 KEPT = ("user.", "security.capability", "system.posix_acl_")
 
 
@@ -54,7 +46,7 @@ class Packer:
 
     def folder(self, folder: int, path: Path) -> Iterator[bytes]:
         """A folder alone."""
-        yield from tar_entry(_entry(os.fstat(folder), path, b"", _attributes(folder)))
+        yield from tar_entry(entry_of(os.fstat(folder), path, b"", _attributes(folder)))
 
     def leaf(self, parent: int, name: bytes, found: os.stat_result, path: Path) -> Iterator[bytes]:
         """Anything that is no folder. Sockets have no place in a tar and are left out."""
@@ -63,18 +55,18 @@ class Packer:
         if found.st_nlink > 1:
             first = self._seen.setdefault((found.st_dev, found.st_ino), b"/".join(path))
             if first != b"/".join(path):
-                link = _entry(found, path, first, ())
+                link = entry_of(found, path, first, ())
                 yield from tar_entry(link._replace(kind=tarread.HARDLINK, size=0))
                 return
         if not stat.S_ISREG(found.st_mode):
             target = os.readlink(name, dir_fd=parent) if stat.S_ISLNK(found.st_mode) else b""
-            yield from tar_entry(_entry(found, path, target, ()))
+            yield from tar_entry(entry_of(found, path, target, ()))
             return
         file = os.open(name, FILE, dir_fd=parent)
         try:
             now = os.fstat(file)
             if stat.S_ISREG(now.st_mode):  # it may have been swapped for something else meanwhile
-                yield from tar_entry(_entry(now, path, b"", _attributes(file)), lambda: _data(
+                yield from tar_entry(entry_of(now, path, b"", _attributes(file)), lambda: _data(
                     file, now.st_size))  # fmt: skip
         finally:
             os.close(file)
@@ -86,25 +78,6 @@ def _data(file: int, size: int) -> Iterator[bytes]:
         chunk = os.read(file, min(CHUNK, size)) or bytes(min(CHUNK, size))
         size -= len(chunk)
         yield chunk
-
-
-def _entry(
-    found: os.stat_result, path: Path, link: bytes, xattrs: tuple[tuple[bytes, bytes], ...]
-) -> Entry:
-    device = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
-    return Entry(
-        KINDS[stat.S_IFMT(found.st_mode)],
-        path,
-        stat.S_IMODE(found.st_mode),
-        found.st_uid,
-        found.st_gid,
-        found.st_size if stat.S_ISREG(found.st_mode) else 0,
-        found.st_mtime_ns,
-        link,
-        os.major(found.st_rdev) if device else 0,
-        os.minor(found.st_rdev) if device else 0,
-        xattrs,
-    )
 
 
 def _attributes(file: int) -> tuple[tuple[bytes, bytes], ...]:
