@@ -15,6 +15,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import isal
+import zstandard
+
 import dockyard
 
 SOURCES = Path(dockyard.__file__).parent
@@ -74,6 +77,9 @@ def ordinary(*, subordinate: bool) -> Iterator[Ordinary]:
                 subprocess.run(["usermod", option, "1-4294967294", name], check=True)
         ignored = shutil.ignore_patterns("__pycache__", "cluster")
         shutil.copytree(SOURCES, place / "src/dockyard", ignore=ignored)
+        for package in (isal, zstandard):  # what unpacking an image takes
+            folder = Path(package.__file__).parent
+            shutil.copytree(folder, place / "src" / folder.name, ignore=ignored)
         compileall.compile_dir(place / "src", quiet=1)  # the user could not keep it
         yield Ordinary(name, place)
     finally:

@@ -28,6 +28,7 @@ def _import(argv: list[str]) -> int:
     parser.add_argument("-m", "--message", default="")
     words = parser.parse_args(argv)
     store = imageview.open_store()
+    imageview.say_squashed()
     if words.tar == "-":
         image = store.import_tar(sys.stdin.buffer, words.name, message=words.message)
     else:
@@ -46,6 +47,7 @@ def _load(argv: list[str]) -> int:
     parser.add_argument("-i", "--input", required=True, metavar="TAR")
     parser.add_argument("-q", "--quiet", action="store_true")
     words = parser.parse_args(argv)
+    imageview.say_squashed()
     with imageview.progress_for(words.quiet) as progress:
         loaded = imageview.open_store().load(words.input, progress=progress)
     if words.quiet:

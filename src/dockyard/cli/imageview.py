@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from dockyard.node.image.store import ImageStore
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def say_squashed() -> None:
+    """Before an image is unpacked: what an ordinary user's has not."""
+    if os.geteuid() != 0:
+        print(
+            "WARNING: without root all files of an image belong to the container's root: owners"
+            " are squashed, devices left out",
+            file=sys.stderr,
+        )
 
 
 def open_store(words: Namespace | None = None) -> ImageStore:

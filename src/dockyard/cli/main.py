@@ -73,7 +73,7 @@ GROUPS = (
 WITHOUT_ROOT = {
     "run", "create", "ps", "logs", "exec", "attach", "start", "stop", "kill", "wait", "rm",
     "restart", "rename", "top", "port", "diff", "cp", "export", "events", "container", "inspect",
-    "volume", "namespaces",
+    "volume", "namespaces", "images", "image", "pull", "push", "rmi",
 }  # fmt: skip
 """What an ordinary user may do too, in a data root of their own."""
 YOUNG = 50_000

@@ -18,6 +18,7 @@ def run(argv: list[str]) -> int:
     reference = parse_reference(words.name)
     if ":" not in words.name.rpartition("/")[2] and not words.quiet and words.output == "text":
         print(f"Using default tag: {reference.tag}")
+    imageview.say_squashed()
     with imageview.progress_for(words.quiet or words.output == "json") as progress:
         image = imageview.open_store(words).pull(
             words.name,

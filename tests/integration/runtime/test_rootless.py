@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,46 @@ def test_a_run_directory_that_is_somebody_elses(user: Ordinary) -> None:
         path.rmdir()
         if aside.exists():
             aside.rename(path)
+
+
+def image(user: Ordinary) -> Path:
+    """A root as a tar: with owners, a device, and a folder that its owner may not write."""
+    path = user.place / f"image-{user.name}.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(user.place / "root", arcname=".")
+        for name, kind, mode, uid in (
+            ("owned", tarfile.REGTYPE, 0o640, 33), ("fixed", tarfile.DIRTYPE, 0o555, 5),
+            ("fixed/inside", tarfile.REGTYPE, 0o444, 5), ("dev/disk", tarfile.BLKTYPE, 0o660, 0),
+        ):  # fmt: skip
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode, entry.uid, entry.devmajor = kind, mode, uid, 8
+            archive.addfile(entry)
+    path.chmod(0o644)
+    return path
+
+
+def test_an_image_without_root(user: Ordinary) -> None:
+    done = user.dockyard("image", "import", str(image(user)), "mine:1", check=True)
+    assert "owners are squashed, devices left out" in done.stderr
+    text = "stat -c '%n %u %A' /owned /fixed /fixed/inside; touch /etc/new && echo written; ls /dev"
+    done = user.dockyard("run", "--rm", "--network", "none", "mine:1", "sh", "-c", text, check=True)
+    assert done.stdout.splitlines()[:4] == [
+        "/owned 0 -rw-r-----", "/fixed 0 drwxr-xr-x", "/fixed/inside 0 -r--r--r--", "written",
+    ]  # fmt: skip
+    assert "disk" not in done.stdout
+    assert "belongs to uid" not in done.stderr
+    user.dockyard("rmi", "mine:1", check=True)
+    layers = user.home / ".local/share/dockyard/images/layers"
+    assert list(layers.iterdir()) == []
+
+
+def test_a_volume_without_root(user: Ordinary) -> None:
+    root = str(user.place / "root")
+    for text, out in (("echo kept > /data/f", ""), ("cat /data/f", "kept\n")):
+        done = user.dockyard("run", "--rm", "--network", "none", "-v", "mine:/data", "--rootfs",
+                             root, "sh", "-c", text, check=True)  # fmt: skip
+        assert done.stdout == out
+    user.dockyard("volume", "rm", "mine", check=True)
 
 
 def bundle(user: Ordinary, name: str, *args: str, **linux: Any) -> Path:

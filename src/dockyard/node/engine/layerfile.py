@@ -7,10 +7,10 @@ import stat
 from collections.abc import Sequence
 
 from dockyard.base.errors import Invalid
+from dockyard.base.linux.opaque import OPAQUE
 from dockyard.base.linux.openat2 import open_in_root
 
 LARGEST = 1024 * 1024
-OPAQUE = "trusted.overlay.opaque"
 
 
 def read_file(layers: Sequence[str], path: str) -> bytes:

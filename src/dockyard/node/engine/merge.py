@@ -12,7 +12,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-OPAQUE = "trusted.overlay.opaque"
+from dockyard.base.linux.opaque import OPAQUE
+
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

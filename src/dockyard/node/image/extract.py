@@ -56,6 +56,8 @@ class _Layer:
         self._what = what
         self._times: dict[Path, int] = {}
         self.described: set[Path] = set()
+        self._squash = os.geteuid() != 0
+        """An ordinary user owns everything, and can make no devices."""
 
     def add(self, entry: Entry) -> None:
         try:
@@ -151,9 +153,12 @@ class _Layer:
             return
         if kind == tarread.SYMLINK:
             os.symlink(entry.link, name, dir_fd=parent)
+        elif self._squash and entry.kind != tarread.FIFO:
+            return
         else:
             self._special(entry, parent, name)
-        os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+        if not self._squash:
+            os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
         if kind != tarread.SYMLINK:
             os.chmod(name, entry.mode, dir_fd=parent)  # ours a moment ago, and no link
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
@@ -192,9 +197,15 @@ class _Layer:
 
     def _describe(self, fd: int, entry: Entry) -> None:
         """Owner, then mode (a change of owner drops setuid), then attributes, by policy."""
-        os.fchown(fd, entry.uid, entry.gid)
-        os.fchmod(fd, entry.mode)
+        mode = entry.mode
+        if not self._squash:
+            os.fchown(fd, entry.uid, entry.gid)
+        elif entry.kind == tarread.DIRECTORY:
+            mode |= 0o700  # what follows is laid into it by its owner
+        os.fchmod(fd, mode)
         for key, value in entry.xattrs:
+            if self._squash and key.startswith((b"user.overlay.", _CAPABILITY)):
+                continue
             wanted = key.startswith(b"user.") or key in _ACLS
             if wanted or (key == _CAPABILITY and entry.kind == tarread.FILE):
                 os.setxattr(fd, key, value)

@@ -1,7 +1,8 @@
 """Turns what a layer hides into the form that overlayfs reads (kernel: filesystems/overlayfs)."""
 
-OPAQUE = "trusted.overlay.opaque"
-"""Attribute of a directory: what lower layers have in it is not seen."""
+from dockyard.base.linux.opaque import OPAQUE
+
+__all__ = ["OPAQUE", "Path"]
 
 Path = tuple[bytes, ...]
 """A path below a layer's root, in parts; the root itself is empty."""

@@ -12,9 +12,9 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from dockyard.base.errors import Invalid
+from dockyard.base.linux.opaque import OPAQUE
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-OPAQUE = "trusted.overlay.opaque"
 KEPT_ATTRIBUTES = ("user.", "security.capability")
 MOST_LINKS = 40
 """Of one path, as the kernel's ELOOP has it."""
