@@ -45,7 +45,8 @@ def run() -> list[Row]:
             profile=f"{PROBES} starts before, among and after the others: "
             f"{statistics.median(before):.1f}, {last:.1f}, {statistics.median(after):.1f} ms"),
         Row(f"`dockyard ps` of {CONTAINERS:,}", listing.median, None, None, GOAL_PS, "ms",
-            noise=listing.spread),
+            noise=listing.spread, profile=command.profile("ps", "--last", "1")
+            + " with no container; each of them is read as JSON and asks its monitor"),
         Row(f"stop and remove {CONTAINERS:,}, {AT_ONCE} a command", seconds, None, None, None, "s"),
         Row("of them left behind: mounts, links, cgroups, processes, namespaces",
             float(len(left)), None, None, 0.0, "things", profile=", ".join(left)),
