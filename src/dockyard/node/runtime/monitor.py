@@ -23,7 +23,11 @@ from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import Launch, StartFailed
 from dockyard.node.runtime import connection, hooks, init
 from dockyard.node.runtime.attendant import Attendant
-from dockyard.node.runtime.cgroups import group, ownership
+from dockyard.node.runtime.cgroups import (  # before a launchpad forks: limits
+    group,
+    limits,  # noqa: F401
+    ownership,
+)
 from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.commands import Commands
 from dockyard.node.runtime.connection import Connection

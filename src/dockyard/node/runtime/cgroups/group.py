@@ -12,12 +12,18 @@ import functools
 import os
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import Conflict, Denied, DockyardError, Invalid, NotFound, Unsupported
+from dockyard.base.later import Later
 from dockyard.base.linux import cgroupfs
 from dockyard.base.linux.door import through
-from dockyard.node.runtime.cgroups import freezer, limits, tree
+from dockyard.node.runtime.cgroups import freezer, tree
+
+if TYPE_CHECKING:
+    from dockyard.node.runtime.cgroups import limits
+else:  # who joins a group, or removes one, needs no controller
+    limits = Later("dockyard.node.runtime.cgroups", "limits")
 
 REMOVE_SECONDS = 5.0
 MONITORS = "monitors"
