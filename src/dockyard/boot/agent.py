@@ -20,7 +20,7 @@ from dockyard.base.errors import DockyardError, Unavailable
 from dockyard.base.net.netlink import Netlink
 from dockyard.base.net.nft import Nft
 from dockyard.base.wire.http import Connection
-from dockyard.boot import credentials, layout
+from dockyard.boot import claims, credentials, layout
 from dockyard.boot.engine import build_engine
 from dockyard.boot.layout import Layout, Settings
 from dockyard.cluster.client.client import Client
@@ -159,7 +159,7 @@ def add_service_addresses(settings: Settings, instance: str) -> None:
     name = service_link(instance)
     with Netlink() as host:
         if name not in {link.name for link in host.links()}:
-            host.add_link(name, "bridge", f"dockyard {instance} services")
+            host.add_link(name, "bridge", claims.alias(instance, settings))
         index = host.index(name)
         host.add_address(index, settings.dns_address, 32)
         host.set_link(index, up=True)

@@ -13,9 +13,11 @@ from typing import Any
 
 from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.errors import Conflict, Invalid, Unavailable
-from dockyard.boot import credentials, layout, supervisor
+from dockyard.boot import claims, credentials, layout, supervisor
 from dockyard.boot.layout import Layout, Settings
+from dockyard.node.network import machine
 
+QUEUE = "clusters.lock"
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
@@ -29,13 +31,34 @@ def up(place: Layout, overrides: dict[str, Any]) -> Settings:
         )
     settings = layout.load(place)
     if settings is None:
-        settings = _override(layout.choose(layout.look_at_host()), overrides)
-        layout.save(place, settings)
-    elif overrides:
+        with machine.alone(QUEUE):  # until its ports and blocks can be seen by the next one
+            settings = _choose(overrides)
+            layout.save(place, settings)
+            _start(place, settings)
+        return settings
+    if overrides:
         raise Conflict(
             f"up: {place.config}: the cluster is there already and keeps its settings; "
             "`dockyard down --purge` forgets them"
         )
+    if why := claims.conflict(place.instance, settings, claims.found()):
+        raise Conflict(f"up: {place.config}: its addresses overlap {why}; stop that one first")
+    _start(place, settings)
+    return settings
+
+
+def _choose(overrides: dict[str, Any]) -> Settings:
+    """Settings of a new cluster, apart from those of all that run here."""
+    host = layout.look_at_host()
+    taken = tuple(block for claim in claims.found() for block in claim.blocks)
+    chosen = layout.choose(layout.replace(host, routes=(*host.routes, *taken)))
+    try:
+        return layout.replace(chosen, **overrides)
+    except TypeError as error:
+        raise Invalid(f"up: settings: {error}") from error
+
+
+def _start(place: Layout, settings: Settings) -> None:
     place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", supervisor.__name__, str(place.data_root),
                str(place.logs), str(place.lock)]  # fmt: skip
@@ -45,14 +68,6 @@ def up(place: Layout, overrides: dict[str, Any]) -> Settings:
             cwd="/",
         )  # fmt: skip
     _wait(place, settings, process)
-    return settings
-
-
-def _override(settings: Settings, overrides: dict[str, Any]) -> Settings:
-    try:
-        return layout.replace(settings, **overrides)
-    except TypeError as error:
-        raise Invalid(f"up: settings: {error}") from error
 
 
 def _wait(place: Layout, settings: Settings, process: subprocess.Popen[bytes]) -> None:

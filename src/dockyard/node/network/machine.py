@@ -13,11 +13,12 @@ LOCK = "network.lock"
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Held from a look at the kernel until what was chosen can be seen there. Some milliseconds."""
+def alone(name: str = LOCK) -> Iterator[None]:
+    """Held from a look at the kernel until what was chosen can be seen there. Some milliseconds for
+    the networks' own lock; another ``name`` is another queue."""
     os.makedirs(RUN_ROOT, 0o711, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    lock = os.open(os.path.join(RUN_ROOT, LOCK), flags, 0o600)
+    lock = os.open(os.path.join(RUN_ROOT, name), flags, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
