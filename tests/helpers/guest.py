@@ -31,9 +31,9 @@ SECONDS = 600
 MEGABYTES = 1024
 LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "pydoc_data",
             "lib2to3", "site-packages", "dist-packages", "__phello__"}  # fmt: skip
-SYSTEMD = [file for name in ("systemd", "systemd-executor")
+SYSTEMD = [file for name in ("systemd", "systemd-executor", "systemd-shutdown")
            if (file := Path("/usr/lib/systemd") / name).exists()]  # fmt: skip
-ROOMS = ("base", "interfaces", "node/runtime")
+ROOMS = ("base", "interfaces", "node/engine", "node/runtime")
 
 
 class Outcome(NamedTuple):
