@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,6 +23,8 @@ __all__ = ["HostView", "Layout", "Settings", "choose", "load", "look_at_host", "
 DEFAULT_RELEASE = "1.33"
 POD_BLOCKS = "10.244.0.0/16"
 SERVICE_BLOCKS = "10.96.0.0/16"
+LONGEST_PREFIX = 24
+DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,24 @@ class Settings:
     pod_cidr: str
     service_cidr: str
     domain: str = "cluster.local"
+
+    def __post_init__(self) -> None:
+        """``ValueError`` for what can be no cluster's."""
+        for field in fields(self):
+            if not isinstance(getattr(self, field.name), int if "port" in field.name else str):
+                raise TypeError(f"{field.name}: {getattr(self, field.name)!r}")
+        for port in (self.api_port, self.kubelet_port, self.ingress_port):
+            if not 0 < port < 65536:
+                raise ValueError(f"port {port}: not between 1 and 65535")
+        ipaddress.IPv4Address(self.node_address)
+        blocks = [ipaddress.IPv4Network(self.pod_cidr), ipaddress.IPv4Network(self.service_cidr)]
+        if blocks[0].overlaps(blocks[1]):
+            raise ValueError(f"{blocks[0]} and {blocks[1]}: pods and Services overlap")
+        if max(block.prefixlen for block in blocks) > LONGEST_PREFIX:
+            raise ValueError(f"{blocks[0]}, {blocks[1]}: smaller than a /{LONGEST_PREFIX}")
+        for name in (self.node_name, self.domain):
+            if not DNS_NAME.fullmatch(name):
+                raise ValueError(f"{name!r}: not a DNS name in lower case")
 
     @property
     def dns_address(self) -> str:

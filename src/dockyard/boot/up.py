@@ -11,15 +11,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dockyard.base.aio.now import monotonic, pause
+from dockyard.base.aio.now import monotonic, parse_stamp, pause, wall
 from dockyard.base.errors import Conflict, Invalid, Unavailable
 from dockyard.boot import claims, credentials, layout, supervisor
 from dockyard.boot.layout import Layout, Settings
+from dockyard.cluster.kinds.schemas import releases
 from dockyard.node.network import machine
 
 QUEUE = "clusters.lock"
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
+MOST_ENDINGS = 4
+"""A program may end once or twice, when the other is not there yet."""
 
 
 def up(place: Layout, overrides: dict[str, Any]) -> Settings:
@@ -53,38 +56,55 @@ def _choose(overrides: dict[str, Any]) -> Settings:
     taken = tuple(block for claim in claims.found() for block in claim.blocks)
     chosen = layout.choose(layout.replace(host, routes=(*host.routes, *taken)))
     try:
-        return layout.replace(chosen, **overrides)
-    except TypeError as error:
+        settings = layout.replace(chosen, **overrides)
+    except (TypeError, ValueError) as error:
         raise Invalid(f"up: settings: {error}") from error
+    if settings.release not in releases():
+        raise Invalid(
+            f"up: settings: kubernetesVersion {settings.release}: not one of "
+            f"{', '.join(releases())}"
+        )
+    if why := claims.conflict("", settings, claims.found()):
+        raise Conflict(f"up: settings: addresses overlap {why}; choose others")
+    return settings
 
 
 def _start(place: Layout, settings: Settings) -> None:
     place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", supervisor.__name__, str(place.data_root),
                str(place.logs), str(place.lock)]  # fmt: skip
+    began = int(wall())
     with (place.logs / "supervisor.log").open("ab") as log:
+        said = log.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             cwd="/",
         )  # fmt: skip
-    _wait(place, settings, process)
-
-
-def _wait(place: Layout, settings: Settings, process: subprocess.Popen[bytes]) -> None:
     deadline = monotonic() + READY_SECONDS
-    why = "the API does not answer"
+    state = ""
     while monotonic() < deadline:
         if process.poll() is not None:
             raise Unavailable(f"up: the supervisor ended: {last_words(place)}")
-        node = node_state(place, settings)
-        if node == "Ready":
+        if _endings(place, said) >= MOST_ENDINGS:
+            raise Unavailable(
+                f"up: its programs end as soon as they start; logs are in {place.logs}: "
+                f"{last_words(place)}; `dockyard down` stops it"
+            )
+        state = node_state(place, settings, began)
+        if state == "Ready":
             return
-        why = f"node {settings.node_name}: {node or 'the API does not answer'}"
         pause(POLL_SECONDS)
     raise Unavailable(
-        f"up: not ready after {READY_SECONDS:.0f} s: {why}; logs are in {place.logs}: "
-        f"{last_words(place)}"
+        f"up: not ready after {READY_SECONDS:.0f} s: node {settings.node_name}: "
+        f"{state or 'the API does not answer'}; logs are in {place.logs}: {last_words(place)}"
     )
+
+
+def _endings(place: Layout, said: int) -> int:
+    """How often a program has ended since the supervisor's log had that length."""
+    with (place.logs / "supervisor.log").open() as log:
+        log.seek(said)
+        return log.read().count(" ended with ")
 
 
 def last_words(place: Layout) -> str:
@@ -117,13 +137,13 @@ def ask(place: Layout, settings: Settings, path: str) -> Any:
     return json.loads(body) if response.status == 200 else None
 
 
-def node_state(place: Layout, settings: Settings) -> str:
-    """``Ready``, ``NotReady``, or nothing."""
+def node_state(place: Layout, settings: Settings, since: float = 0) -> str:
+    """``Ready``, ``NotReady``, or nothing: where its kubelet has not reported ``since`` then."""
     node = ask(place, settings, f"/api/v1/nodes/{settings.node_name}")
     if node is None:
         return ""
     for condition in node.get("status", {}).get("conditions") or ():
-        if condition["type"] == "Ready":
+        if condition["type"] == "Ready" and parse_stamp(condition["lastHeartbeatTime"]) >= since:
             return "Ready" if condition["status"] == "True" else "NotReady"
     return "NotReady"
 
