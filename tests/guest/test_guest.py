@@ -18,6 +18,7 @@ FILES = (
     "cases_v2",
     "cases_v2_devices",
     "cases_v2_life",
+    "cases_v2_peers",
     "cases_v2_user",
     "cases_system_systemd",
     "cases_systemd",

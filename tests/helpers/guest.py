@@ -33,6 +33,7 @@ LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "p
             "lib2to3", "site-packages", "dist-packages", "__phello__"}  # fmt: skip
 SYSTEMD = [file for name in ("systemd", "systemd-executor", "systemd-shutdown")
            if (file := Path("/usr/lib/systemd") / name).exists()]  # fmt: skip
+PEERS = [Path(found) for name in ("runc", "crun") if (found := shutil.which(name))]
 ROOMS = ("base", "interfaces", "node/engine", "node/runtime")
 
 
@@ -111,7 +112,7 @@ def _tree(folder: Path) -> Path:
     shutil.copytree(KERNEL / "modules", folder / "opt/modules", dirs_exist_ok=True)
     _copy_file(python, folder)
     (folder / "bin/python3").symlink_to(python)
-    programs = [Path("/usr/lib/x86_64-linux-gnu/libseccomp.so.2"), *SYSTEMD]
+    programs = [Path("/usr/lib/x86_64-linux-gnu/libseccomp.so.2"), *SYSTEMD, *PEERS]
     extensions = (standard / "lib-dynload").glob("*.so")
     for file in (*_libraries([python, *programs, *extensions]), *programs):
         _copy_file(file, folder)
