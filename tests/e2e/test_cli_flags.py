@@ -78,6 +78,38 @@ def test_a_privileged_container_has_the_devices(shell: Shell) -> None:
     assert missing - {"console"} <= set(all_.split()) | {"console"}
 
 
+def test_limits_at_a_block_device(shell: Shell) -> None:
+    name, numbers = next(
+        (path.name, (path / "dev").read_text().strip())
+        for path in sorted(Path("/sys/block").iterdir())
+        if Path("/dev", path.name).is_block_device()
+    )  # fmt: skip
+    text = "cat /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device || cat /sys/fs/cgroup/io.max"
+    found = out(shell, "--device-read-bps", f"/dev/{name}:1mb", "sh", "-c", f"({text}) 2>/dev/null")
+    assert numbers in found
+    assert str(1 << 20) in found
+    for flag, value, message in (
+        ("--device-read-bps", "/dev/null:1mb", "not a block device"),
+        ("--device-write-iops", f"/dev/{name}:fast", "a number"),
+        ("--device-read-iops", name, "bad format"),
+        ("--blkio-weight-device", f"/dev/{name}:5", "10 to 1000"),
+    ):
+        done = shell.run("--rm", flag, value, "true")
+        assert (done.returncode, message in done.stderr.decode()) == (125, True), done.stderr
+
+
+def test_one_that_was_made_to_vanish(shell: Shell) -> None:
+    shell("create", "--rm", "--name", "once", "--network", "none", "--rootfs", shell.tree, "true")
+    shell("start", "once")
+    eventually(lambda: shell("ps", "-aq") == "")
+
+
+def test_sizes(shell: Shell) -> None:
+    shell.run("--name", "web", "sh", "-c", "echo 12345 > /f")
+    assert shell("inspect", "-s", "-f", "{{.SizeRw}}", "web") == "6\n"
+    assert "6B (virtual " in shell("ps", "-as")
+
+
 def test_an_init(shell: Shell) -> None:
     assert out(shell, "--init", "cat", "/proc/1/comm").strip() in ("docker-init", "tini",
                                                                    "catatonit")  # fmt: skip

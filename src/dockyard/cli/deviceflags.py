@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import stat
 from collections.abc import Iterator
 
 from dockyard.base.errors import Invalid
-from dockyard.node.engine.config import DeviceSpec, Ulimit
+from dockyard.cli.common import size
+from dockyard.node.engine.config import DeviceLimit, DeviceSpec, Ulimit
 
 LIMITS = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
           "nproc", "rss", "rtprio", "rttime", "sigpending", "stack")  # fmt: skip
@@ -46,6 +48,35 @@ def rules(words: list[str]) -> tuple[str, ...]:
         if not RULE.fullmatch(text):
             raise Invalid(f"invalid device cgroup format '{text}': like 'c 1:3 rwm'")
     return tuple(words)
+
+
+LIMIT_FLAGS = {
+    "blkio_weight_device": "weightDevice",
+    "device_read_bps": "throttleReadBpsDevice",
+    "device_read_iops": "throttleReadIOPSDevice",
+    "device_write_bps": "throttleWriteBpsDevice",
+    "device_write_iops": "throttleWriteIOPSDevice",
+}
+"""Each flag's member of ``linux.resources.blockIO``."""
+
+
+def limits(options: argparse.Namespace) -> tuple[DeviceLimit, ...]:
+    """``--device-read-bps /dev/sda:1mb`` and its like."""
+    return tuple(_limit(name, kind, text) for name, kind in LIMIT_FLAGS.items()
+                 for text in getattr(options, name))  # fmt: skip
+
+
+def _limit(name: str, kind: str, text: str) -> DeviceLimit:
+    path, colon, value = text.rpartition(":")
+    if not colon or not path.startswith("/dev/"):
+        raise Invalid(f"bad format: {text}: not /dev/NAME:VALUE")
+    if name.endswith("bps"):
+        return DeviceLimit(kind, path, size(value))
+    if not value.isdecimal() or int(value) > 2**32 - 1:
+        raise Invalid(f"invalid value for --{name.replace('_', '-')}: {text}: a number")
+    if kind == "weightDevice" and not (int(value) == 0 or 10 <= int(value) <= 1000):
+        raise Invalid(f"invalid weight for device: {text}: 10 to 1000")
+    return DeviceLimit(kind, path, int(value))
 
 
 def ulimits(words: list[str]) -> tuple[Ulimit, ...]:

@@ -25,7 +25,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("-f", "--format", default="", metavar="TEMPLATE",
                         help="a Go template, or `json`")  # fmt: skip
     parser.add_argument("--type", choices=tuple(KINDS), default="", help="only of this kind")
-    parser.refuse(("-s", "--size"), nargs=0)
+    parser.flag("-s", "--size", help="with the bytes of a container's changes and root")
     parser.add_argument("names", nargs="+", metavar="NAME|ID")
     options = parser.parse_args(argv)
     found: list[dict[str, Any]] = []
@@ -33,6 +33,9 @@ def run(argv: list[str]) -> int:
     for name in options.names:
         try:
             found.append(_find(name, options.type))
+            if options.size and "HostConfig" in found[-1]:
+                own, whole = common.engine().sizes(found[-1]["Id"])
+                found[-1] |= {"SizeRw": own, "SizeRootFs": whole}
         except DockyardError as error:
             print(f"dockyard: {error}", file=sys.stderr)
             failed = 1

@@ -20,7 +20,8 @@ MEMBERS = {
     "memory": "memory", "memory_swap": "memory_swap", "memory_reservation": "memory_reservation",
     "cpus": "nano_cpus", "cpu_shares": "cpu_shares", "cpu_period": "cpu_period",
     "cpu_quota": "cpu_quota", "cpuset_cpus": "cpuset", "cpuset_mems": "cpuset_mems",
-    "pids_limit": "pids", "blkio_weight": "blkio_weight",
+    "pids_limit": "pids", "blkio_weight": "blkio_weight", "cpu_rt_period": "cpu_rt_period",
+    "cpu_rt_runtime": "cpu_rt_runtime",
 }  # fmt: skip
 """Each flag's member of :class:`Resources`."""
 
@@ -35,6 +36,8 @@ def add(parser: Parser) -> None:
     add("-c", "--cpu-shares", type=int, metavar="N", help="weight among containers")
     add("--cpu-period", type=int, metavar="US", help="of the scheduler's quota")
     add("--cpu-quota", type=int, metavar="US", help="in each period")
+    add("--cpu-rt-period", type=int, metavar="US", help="of real-time scheduling")
+    add("--cpu-rt-runtime", type=int, metavar="US", help="in each such period")
     add("--cpuset-cpus", metavar="0-1", help="which processors")
     add("--cpuset-mems", metavar="0", help="which memory nodes")
     add("--pids-limit", type=int, metavar="N", help="processes, at most; -1: any")
@@ -57,6 +60,8 @@ def resources(options: argparse.Namespace) -> Resources:
     if memory and reservation > memory:
         raise Invalid("Minimum memory limit can not be less than memory reservation limit, see "
                       "usage")  # fmt: skip
+    if (options.cpu_rt_runtime or 0) > (options.cpu_rt_period or 10**9):
+        raise Invalid("cpu real-time runtime cannot be higher than cpu real-time period")
     weight = options.blkio_weight or 0
     if weight and not 10 <= weight <= 1000:
         raise Invalid("Range of blkio weight is from 10 to 1000")
@@ -71,6 +76,8 @@ def resources(options: argparse.Namespace) -> Resources:
         cpuset=options.cpuset_cpus or "",
         cpuset_mems=options.cpuset_mems or "",
         pids=options.pids_limit or 0,
+        cpu_rt_period=options.cpu_rt_period or 0,
+        cpu_rt_runtime=options.cpu_rt_runtime or 0,
         blkio_weight=weight,
     )
 

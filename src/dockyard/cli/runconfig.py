@@ -235,4 +235,5 @@ def _resources(options: argparse.Namespace) -> Resources:
     swappiness = options.memory_swappiness
     if not -1 <= swappiness <= 100:
         raise Invalid(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
-    return found._replace(swappiness=swappiness, oom_kill_disable=options.oom_kill_disable)
+    return found._replace(swappiness=swappiness, oom_kill_disable=options.oom_kill_disable,
+                          blkio_devices=deviceflags.limits(options))  # fmt: skip

@@ -21,10 +21,8 @@ EXAMPLES = {
 """,
 }
 NOT_IMPLEMENTED = (
-    "--blkio-weight-device", "--cgroup-parent", "--cpu-rt-period", "--cpu-rt-runtime",
-    "--device-read-bps", "--device-read-iops", "--device-write-bps", "--device-write-iops", "--ip",
-    "--ip6", "--kernel-memory", "--link", "--link-local-ip", "--mac-address", "--network-alias",
-    "--storage-opt",
+    "--cgroup-parent", "--ip", "--ip6", "--kernel-memory", "--link", "--link-local-ip",
+    "--mac-address", "--network-alias", "--storage-opt",
     # of containers for Windows, which never start here
     "--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops",
 )  # fmt: skip
@@ -55,9 +53,9 @@ def _parser(verb: str) -> Parser:
     add, flag, many = parser.add_argument, parser.flag, parser.many
     if verb == "run":
         flag("-d", "--detach", help="run in the background and print the ID")
-        flag("--rm", help="remove the container when it ends")
         add("--sig-proxy", choices=("true", "false"), default="true", help="pass signals on")
         add("--detach-keys", default=None, metavar="KEYS", help="instead of ctrl-p,ctrl-q")
+    flag("--rm", help="remove the container when it ends")
     flag("-i", "--interactive", help="keep standard input open")
     flag("-t", "--tty", help="give it a terminal")
     flag("--system", help="boot the root's init as a whole system, with a console")
@@ -135,6 +133,10 @@ def _limits(parser: Parser) -> None:
     limitflags.add(parser)
     add("--memory-swappiness", type=int, default=-1, metavar="N", help="0 to 100")
     parser.flag("--oom-kill-disable", help="stop instead of kill where no memory is left")
+    for what in ("read", "write"):
+        parser.many(f"--device-{what}-bps", metavar="DEVICE:BYTES", help="a second, at most: 1mb")
+        parser.many(f"--device-{what}-iops", metavar="DEVICE:N", help="requests a second, at most")
+    parser.many("--blkio-weight-device", metavar="DEVICE:N", help="weight at one device")
     add("--oom-score-adj", type=int, default=None, metavar="N", help="-1000 to 1000")
 
 

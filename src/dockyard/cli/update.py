@@ -48,6 +48,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
     limitflags.add(parser)
     parser.add_argument("--restart", default="", metavar="POLICY",
                         help="no, on-failure[:N], always, unless-stopped")  # fmt: skip
-    parser.refuse(("--cpu-rt-period", "--cpu-rt-runtime", "--kernel-memory"))
+    parser.refuse(("--kernel-memory",))
     parser.add_argument("containers", nargs="+", metavar="CONTAINER")
     return parser.parse_args(argv)

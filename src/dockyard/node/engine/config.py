@@ -79,6 +79,16 @@ class DeviceSpec(NamedTuple):
     """Of ``r``, ``w`` and ``m``."""
 
 
+class DeviceLimit(NamedTuple):
+    """A limit, or a weight, at one block device."""
+
+    kind: str
+    """A member of ``linux.resources.blockIO``: ``throttleReadBpsDevice`` and so on."""
+    path: str
+    value: int
+    """Bytes or requests a second, or the weight."""
+
+
 class Resources(NamedTuple):
     """Limits; 0 is none. Memory in bytes, CPU in billionths of a processor."""
 
@@ -96,6 +106,10 @@ class Resources(NamedTuple):
     """0 to 100; -1: the machine's."""
     oom_kill_disable: bool = False
     blkio_weight: int = 0
+    blkio_devices: tuple[DeviceLimit, ...] = ()
+    cpu_rt_period: int = 0
+    cpu_rt_runtime: int = 0
+    """Microseconds of real-time scheduling, where the kernel has it for groups."""
 
 
 class ContainerConfig(NamedTuple):

@@ -7,7 +7,7 @@ import stat
 from typing import Any
 
 from dockyard.base.errors import Invalid, Unsupported
-from dockyard.node.engine.config import DeviceSpec
+from dockyard.node.engine.config import DeviceLimit, DeviceSpec
 
 INITS = ("docker-init", "tini", "catatonit")
 """Small init programs, called with ``-- PROGRAM ARGUMENTS``."""
@@ -71,6 +71,23 @@ def rules(
             if number != "*":
                 rule[name] = int(number)
         found.append(rule)
+    return found
+
+
+def limits(wanted: tuple[DeviceLimit, ...]) -> dict[str, Any]:
+    """Members of ``linux.resources.blockIO``. Raises :class:`Invalid` for what is no device."""
+    found: dict[str, Any] = {}
+    for limit in wanted:
+        try:
+            device = os.stat(limit.path)
+        except OSError as error:
+            raise Invalid(f"{limit.path}: {(error.strerror or '').lower()}") from error
+        if not stat.S_ISBLK(device.st_mode):
+            raise Invalid(f"{limit.path}: not a block device")
+        found.setdefault(limit.kind, []).append({
+            "major": os.major(device.st_rdev), "minor": os.minor(device.st_rdev),
+            "weight" if limit.kind == "weightDevice" else "rate": limit.value,
+        })  # fmt: skip
     return found
 
 

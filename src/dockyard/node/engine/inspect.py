@@ -7,7 +7,7 @@ from typing import Any
 from dockyard.base.aio.now import nano_stamp
 from dockyard.node.engine import health
 from dockyard.node.engine.clear import has_own_network
-from dockyard.node.engine.config import RESTARTING, Container, MountSpec, PortSpec
+from dockyard.node.engine.config import RESTARTING, Container, MountSpec, PortSpec, Resources
 from dockyard.node.engine.etcfiles import hostname
 from dockyard.node.engine.inspectdefaults import ENDPOINT, HOST_CONFIG, NETWORK_SETTINGS
 from dockyard.node.engine.mounts import OURS
@@ -138,6 +138,9 @@ def _host_config(container: Container) -> dict[str, Any]:
         "NanoCpus": limits.nano_cpus,
         "CpusetMems": limits.cpuset_mems,
         "BlkioWeight": limits.blkio_weight,
+        **_device_limits(limits),
+        "CpuRealtimePeriod": limits.cpu_rt_period,
+        "CpuRealtimeRuntime": limits.cpu_rt_runtime,
         "MemorySwappiness": None if limits.swappiness < 0 else limits.swappiness,
         "OomKillDisable": limits.oom_kill_disable,
         "PidsLimit": limits.pids or None,
@@ -145,6 +148,18 @@ def _host_config(container: Container) -> dict[str, Any]:
         "Ulimits": [{"Name": each.name, "Hard": each.hard, "Soft": each.soft}
                     for each in config.ulimits],
     }  # fmt: skip
+
+
+def _device_limits(limits: Resources) -> dict[str, Any]:
+    names = {"weightDevice": "BlkioWeightDevice", "throttleReadBpsDevice": "BlkioDeviceReadBps",
+             "throttleWriteBpsDevice": "BlkioDeviceWriteBps",
+             "throttleReadIOPSDevice": "BlkioDeviceReadIOps",
+             "throttleWriteIOPSDevice": "BlkioDeviceWriteIOps"}  # fmt: skip
+    found: dict[str, Any] = {}
+    for limit in limits.blkio_devices:
+        value = "Weight" if limit.kind == "weightDevice" else "Rate"
+        found.setdefault(names[limit.kind], []).append({"Path": limit.path, value: limit.value})
+    return found
 
 
 def _mount(mount: MountSpec, parts: Parts) -> dict[str, Any]:

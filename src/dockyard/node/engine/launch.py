@@ -55,6 +55,9 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     document = spec.build_spec(config, user, etcfiles.hostname(container), place)
     if own:
         document["linux"]["resources"].update(own.resources)
+    if config.resources.blkio_devices:
+        blocks = document["linux"]["resources"].setdefault("blockIO", {})
+        blocks.update(devices.limits(config.resources.blkio_devices))
     document["process"]["oomScoreAdj"] = oomscore.allowed(config.oom_score_adj, oomscore.to_stderr)
     if os.geteuid() != 0:
         _without_root(document, upper, layers)

@@ -10,6 +10,7 @@ from typing import Any
 from dockyard.node.engine.config import (
     Container,
     ContainerConfig,
+    DeviceLimit,
     DeviceSpec,
     HealthSpec,
     LogSpec,
@@ -57,7 +58,11 @@ def _config(found: dict[str, Any]) -> ContainerConfig:
         for mount in found["mounts"]
     )
     found["ports"] = _ports(found["ports"])
-    found["resources"] = Resources(**_known(Resources, found["resources"]))
+    limits = _known(Resources, found["resources"])
+    limits["blkio_devices"] = tuple(
+        DeviceLimit(**_known(DeviceLimit, each)) for each in limits.get("blkio_devices", ())
+    )
+    found["resources"] = Resources(**limits)
     log = LogSpec(**_known(LogSpec, found["log"]))
     found["log"] = log._replace(options=tuple((name, value) for name, value in log.options))
     if policy := found.get("restart"):

@@ -240,7 +240,8 @@ def resources(wanted: Resources) -> dict[str, Any]:
     if wanted.oom_kill_disable:
         memory["disableOOMKiller"] = True
     cpu = {"shares": wanted.cpu_shares, "quota": quota, "period": period, "cpus": wanted.cpuset,
-           "mems": wanted.cpuset_mems}  # fmt: skip
+           "mems": wanted.cpuset_mems, "realtimePeriod": wanted.cpu_rt_period,
+           "realtimeRuntime": wanted.cpu_rt_runtime}  # fmt: skip
     found: dict[str, Any] = {}
     for name, values in (("memory", memory), ("cpu", cpu)):
         if kept := {key: value for key, value in values.items() if value or key == "swappiness"}:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dockyard.base.errors import Conflict, Denied
-from dockyard.node.engine import roots
+from dockyard.node.engine import refresh, roots
 from dockyard.node.engine.config import Container
 from dockyard.node.engine.parts import Parts
 
@@ -44,10 +44,7 @@ def opened(parts: Parts, container: Container, path: str, *, write: bool) -> Ite
 def _open(parts: Parts, container: Container, path: str, write: bool) -> tuple[int, str]:
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     if container.alive:
-        try:
-            return os.open(f"/proc/{container.pid}/root", flags), path.lstrip("/")
-        except (FileNotFoundError, ProcessLookupError):
-            raise Conflict(f"container {container.id}: it has just ended; try again") from None
+        return _of_running(parts, container, flags), path.lstrip("/")
     plain = posixpath.normpath(path)
     mounts = sorted(container.config.mounts, key=lambda mount: -len(mount.target))
     for mount in mounts:
@@ -65,3 +62,17 @@ def _open(parts: Parts, container: Container, path: str, write: bool) -> tuple[i
     state = parts.places.state(container.id)
     upper = parts.places.upper(container.id)
     return open_overlay(layers, upper, f"{state}/work", f"{state}/rootfs"), path.lstrip("/")
+
+
+def _of_running(parts: Parts, container: Container, flags: int) -> int:
+    """As its programs see it. It still runs afterwards: so nobody else has had its pid (G20)."""
+    gone = Conflict(f"container {container.id}: it has just ended; try again")
+    try:
+        root = os.open(f"/proc/{container.pid}/root", flags)
+    except (FileNotFoundError, ProcessLookupError):
+        raise gone from None
+    latest = refresh.refresh(parts, container)
+    if not latest.alive or latest.pid != container.pid or latest.started != container.started:
+        os.close(root)
+        raise gone
+    return root
