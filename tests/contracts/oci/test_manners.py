@@ -219,3 +219,10 @@ def test_systemd_is_asked_for_where_there_is_none(runclike: Oci) -> None:
     done = runclike("run", "-b", place, runclike.id, check=False, before=("--systemd-cgroup",))
     assert done.returncode == 1
     assert "systemd" in done.stderr
+
+
+def test_what_is_refused_says_so(ours: Oci) -> None:
+    place = str(ours.bundle("true"))
+    done = ours("run", "--no-pivot", "-b", place, ours.id, check=False)
+    assert done.returncode == 1
+    assert "--no-pivot: not implemented" in done.stderr

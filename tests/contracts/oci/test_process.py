@@ -90,6 +90,15 @@ def test_root_has_what_the_bounding_set_has(oci: Oci) -> None:
     assert {found[name] for name in ("CapInh", "CapAmb")} == {mask()}
 
 
+def test_an_unknown_capability_is_left_out(oci: Oci) -> None:
+    """config.md: what cannot be mapped is a warning and no failure."""
+    sets = {kind: ["CAP_CHOWN", "CAP_OF_TOMORROW"] for kind in ("bounding", "permitted")}
+    done = oci.run("grep", "CapBnd", "/proc/self/status", capabilities=sets)
+    assert done.stdout.split()[1] == mask("CAP_CHOWN")
+    if oci.kind != "crun":
+        assert "CAP_OF_TOMORROW" in done.stderr
+
+
 def test_no_capabilities(oci: Oci) -> None:
     found = status(oci.out("cat", "/proc/self/status", capabilities={}))
     assert {found[name] for name in ("CapBnd", "CapPrm", "CapEff", "CapInh", "CapAmb")} == {mask()}

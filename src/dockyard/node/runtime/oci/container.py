@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard.base.aio.now import nano_stamp, wall
 from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound
 from dockyard.base.linux import cgroupfs, passing, seccomp, syscalls
-from dockyard.base.oci import runtimespec, strictjson
+from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import hooks, init, wire
 from dockyard.node.runtime.attendant import Attendant, deliver
@@ -21,18 +20,20 @@ from dockyard.node.runtime.cgroups import group, ownership
 from dockyard.node.runtime.child import Child, enter_pid_namespace, failure
 from dockyard.node.runtime.messages import GO, LISTENER, LONGEST_MESSAGE, START
 from dockyard.node.runtime.oci import state
+from dockyard.node.runtime.oci.document import (
+    Warn,
+    descriptors,
+    known_capabilities,
+    passed_on,
+    read_config,
+)
 from dockyard.node.runtime.oci.state import Container
 
 if TYPE_CHECKING:
     from dockyard.node.runtime.cgroups.systemd import Scope
     from dockyard.node.runtime.oci.foreground import Foreground
 
-LARGEST_CONFIG = 16 * 1024 * 1024
-MOST_DESCRIPTORS = 1024
 OWN_STREAMS = (0, 1, 2)
-
-
-Warn = Callable[[str], None]
 
 
 def _unheard(text: str) -> None:
@@ -55,20 +56,6 @@ class Options(NamedTuple):
     warn: Warn = _unheard
 
 
-def read_config(bundle: str, container_id: str, driver: str = "cgroupfs") -> dict[str, Any]:
-    """config.json of a bundle, its paths made absolute."""
-    path = os.path.join(bundle, "config.json")
-    with open(path, "rb") as file:
-        spec = strictjson.decode_object(file.read(LARGEST_CONFIG + 1), path, limit=LARGEST_CONFIG)
-    root = spec.get("root")
-    if isinstance(root, dict) and isinstance(root.get("path"), str):
-        root["path"] = os.path.join(os.path.abspath(bundle), root["path"])
-    linux = spec.setdefault("linux", {})
-    if isinstance(linux, dict) and not linux.get("cgroupsPath") and driver == "cgroupfs":
-        linux["cgroupsPath"] = f"/dockyard-oci/{container_id}"
-    return spec
-
-
 def create(
     root: str, container_id: str, bundle: str, options: Options, front: Foreground | None = None
 ) -> Container:
@@ -77,7 +64,8 @@ def create(
     state.folder(root, container_id)
     preserved = descriptors(options.preserved)
     document = read_config(bundle, container_id, "systemd" if options.systemd else "cgroupfs")
-    document["process"] = passed_on(document.get("process"), preserved - options.preserved)
+    process = known_capabilities(document.get("process"), options.warn)
+    document["process"] = passed_on(process, preserved - options.preserved)
     spec = runtimespec.parse(document)
     init.check_rights(spec)
     who = hooks.identity(container_id, os.path.abspath(bundle), spec)
@@ -266,6 +254,7 @@ def execute(
 ) -> int:
     """Start a command in it; the pid of this process's child."""
     preserved = descriptors(options.preserved)
+    process = known_capabilities(process, options.warn)
     checked = runtimespec.parse_process(passed_on(process, preserved - options.preserved))
     spec = runtimespec.parse(container.spec)
     _check_terminal(checked.terminal, options, front)
@@ -319,33 +308,6 @@ def _inner_groups(path: str, wanted: tuple[str, ...]) -> Iterator[str]:
             if not os.path.exists(file):
                 raise NotFound(f"--cgroup: {text!r}: {os.path.dirname(file)}: does not exist")
         yield from files
-
-
-def descriptors(asked: int) -> int:
-    """How many descriptors from 3 on are passed on: those of socket activation
-    (sd_listen_fds(3)), then those asked for."""
-    count = asked
-    if os.environ.get("LISTEN_PID") == str(os.getpid()):
-        listened = os.environ.get("LISTEN_FDS", "")
-        count += int(listened) if listened.isdecimal() else 0
-    if not 0 <= count < MOST_DESCRIPTORS:
-        raise Invalid(f"--preserve-fds: {asked}: not between 0 and {MOST_DESCRIPTORS}")
-    for number in range(3, 3 + count):
-        try:
-            fcntl.fcntl(number, fcntl.F_GETFD)
-        except OSError:
-            raise Invalid(
-                f"--preserve-fds: {asked}: descriptor {number} is not open in this process"
-            ) from None
-    return count
-
-
-def passed_on(process: Any, listened: int) -> Any:
-    """A process that is told how many sockets it has been passed (sd_listen_fds(3))."""
-    if not listened or not isinstance(process, dict):
-        return process
-    told = [f"LISTEN_FDS={listened}", "LISTEN_PID=1"]
-    return {**process, "env": [*(process.get("env") or []), *told]}
 
 
 def _streams(process: runtimespec.Process, front: Foreground | None) -> init.Stdio:

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from dockyard.base.errors import Invalid
-from dockyard.base.linux.capabilities import NUMBERS
 from dockyard.node.runtime.oci import container, foreground, state
 from dockyard.node.runtime.oci.flags import Flag, Values
 from dockyard.node.runtime.oci.report import Report
@@ -33,16 +32,12 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
         process = read_process(values["process"])
     else:
         process = changed(made.spec.get("process") or {}, values, arguments[1:])
-        unknown = [name for name in values["cap"] if name not in NUMBERS]
-        if unknown:
-            Report(found).warning(
-                f"ignoring unknown or unavailable capabilities: [{' '.join(unknown)}]"
-            )
     chosen = container.Options(
         console_socket=values["console-socket"],
         pid_file=values["pid-file"],
         preserved=values["preserve-fds"],
         cgroup=tuple(values["cgroup"]),
+        warn=Report(found).warning,
     )
     if values["detach"]:
         container.execute(found.root, made, process, chosen)
@@ -93,9 +88,8 @@ def changed(base: dict[str, Any], values: Values, words: list[str]) -> dict[str,
 
 def _granted(sets: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Ambient ones need inheritable ones, which a command is not given: only with those."""
-    known = [name for name in names if name in NUMBERS]
     kinds = (*GRANTED, "ambient") if sets.get("inheritable") else GRANTED
-    return {**sets, **{kind: [*(sets.get(kind) or []), *known] for kind in kinds}}
+    return {**sets, **{kind: [*(sets.get(kind) or []), *names] for kind in kinds}}
 
 
 VERB = Verb(
