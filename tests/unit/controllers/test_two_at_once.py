@@ -3,15 +3,27 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dockyard.base.aio.clock import TurnableClock, run_turnable
 from dockyard.base.aio.tasks import Tasks
 from dockyard.boot.workers import stored_kinds
 from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.events import Recorder
 from dockyard.cluster.client.informer import Informers
-from dockyard.cluster.client.resources import DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, STATEFUL_SETS
+from dockyard.cluster.client.resources import (
+    CLAIMS,
+    DEPLOYMENTS,
+    JOBS,
+    PODS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    VOLUMES,
+)
 from dockyard.cluster.controllers import manager
-from dockyard.cluster.controllers.common import Context
+from dockyard.cluster.controllers.common import Context, Owner, index_owners
+from dockyard.cluster.controllers.volumes import PersistentVolumes
+from dockyard.cluster.meta.errors import Conflict
 from helpers.apiserver import serving
 from helpers.controllers import Cluster
 
@@ -103,3 +115,68 @@ def test_a_job_counts_each_pod_once(tmp_path: Path) -> None:
         await calm(cluster)
 
     twice(tmp_path, test)
+
+
+def alone(tmp_path: Path, test: Any) -> None:
+    """A test that is itself the stale one."""
+    clock = TurnableClock()
+
+    async def main() -> None:
+        async with serving(tmp_path / "api", clock) as server, Tasks() as tasks:
+            client = Client(server.local)
+            informers = Informers(client, clock)
+            context = Context(client, informers, clock, Recorder(client, clock, "t"), "/x")
+            await test(context, tasks)
+
+    run_turnable(clock, main())
+
+
+def test_a_volume_is_not_taken_from_who_was_first(tmp_path: Path) -> None:
+    """A stale writer gets a Conflict."""
+
+    async def test(context: Context, tasks: Tasks) -> None:
+        binder = PersistentVolumes(context)
+        spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": "/d"}}  # fmt: skip
+        seen = await context.client.create(VOLUMES, {"metadata": {"name": "pv"}, "spec": spec})
+        wish = {"accessModes": ["ReadWriteOnce"], "storageClassName": "",
+                "resources": {"requests": {"storage": "1Gi"}}}  # fmt: skip
+        claims = [
+            await context.client.create(
+                CLAIMS, {"metadata": {"name": name, "namespace": "default"}, "spec": wish}
+            )
+            for name in ("first", "late")
+        ]
+        await binder._bind(claims[0], seen)
+        with pytest.raises(Conflict):
+            await binder._bind(claims[1], seen)
+        volume = await context.client.get(VOLUMES, "pv")
+        assert volume["spec"]["claimRef"]["name"] == "first"
+        late = await context.client.get(CLAIMS, "late", "default")
+        assert "volumeName" not in late["spec"]
+
+    alone(tmp_path, test)
+
+
+def test_a_set_that_is_gone_adopts_nobody(tmp_path: Path) -> None:
+    """The copy still shows it; the API does not."""
+
+    async def test(context: Context, tasks: Tasks) -> None:
+        pods = context.informers.of(PODS)
+        index_owners(pods)
+        context.informers.start(tasks)
+        spec = {"replicas": 1, "selector": SELECTOR, "template": TEMPLATE}
+        ghost = await context.client.create(
+            REPLICA_SETS, {"metadata": {"name": "web", "namespace": "default"}, "spec": spec}
+        )
+        await context.client.delete(REPLICA_SETS, "web", "default")
+        metadata = {"name": "orphan", "namespace": "default", "labels": {"app": "web"}}
+        await context.client.create(PODS, {"metadata": metadata, "spec": TEMPLATE["spec"]})
+        await context.informers.synced()
+        for stale in (ghost, {**ghost, "metadata": {**ghost["metadata"], "uid": "before"}}):
+            owner = Owner(context, stale, REPLICA_SETS, "ReplicaSet", lambda pod: True)
+            assert await owner.claim(pods) == []
+        found = await context.client.get(PODS, "orphan", "default")
+        assert "ownerReferences" not in found["metadata"]
+
+    alone(tmp_path, test)

@@ -166,3 +166,40 @@ def test_a_stop_that_takes_long_does_not_keep_the_loop_busy(tmp_path: Path) -> N
         assert place.cri.running() == ["c/1", "d/1"]
 
     with_kubelet(tmp_path, test)
+
+
+def test_what_could_not_be_stopped_is_not_started_again_beside_itself(tmp_path: Path) -> None:
+    """G17: a hung runtime; never two of one container."""
+
+    async def test(place: Place) -> None:
+        probe = {"exec": {"command": ["alive"]}, "periodSeconds": 1, "failureThreshold": 1}
+        await place.create(containers=[{"name": "c", "image": "nginx:1", "livenessProbe": probe}])
+        place.cri.failing["stop"] = cri.SandboxFailed("the engine does not answer")
+        place.cri.answers["alive",] = cri.ExecResult(b"", b"", 1)
+        await place.clock.advance(200)
+        assert place.cri.running() == ["c/0"]
+        del place.cri.failing["stop"]
+        del place.cri.answers["alive",]
+        await place.clock.advance(61)
+        assert place.cri.running() == ["c/1"]
+
+    with_kubelet(tmp_path, test)
+
+
+def test_a_change_in_the_middle_of_a_slow_stop_is_not_forgotten(tmp_path: Path) -> None:
+    async def test(place: Place) -> None:
+        place.cri.have("nginx:2")
+        probe = {"exec": {"command": ["alive"]}, "periodSeconds": 1, "failureThreshold": 1}
+        containers = [{"name": "c", "image": "nginx:1", "livenessProbe": probe},
+                      {"name": "d", "image": "nginx:1"}]  # fmt: skip
+        await place.create(containers=containers)
+        place.cri.stubborn.add("c")
+        place.cri.answers["alive",] = cri.ExecResult(b"", b"", 1)
+        await place.clock.advance(2)
+        del place.cri.answers["alive",]
+        patch = [{"op": "replace", "path": "/spec/containers/1/image", "value": "nginx:2"}]
+        await place.client.patch(PODS, "web", patch, "default")
+        await place.clock.advance(30)  # the stop is over by now, and no resync has come
+        assert place.cri.newest("d").image == "nginx:2"
+
+    with_kubelet(tmp_path, test)
