@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from dockyard.node.network.bridges import BridgeNetworks
-from helpers import leaks, rootfs
-from helpers.console import Console
+from helpers import rootfs
+from helpers.program import PROGRAM
+from helpers.textshell import TextShell, made
 
 pytestmark = pytest.mark.root
-PROGRAM = str(Path(sys.executable).parent / "dockyard")
 MAKING = {
     "clone", "clone3", "unshare", "setns", "mount", "umount2", "fsopen", "fsconfig", "fsmount",
     "open_tree", "move_mount", "mount_setattr", "pivot_root", "chroot", "sethostname",
@@ -36,29 +34,9 @@ OF_GROUPS = ("/sys/fs/cgroup/", "/proc/")
 Line = tuple[str, str, str]
 
 
-class Shell:
-    """Runs the program on a data root of its own."""
-
-    def __init__(self, root: Path, tree: Path) -> None:
-        self.root, self.tree = root, str(tree)
-        self.env = {**os.environ, "DOCKYARD_ROOT": str(root)}
-
-    def full(self, *words: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*under, PROGRAM, *words], capture_output=True, text=True,
-                              timeout=120, env=self.env)  # fmt: skip
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.full("run", "--rm", "--network", "none", "--rootfs", self.tree, *words)
-
-
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    found = Shell(tmp_path / "data", rootfs.make(tmp_path / "tree"))
-    yield found
-    if left := found.full("ps", "-aq").stdout.split():
-        found.full("rm", "-fv", *left)
-    BridgeNetworks(str(found.root)).teardown()
-    assert leaks.left_behind(found.root) == []
+def shell(tmp_path: Path) -> Iterator[TextShell]:
+    yield from made(tmp_path / "data", rootfs.make(tmp_path / "tree"))
 
 
 # strace's side
@@ -131,7 +109,7 @@ def lines(calls: list[dict[str, Any]], process: str) -> list[Line]:
     ],
     ids=["plain", "limits", "privileged", "walls", "settings", "terminal"],
 )
-def test_it_reports_what_strace_sees(shell: Shell, tmp_path: Path, options: list[str]) -> None:
+def test_it_reports_what_strace_sees(shell: TextShell, tmp_path: Path, options: list[str]) -> None:
     shell.run("true")  # what is made once for all containers is there
     prefix = tmp_path / "trace"
     strace = ("strace", "-ff", "-y", "-s", "5000", "-o", str(prefix))
@@ -161,7 +139,7 @@ def test_it_reports_what_strace_sees(shell: Shell, tmp_path: Path, options: list
     assert lines(calls, "dockyard")[: len(theirs)] == theirs
 
 
-def test_a_bridge_network_too(shell: Shell, tmp_path: Path) -> None:
+def test_a_bridge_network_too(shell: TextShell, tmp_path: Path) -> None:
     """Requests over netlink, by their types; the machine's rules are libnftables' affair."""
     prefix = tmp_path / "trace"
     strace = ("strace", "-ff", "-s", "200", "-e", "trace=sendto,setns", "-o", str(prefix))
@@ -192,7 +170,7 @@ def until_program(found: list[Line]) -> list[Line]:
     return found[: places[1] + 1]
 
 
-def test_lines_for_a_lecture(shell: Shell) -> None:
+def test_lines_for_a_lecture(shell: TextShell) -> None:
     done = shell.run("--explain", "/bin/echo", "hello")
     assert (done.returncode, done.stdout) == (0, "hello\n")
     told_ = done.stderr
@@ -209,11 +187,10 @@ def test_lines_for_a_lecture(shell: Shell) -> None:
     assert "openat2(" in shell.run("--explain=full", "true").stderr
 
 
-def test_colours_on_a_terminal_only(shell: Shell) -> None:
-    words = [PROGRAM, "run", "--rm", "--explain", "--network", "none", "--rootfs", shell.tree,
-             "true"]  # fmt: skip
+def test_colours_on_a_terminal_only(shell: TextShell) -> None:
+    words = ("run", "--rm", "--explain", "--network", "none", "--rootfs", shell.tree, "true")
     for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
-        console = Console(words, {**shell.env, **variables})
+        console = shell.console(*words, **variables)
         try:
             assert console.code() == 0
         finally:
@@ -222,7 +199,7 @@ def test_colours_on_a_terminal_only(shell: Shell) -> None:
         assert b"pivot_root" in console.seen
 
 
-def test_each_call_has_a_manual_page_and_most_a_meaning(shell: Shell) -> None:
+def test_each_call_has_a_manual_page_and_most_a_meaning(shell: TextShell) -> None:
     calls = told(shell.run("--explain=json", "true").stderr)
     assert len(calls) > 150
     for call in calls:
@@ -235,7 +212,7 @@ def test_each_call_has_a_manual_page_and_most_a_meaning(shell: Shell) -> None:
                      "sethostname", "mkdir", "write", "setresuid", "execve", "keyctl"}  # fmt: skip
 
 
-def test_a_start_that_fails_is_told_as_it_was(shell: Shell) -> None:
+def test_a_start_that_fails_is_told_as_it_was(shell: TextShell) -> None:
     rootfs.script(Path(shell.tree), "/bin/orphan", "#!/no/such/interpreter\n")
     done = shell.run("--explain=json", "/bin/orphan")
     assert done.returncode == 127
@@ -246,12 +223,12 @@ def test_a_start_that_fails_is_told_as_it_was(shell: Shell) -> None:
     assert told(done.stderr)
 
 
-def test_the_program_gets_nothing_of_it(shell: Shell) -> None:
+def test_the_program_gets_nothing_of_it(shell: TextShell) -> None:
     done = shell.run("--explain=json", "ls", "/proc/self/fd")
     assert done.stdout.split() == ["0", "1", "2", "3"]  # 3: the folder that ls reads
 
 
-def test_a_container_in_the_background_is_explained_until_it_runs(shell: Shell) -> None:
+def test_a_container_in_the_background_is_explained_until_it_runs(shell: TextShell) -> None:
     done = shell.full("run", "-d", "--explain=json", "--name", "late", "--network", "none",
                       "--rootfs", shell.tree, "sleep", "1000")  # fmt: skip
     assert done.returncode == 0
@@ -262,28 +239,28 @@ def test_a_container_in_the_background_is_explained_until_it_runs(shell: Shell) 
     assert shell.full("exec", "late", "true").stderr == ""
 
 
-def test_a_reader_who_leaves_stops_nobody(shell: Shell) -> None:
-    words = f"{PROGRAM} run --rm --explain --network none --rootfs {shell.tree} echo done"
+def test_a_reader_who_leaves_stops_nobody(shell: TextShell) -> None:
+    words = f"{PROGRAM[0]} run --rm --explain --network none --rootfs {shell.tree} echo done"
     done = subprocess.run(f"{words} 2>&1 >/dev/null | head -1; echo ${{PIPESTATUS[0]}}", shell=True,
                           executable="/bin/bash", capture_output=True, text=True, env=shell.env,
                           timeout=60)  # fmt: skip
     assert done.stdout.splitlines()[-1] == "0"
 
 
-def test_a_secret_in_a_variable_is_not_told(shell: Shell) -> None:
+def test_a_secret_in_a_variable_is_not_told(shell: TextShell) -> None:
     done = shell.run("--explain=json", "-e", "TOKEN=planted-7f3a", "true")
     assert "planted-7f3a" not in done.stderr
     assert "planted-7f3a" not in shell.run("--explain=full", "-e", "T=planted-7f3a", "true").stderr
 
 
-def test_wrong_forms_are_refused(shell: Shell) -> None:
+def test_wrong_forms_are_refused(shell: TextShell) -> None:
     done = shell.run("--explain=xml", "true")
     assert done.returncode == 125
     assert "--explain" in done.stderr
     assert shell.full("create", "--explain", "--rootfs", shell.tree, "true").returncode == 125
 
 
-def test_it_costs_nothing_where_nobody_asks(shell: Shell) -> None:
+def test_it_costs_nothing_where_nobody_asks(shell: TextShell) -> None:
     """No module of it is loaded, and no socket of it is there."""
     script = (
         "import sys; from dockyard.cli import main; sys.argv = ['dockyard', *sys.argv[1:]]\n"

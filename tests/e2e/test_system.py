@@ -5,71 +5,32 @@ What they expect: systemd's CONTAINER_INTERFACE, systemd(1), busybox's init.c.
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.linux import cgroupfs
-from helpers import debian, leaks, rootfs
-from helpers.console import Console
+from helpers import debian, rootfs
+from helpers.textshell import TextShell, made
 
 pytestmark = pytest.mark.root
-PROGRAM = str(Path(sys.executable).parent / "dockyard")
 INITTAB = """::sysinit:/bin/echo booting
 console::respawn:/bin/sh -l
 ::shutdown:/bin/echo going down
 """
 
 
-class Shell:
-    """Runs the program on a data root of its own."""
-
-    def __init__(self, root: Path, tree: Path) -> None:
-        self.root, self.tree = root, str(tree)
-        self.env = {**os.environ, "DOCKYARD_ROOT": str(root)}
-
-    def full(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=150,
-                              env=self.env, stdin=subprocess.DEVNULL)  # fmt: skip
-
-    def __call__(self, *words: str) -> str:
-        done = self.full(*words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def boot(self, *options: str) -> None:
-        """A system in the background: ``box``."""
-        self("run", "-d", "--system", "--name", "box", "--network", "none", *options,
-             "--rootfs", self.tree)  # fmt: skip
-
-    def until(self, text: str, *words: str, seconds: float = 60.0) -> str:
-        """Ask again until the answer has the text."""
-        deadline = monotonic() + seconds
-        while text not in (said := self.full(*words).stdout):
-            assert monotonic() < deadline, f"{text!r} not in {said!r}"
-            pause(0.05)
-        return said
-
-    def console(self, *words: str) -> Console:
-        return Console([PROGRAM, *words], self.env)
-
-
-def made(root: Path, tree: Path) -> Iterator[Shell]:
-    found = Shell(root, tree)
-    yield found
-    if left := found("ps", "-aq").split():
-        found("rm", "-f", *left)
-    assert leaks.left_behind(found.root) == []
+def booted(shell: TextShell, *options: str) -> None:
+    """A system in the background: ``box``."""
+    shell("run", "-d", "--system", "--name", "box", "--network", "none", *options,
+          "--rootfs", shell.tree)  # fmt: skip
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell(tmp_path: Path) -> Iterator[TextShell]:
     tree = rootfs.make(tmp_path / "tree")
     (tree / "sbin").mkdir()
     (tree / "sbin/init").symlink_to("/bin/busybox")
@@ -77,8 +38,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     yield from made(tmp_path / "data", tree)
 
 
-def test_busybox_boots_and_stops(shell: Shell) -> None:
-    shell.boot()
+def test_busybox_boots_and_stops(shell: TextShell) -> None:
+    booted(shell)
     shell.until("booting", "logs", "box")
     assert shell("exec", "box", "cat", "/proc/1/comm") == "init\n"
     assert shell("exec", "box", "sh", "-c", "echo $container") == "dockyard\n"
@@ -93,8 +54,8 @@ def test_busybox_boots_and_stops(shell: Shell) -> None:
     assert shell("exec", "box", "cat", "/proc/1/comm") == "init\n"
 
 
-def test_what_an_init_finds(shell: Shell) -> None:
-    shell.boot()
+def test_what_an_init_finds(shell: TextShell) -> None:
+    booted(shell)
     rows = [line.split() for line in shell("exec", "box", "cat", "/proc/mounts").splitlines()]
     mounted = {row[1]: (row[2], row[3].split(",")) for row in rows}
     for target, more in (("/run", ["mode=755"]), ("/run/lock", ["noexec"]), ("/tmp", [])):
@@ -110,8 +71,8 @@ def test_what_an_init_finds(shell: Shell) -> None:
     shell("stop", "-t", "0", "box")  # what it has made there goes with it
 
 
-def test_its_limits_are_not_its_own_to_change(shell: Shell) -> None:
-    shell.boot("-m", "64m", "--pids-limit", "50")
+def test_its_limits_are_not_its_own_to_change(shell: TextShell) -> None:
+    booted(shell, "-m", "64m", "--pids-limit", "50")
     pid = shell("inspect", "-f", "{{.State.Pid}}", "box").strip()
     files = shell("exec", "box", "find", "/sys/fs/cgroup", "-name", "*limit*", "-o", "-name",
                   "*.max")  # fmt: skip
@@ -128,7 +89,7 @@ def test_its_limits_are_not_its_own_to_change(shell: Shell) -> None:
     assert done.returncode != 0
 
 
-def test_the_console_is_a_terminal_with_job_control(shell: Shell) -> None:
+def test_the_console_is_a_terminal_with_job_control(shell: TextShell) -> None:
     words = ("run", "--rm", "--system", "--network", "none", "--rootfs", shell.tree)
     with closing(shell.console(*words)) as console:
         console.expect(b"# ")
@@ -146,8 +107,8 @@ def test_the_console_is_a_terminal_with_job_control(shell: Shell) -> None:
     assert shell("ps", "-aq") == ""
 
 
-def test_attach_is_the_console(shell: Shell) -> None:
-    shell.boot()
+def test_attach_is_the_console(shell: TextShell) -> None:
+    booted(shell)
     shell.until("built-in shell", "logs", "box")
     for _ in range(2):  # whoever leaves may come back
         with closing(shell.console("attach", "box")) as console:
@@ -159,7 +120,7 @@ def test_attach_is_the_console(shell: Shell) -> None:
     assert shell("exec", "box", "cat", "/proc/1/comm") == "init\n"
 
 
-def test_a_console_that_nobody_has_open_for_a_while(shell: Shell) -> None:
+def test_a_console_that_nobody_has_open_for_a_while(shell: TextShell) -> None:
     """An init opens it for each line; the terminal must last between them."""
     Path(shell.tree, "etc/inittab").write_text("::sysinit:/bin/sh -c /bin/speak\n")
     rootfs.script(Path(shell.tree), "/sbin/speaker", """#!/bin/sh
@@ -176,8 +137,8 @@ while :; do read -t 1 nothing </dev/zero; done
     assert "Exited (7)" in shell("ps", "-a")
 
 
-def test_what_the_caller_says_wins(shell: Shell) -> None:
-    shell.boot("--tmpfs", "/tmp:rw,size=1m", "-e", "container=other", "--stop-timeout", "3",
+def test_what_the_caller_says_wins(shell: TextShell) -> None:
+    booted(shell, "--tmpfs", "/tmp:rw,size=1m", "-e", "container=other", "--stop-timeout", "3",
                "--stop-signal", "TERM")  # fmt: skip
     line = next(line for line in shell("exec", "box", "cat", "/proc/mounts").splitlines()
                 if " /tmp " in line)  # fmt: skip
@@ -187,7 +148,7 @@ def test_what_the_caller_says_wins(shell: Shell) -> None:
     assert shell("inspect", "-f", told, "box") == "TERM 3\n"
 
 
-def test_a_root_without_an_init(shell: Shell) -> None:
+def test_a_root_without_an_init(shell: TextShell) -> None:
     Path(shell.tree, "sbin/init").unlink()
     Path(shell.tree, "bin/init").unlink()
     done = shell.full("run", "--rm", "--system", "--network", "none", "--rootfs", shell.tree)
@@ -206,13 +167,13 @@ def debian_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, debian_tree: Path) -> Iterator[Shell]:
+def machine(tmp_path: Path, debian_tree: Path) -> Iterator[TextShell]:
     yield from made(tmp_path / "data", debian_tree)
 
 
 @pytest.mark.long
-def test_systemd_boots_serves_and_stops(machine: Shell) -> None:
-    machine.boot()
+def test_systemd_boots_serves_and_stops(machine: TextShell) -> None:
+    booted(machine)
     machine.until("running", "exec", "box", "systemctl", "is-system-running")
     assert machine("exec", "box", "systemctl", "--failed", "--plain", "--no-legend") == ""
     assert machine("exec", "box", "systemd-detect-virt", "-c") == "container-other\n"
@@ -229,8 +190,8 @@ def test_systemd_boots_serves_and_stops(machine: Shell) -> None:
 
 
 @pytest.mark.long
-def test_a_login_on_systemds_console(machine: Shell) -> None:
-    machine.boot()
+def test_a_login_on_systemds_console(machine: TextShell) -> None:
+    booted(machine)
     unit = "console-getty.service"
     machine.until("\nactive", "exec", "box", "sh", "-c", f"echo; systemctl is-active {unit}")
     with closing(machine.console("attach", "box")) as console:
@@ -248,8 +209,8 @@ def test_a_login_on_systemds_console(machine: Shell) -> None:
 
 
 @pytest.mark.long
-def test_a_service_that_does_not_stop_meets_the_grace(machine: Shell) -> None:
-    machine.boot()
+def test_a_service_that_does_not_stop_meets_the_grace(machine: TextShell) -> None:
+    booted(machine)
     machine.until("running", "exec", "box", "systemctl", "is-system-running")
     machine("exec", "box", "systemd-run", "-q", "-p", "TimeoutStopSec=infinity", "sh", "-c",
             "trap '' TERM HUP; while :; do sleep 1; done")  # fmt: skip
