@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import NamedTuple
 
 from dockyard.base.errors import Conflict, DockyardError, Invalid, Unsupported
@@ -27,9 +29,26 @@ def top(parts: Parts, reference: str, arguments: tuple[str, ...]) -> Processes:
                        "running")  # fmt: skip
     if not container.alive:
         raise Conflict(f"Container {container.id} is not running")
-    pids = parts.runtime.processes(parts.places.cgroup(container.id))
+    pids = parts.runtime.processes(parts.places.cgroup(container.id)) or _beside(container.pid)
     found = choose(_ps(arguments or ("-ef",)), frozenset(map(str, pids)))
     parts.tell(container, "top")
+    return found
+
+
+def _beside(init: int) -> list[int]:
+    """Those in its pid namespace: an ordinary user's container may have no control group."""
+    try:
+        own = os.stat(f"/proc/{init}/ns/pid").st_ino
+        if own == os.stat("/proc/self/ns/pid").st_ino:  # it was left out
+            return [init]
+    except OSError:
+        return []
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with contextlib.suppress(OSError):  # another user's, or it has ended
+                if os.stat(f"/proc/{name}/ns/pid").st_ino == own:
+                    found.append(int(name))
     return found
 
 

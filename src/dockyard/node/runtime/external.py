@@ -111,6 +111,8 @@ class ExternalMonitor(Monitor):
         self._starting: tuple[int, Done] | None = None
 
     def _make(self) -> None:
+        if os.geteuid() != 0:
+            raise Unsupported("runtime: --runtime is not implemented for an ordinary user")
         if self.spec.pause:
             raise Unsupported(f"runtime: {self.launch.runtime}: it has no pause loop for a sandbox")
         self.spec = self.spec._replace(hooks={})  # the program runs them

@@ -14,13 +14,16 @@ from typing import NamedTuple
 from dockyard.base.errors import Invalid, NotFound
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.node.engine import identity, refresh, roots
-from dockyard.node.engine.archive import root
+from dockyard.node.engine.archive import inside, root
 from dockyard.node.engine.archive.pack import Packer
 from dockyard.node.engine.archive.unpack import unpack
 from dockyard.node.engine.config import Container
 from dockyard.node.engine.parts import Parts
 from dockyard.node.image.tarread import TarReader
 from dockyard.node.image.tarwrite import END
+
+OF_ROOT = (0, 0)
+"""An ordinary user's own number means nothing in the container."""
 
 
 class PathStat(NamedTuple):
@@ -75,7 +78,14 @@ def read(parts: Parts, reference: str, path: str) -> Iterator[bytes]:
     with root.opened(parts, container, path, write=False) as place:
         found = _look(place, container, path)
         parts.tell(container, "archive-path")
-        yield from _read(place, found, path)
+        if inside.is_needed(container):
+            parts.database.rest()  # no connection crosses a fork
+            at = place.path
+            yield from inside.read(
+                container, lambda there: _read(root.Place(there, at), found, path)
+            )
+        else:
+            yield from _read(place, found, path)
     yield END
 
 
@@ -116,9 +126,37 @@ def write(
         folder = place._replace(path=f"{place.path.rstrip('/')}/")
         if not _look(folder, container, path).is_folder:
             raise Invalid(f"{path}: not a directory")
-        reader = TarReader(chunks, "cp")
-        size = unpack(reader, place.root, os.fsencode(place.path), rename=rename, owner=owner)
+        at = os.fsencode(place.path)
+        if inside.is_needed(container):
+            size = _write_inside(parts, container, chunks, at, rename, owner or OF_ROOT)
+        else:
+            reader = TarReader(chunks, "cp")
+            size = unpack(reader, place.root, at, rename=rename, owner=owner)
     parts.tell(container, "extract-to-dir")
+    return size
+
+
+def _write_inside(
+    parts: Parts,
+    container: Container,
+    chunks: Iterable[bytes],
+    at: bytes,
+    rename: tuple[bytes, bytes] | None,
+    owner: tuple[int, int],
+) -> int:
+    size = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
+        for chunk in chunks:
+            size += len(chunk)
+            yield chunk
+
+    def work(there: int, pieces: Iterator[bytes]) -> None:
+        unpack(TarReader(pieces, "cp"), there, at, rename=rename, owner=owner)
+
+    parts.database.rest()  # no connection crosses a fork
+    inside.write(container, counted(), work)
     return size
 
 

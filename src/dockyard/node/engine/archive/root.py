@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dockyard.base.errors import Conflict, Denied
+from dockyard.base.errors import Conflict, Denied, Unsupported
 from dockyard.node.engine import refresh, roots
 from dockyard.node.engine.config import Container
 from dockyard.node.engine.parts import Parts
@@ -56,6 +56,9 @@ def _open(parts: Parts, container: Container, path: str, write: bool) -> tuple[i
             return os.open(source, flags), path[len(target) :].lstrip("/")
     if write and container.config.read_only:
         raise Denied("container rootfs is marked read-only")
+    if os.geteuid() != 0:
+        raise Unsupported(f"cp: container {container.name} does not run: its layers cannot be "
+                          "mounted by an ordinary user; start it first")  # fmt: skip
     from dockyard.base.linux.overlay import open_overlay
 
     layers = roots.layers_of(parts.images, container.image_id, container.config.rootfs)
