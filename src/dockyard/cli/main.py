@@ -52,6 +52,7 @@ VERBS: dict[str, tuple[str, str, bool]] = {
     "push": ("push", "Send an image to a registry", True),
     "rmi": ("rmi", "Remove images", True),
     "image": ("image", "Import, load, save, list, tag, bootstrap images", True),
+    "registry": ("registry", "Serve a registry of images", False),
     "up": ("up", "Start a cluster on this machine", True),
     "down": ("down", "Stop the cluster; --purge removes its data", True),
     "status": ("status", "Show how the cluster is", True),
@@ -66,7 +67,7 @@ GROUPS = (
                     "kill", "wait", "rm", "pause", "unpause", "rename", "update", "top", "stats",
                     "port", "diff", "cp", "export", "events", "inspect", "container", "volume",
                     "network", "namespaces", "chroot")),
-    ("Images", ("build", "images", "pull", "push", "rmi", "image")),
+    ("Images", ("build", "images", "pull", "push", "rmi", "image", "registry")),
     ("Cluster", ("up", "down", "status", "kubeconfig", "server", "apply", "get")),
     ("Other", ("completion",)),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Protocol
 import httptools
 
 from dockyard.base.aio.clock import Clock, Handle
+from dockyard.base.wire.incoming import Incoming
 
 LARGEST_HEAD = 64 * 1024
 MOST_HEADERS = 200
@@ -44,9 +45,10 @@ def status_line(status: int) -> bytes:
 
 
 class Request:
-    """One request, whole."""
+    """One request, whole, or whole but for its body."""
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "target", "upgrade", "version")
+    __slots__ = ("body", "headers", "incoming", "keep_alive", "method", "target", "upgrade",
+                 "version")  # fmt: skip
 
     def __init__(self) -> None:
         self.method = ""
@@ -55,6 +57,8 @@ class Request:
         self.headers: list[tuple[bytes, bytes]] = []
         """Names in lower case, in their order."""
         self.body = b""
+        self.incoming: Incoming | None = None
+        """The body of a request that is handled before it is whole; ``body`` stays empty then."""
         self.keep_alive = True
         self.upgrade = False
 
@@ -99,12 +103,15 @@ class Connection(asyncio.Protocol):
         largest_body: int = LARGEST_BODY,
         register: Callable[[Connection, bool], None] | None = None,
         refusal: Callable[[int, str], tuple[bytes, bytes]] = plainly,
+        streams: Callable[[Request], bool] | None = None,
     ) -> None:
-        """``refusal``: the words for a request that no handler sees."""
+        """``refusal``: the words for a request that no handler sees. ``streams``: whether a
+        request's handler reads its body as it comes; its size is the handler's to bound."""
         self._handler, self._clock, self._largest_body = handler, clock, largest_body
         self._most_bytes = 2 * largest_body + LARGEST_HEAD
         """What the parser may have of one message: it keeps what is not whole yet."""
-        self._register, self._refusal = register, refusal
+        self._register, self._refusal, self._streams = register, refusal, streams
+        self._incoming: Incoming | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._request = self._current = Request()
         self._in_head = False
@@ -144,6 +151,8 @@ class Connection(asyncio.Protocol):
             self._register(self, False)
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        if self._incoming is not None:
+            self._incoming.fail()
         if self._taken is not None:
             self._taken.connection_lost(error)
         elif self._task is not None:
@@ -229,6 +238,9 @@ class Connection(asyncio.Protocol):
             raise Refused(400, "an unknown transfer coding")
         if hosts != 1 and request.version == "1.1":
             raise Refused(400, "not one Host header")
+        if self._streams is not None and (length or coding is not None) and self._streams(request):
+            self._stream(request, None if coding is not None else length, expects)
+            return
         if length > self._largest_body:
             raise Refused(413, f"Request entity too large: limit is {self._largest_body}")
         if (length or coding is not None) and self._task is None:
@@ -236,13 +248,45 @@ class Connection(asyncio.Protocol):
             if expects:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    def _stream(self, request: Request, length: int | None, expects: bool) -> None:
+        """Hand a request on before its body has come."""
+
+        def listen(yes: bool) -> None:
+            if yes and not self._deaf and not self.closed:
+                self._deadline = self._clock.monotonic() + BODY_SECONDS
+                self.transport.resume_reading()
+            elif not yes:
+                self._deadline = 0.0  # now it is we who are slow
+                self.transport.pause_reading()
+
+        def start() -> None:
+            self._deadline = self._clock.monotonic() + BODY_SECONDS
+            if expects and not self.closed:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+        request.incoming = self._incoming = Incoming(length, listen, start)
+        self._waiting.append(request)
+        self._next()
+
     def on_body(self, body: bytes) -> None:
+        if self._incoming is not None:
+            self._fed = 0
+            self._deadline = self._clock.monotonic() + BODY_SECONDS
+            self._incoming.feed(body)
+            return
         self._body_size += len(body)
         if self._body_size > self._largest_body:
             raise Refused(413, f"Request entity too large: limit is {self._largest_body}")
         self._body.append(body)
 
     def on_message_complete(self) -> None:
+        if self._incoming is not None:
+            incoming, self._incoming = self._incoming, None
+            self._deadline = self._fed = 0
+            incoming.finish()
+            if self._lingering:
+                self.transport.close()
+            return
         if self._body:
             self._request.body = b"".join(self._body)
         self._deadline, self._fed = 0.0, 0
@@ -268,7 +312,7 @@ class Connection(asyncio.Protocol):
             await work
         finally:
             self._task = None
-            if self._answering and self._taken is None:
+            if self._answering and self._taken is None and self._refused is None:
                 self.transport.close()  # the handler gave up in the middle
         if self._taken is not None or self.transport.is_closing():
             return
@@ -282,6 +326,8 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refused: Refused) -> None:
         """Answer what can't be read, behind the answers that are under way."""
         self._refused = refused
+        if self._incoming is not None:
+            self._incoming.fail()
         if self._task is not None:
             return
         if not self._closing:
@@ -302,6 +348,8 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         request = self._current
+        if request.incoming is not None and not request.incoming.ended:
+            self._linger(request.incoming)
         keep = request.keep_alive and not self._closing
         head = b"%s%sContent-Length: %d\r\n%s" % (
             status_line(status),
@@ -314,6 +362,17 @@ class Connection(asyncio.Protocol):
             self._deadline = self._clock.monotonic() + IDLE_SECONDS
         elif not self._lingering:
             self.transport.close()
+
+    def _linger(self, incoming: Incoming) -> None:
+        """What is left of a body is dropped, for a while, and the connection ends."""
+        incoming.drop()
+        self._closing = self._lingering = True
+        self._clock.call_later(LINGER_SECONDS, self.transport.close)
+
+    @property
+    def method(self) -> str:
+        """Of the request that is being answered."""
+        return self._current.method
 
     def begin(self, status: int, headers: bytes, length: int | None = None) -> None:
         """The head of an answer that comes in pieces: in chunks, or of a length that is known."""

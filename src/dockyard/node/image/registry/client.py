@@ -135,6 +135,10 @@ class RegistryClient:
             self._expect(answer, 201)
             answer.read(_ERROR_BODY)
 
+    def ask(self, method: str, path: str, headers: dict[str, str]) -> Answer:
+        """The answer to a request below the repository, whatever it is: for who passes it on."""
+        return self._send(method, path, headers)
+
     def _send(
         self,
         method: str,
