@@ -1,4 +1,4 @@
-"""Turns ``dockyard registry serve`` into a registry for one test: own port, own folder, gone after."""
+"""Turns ``dockyard registry serve`` into a registry for one test: own port, own folder."""
 
 import contextlib
 import http.client

@@ -85,7 +85,7 @@ def _parser() -> common.Parser:
     add("--max-blob-size", default="100g", metavar="SIZE", help="largest blob (100g)")
     add("--upload-expiry", default="24h", metavar="TIME", help="unfinished uploads end after it")
     flag("--no-delete", help="refuse deletes")
-    flag("--sparse", help="take indexes whose manifests are not all here")
+    flag("--sparse", help="take manifests that name what is not here")
     add(
         "--gc-interval",
         default="1h",

@@ -21,7 +21,7 @@ class Rules(NamedTuple):
     largest_blob: int = LARGEST_BLOB
     deletes: bool = True
     sparse: bool = False
-    """Indexes may name manifests that are not here."""
+    """Manifests may name what is not here."""
 
 
 class Registry(NamedTuple):

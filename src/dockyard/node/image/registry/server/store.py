@@ -203,15 +203,15 @@ class Store:
 
     def put_manifest(
         self, name: Repository, digest: Digest, data: bytes, pushed: Pushed, tags: Iterable[Tag],
-        sparse: bool | None = False,
+        sparse: bool = False,
     ) -> None:  # fmt: skip
         """Keep a document, and let tags stand for it, where what it needs is here.
 
-        ``sparse``: the manifests of an index may be missing; None: everything may, in a cache.
+        ``sparse``: it may be missing, as in a cache.
         """
         with self.lock:
-            if sparse is not None:
-                self._need_parts(name, pushed, sparse)
+            if not sparse:
+                self._need_parts(name, pushed)
             known = self.has_manifest(name, digest)
             if not known:
                 self.quotas.check(name, used := self.used(name), len(data))
@@ -233,10 +233,9 @@ class Store:
             self._appear(name)
             self._change(name)
 
-    def _need_parts(self, name: Repository, pushed: Pushed, sparse: bool) -> None:
+    def _need_parts(self, name: Repository, pushed: Pushed) -> None:
         lacking = [digest for digest in pushed.blobs if self.blob(name, digest) is None]
-        if not sparse:
-            lacking += [item for item in pushed.manifests if not self.has_manifest(name, item)]
+        lacking += [item for item in pushed.manifests if not self.has_manifest(name, item)]
         if lacking:
             raise Refusal("MANIFEST_BLOB_UNKNOWN", f"{name} has no {lacking[0]}; push it first",
                           {"digest": lacking[0]})  # fmt: skip

@@ -117,7 +117,7 @@ class Through:
             log.error("%s: %s: from the origin: %s", name, target, refusal)
             raise Refusal("UNAVAILABLE", "the origin sends no manifest", status=502) from refusal
         tags = [target] if isinstance(target, Tag) else []
-        await self._work(self._store.put_manifest, name, digest, fetched.data, pushed, tags, None)
+        await self._work(self._store.put_manifest, name, digest, fetched.data, pushed, tags, True)
         if isinstance(target, Tag):
             self._remember(name, target)
         return Found(digest, pushed.media_type, fetched.data)
