@@ -51,6 +51,24 @@ def test_notation(call: str, args: list[Any], shown: str) -> None:
     assert ", ".join(texts(call, args)) == shown
 
 
+@pytest.mark.parametrize(
+    ("call", "args", "shown"),
+    [
+        ("prctl", [4, 77, 0, 0, 0], "4, 77, 0, 0, 0"),
+        ("mount", ["only"], '"only"'),
+        ("seccomp", [1, 0, "..."], '1, 0, "..."'),
+        ("prlimit64", [99, [1, 2]], "99, [1, 2]"),
+        ("clone3", ["..."], '"..."'),
+        ("fsconfig", [3, 44, "x", None, 0], '3, 44, "x", NULL, 0'),
+    ],
+)
+def test_arguments_that_nobody_expected_are_told_as_they_are(
+    call: str, args: list[Any], shown: str
+) -> None:
+    assert ", ".join(texts(call, args)) == shown
+    assert meaning(call, args, {}).pages
+
+
 def test_what_an_argument_holds_steers_no_terminal() -> None:
     assert text('\x1b[2J"\n\\é') == '"\\33[2J\\"\\n\\\\\\303\\251"'
     assert text("a" * 100, 80) == f'"{"a" * 80}"...'

@@ -5,11 +5,13 @@ A call that only prepares another (it opens a file, it looks for a path) has no 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dockyard.cli.explain.flags import ROUTE_MESSAGES
+from dockyard.cli.explain.notation import UNFIT
 
 
 class Meaning(NamedTuple):
@@ -92,10 +94,10 @@ PR = {
 
 def meaning(call: str, args: Arguments, paths: Paths) -> Meaning:
     """What is known of a call. ``paths``: where descriptors among the arguments lead."""
+    isolates, more = PLAIN.get(call, ("", ()))
     if call in _ASKED:
-        isolates, more = _ASKED[call](args, paths)
-    else:
-        isolates, more = PLAIN.get(call, ("", ()))
+        with contextlib.suppress(*UNFIT):
+            isolates, more = _ASKED[call](args, paths)
     page = "prlimit(2)" if call == "prlimit64" else f"{call}(2)"
     return Meaning(isolates, tuple(dict.fromkeys((page, *more))))
 

@@ -5,6 +5,7 @@ The same notation, so that both can be read side by side, and held against each 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -16,14 +17,19 @@ from dockyard.cli.explain.flags import named
 
 Arguments = list[Any]
 CWD = "AT_FDCWD"
+UNFIT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What a form raises for arguments that it does not expect."""
 LONGEST = 80
 """Characters of a text that are shown; the others are three dots."""
 
 
 def texts(call: str, args: Arguments) -> list[str]:
-    """The arguments in the kernel's order."""
+    """The arguments in the kernel's order; as they were given where no form fits them."""
     form = _FORMS.get(call)
-    return form(args) if form else [value(each) for each in args]
+    if form is not None:
+        with contextlib.suppress(*UNFIT):
+            return form(args)
+    return [value(each) for each in args]
 
 
 def value(found: Any) -> str:

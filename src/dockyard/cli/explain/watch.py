@@ -41,6 +41,8 @@ def watching(form: str) -> Iterator[None]:
                 signal.signal(number, signal.SIG_IGN)
             _print_all(reading, form, command)
             code = 0
+        except Exception as error:  # it must be seen that more has happened than is told
+            _write([f"dockyard: --explain: ended early: {type(error).__name__}: {error}"])
         finally:
             os._exit(code)
     reading.close()
