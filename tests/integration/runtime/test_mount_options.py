@@ -334,8 +334,6 @@ def test_an_idmapped_mount_shows_other_owners(yard: Yard, tree: Path) -> None:
 
 
 def test_an_idmapped_mount_of_the_containers_own_ids(yard: Yard, tree: Path) -> None:
-    for folder in (yard.folder, *yard.folder.parents[:-1]):
-        folder.chmod(folder.stat().st_mode | 0o711)
     os.chown(tree / "below", 3, 4)
     ids = [{"containerID": 0, "hostID": 200_000, "size": 65_536}]
     box = mounted(yard, bind(tree, to="/plain"), bind(tree, "ridmap", to="/mapped"),

@@ -33,15 +33,7 @@ def both(*changes: Change) -> Change:
     return change
 
 
-def opened(yard: Yard) -> None:
-    """Host users that the container's ids stand for reach its folders."""
-    for folder in (yard.folder, *yard.folder.parents):
-        if folder.stat().st_uid == os.getuid() and str(folder) not in ("/", "/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o711)
-
-
 def test_ids_of_its_own(yard: Yard) -> None:
-    opened(yard)
     text = "id -u; cat /proc/self/uid_map /proc/self/gid_map; touch /made; stat -c %u /bin/busybox"
     box = yard.sh(f"{text}; sleep 60", change=owned).start()
     result = box.exec("sh", "-c", text)
@@ -53,7 +45,6 @@ def test_ids_of_its_own(yard: Yard) -> None:
 
 
 def test_root_there_is_nobody_here(yard: Yard) -> None:
-    opened(yard)
     everything = "CAP_SYS_ADMIN CAP_SYS_TIME CAP_SYS_MODULE CAP_MKNOD CAP_SYS_RESOURCE".split()
 
     def privileged(spec: dict[str, Any]) -> None:
@@ -74,7 +65,6 @@ def test_root_there_is_nobody_here(yard: Yard) -> None:
 
 
 def test_every_kind_is_new_and_belongs_to_the_user_namespace(yard: Yard) -> None:
-    opened(yard)
     box = yard.sh("sleep 60", change=owned).start()
     for kind in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
         theirs = Path(f"/proc/{box.pid}/ns/{kind}")
@@ -85,13 +75,27 @@ def test_every_kind_is_new_and_belongs_to_the_user_namespace(yard: Yard) -> None
 
 
 def test_commands_join_all_of_them(yard: Yard) -> None:
-    opened(yard)
     box = yard.sh("sleep 60", change=owned).start()
     kinds = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"]
     text = f"for kind in {' '.join(kinds)}; do readlink /proc/self/ns/$kind; done"
     found = box.exec("sh", "-c", text).out.split()
     assert found == [str(Path(f"/proc/{box.pid}/ns/{kind}").readlink()) for kind in kinds]
     assert box.exec("cat", stdin=b"in").out == "in"
+
+
+def test_terminals_belong_to_its_users(yard: Yard) -> None:
+
+    def change(spec: dict[str, Any]) -> None:
+        owned(spec)
+        spec["process"]["terminal"] = True
+
+    box = yard.sh("tty; stat -c %u $(tty); sleep 60", change=change).start()
+    for uid in (0, 1000):
+        user = {"uid": uid, "gid": 0}
+        out = box.exec("sh", "-c", "tty; stat -c %u $(tty)", terminal=True, user=user).out
+        number, owner = out.split()
+        assert number.startswith("/dev/pts/")
+        assert owner == str(uid)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,6 @@ def test_a16_mappings_without_a_namespace(yard: Yard) -> None:
 
 
 def test_a16_a_user_whom_nobody_maps(yard: Yard) -> None:
-    opened(yard)
 
     def change(spec: dict[str, Any]) -> None:
         spec["process"]["user"] = {"uid": COUNT + 1, "gid": 0}
@@ -187,7 +190,6 @@ def test_joined_by_path(yard: Yard) -> None:
 
 def test_a_pod_with_ids_of_its_own(yard: Yard) -> None:
     """The sandbox makes the user namespace, and the others that belong to it; members join."""
-    opened(yard)
     sandbox = yard.box("sleep", "60", change=owned).start()
     names = {"network": "net", "ipc": "ipc", "uts": "uts", "user": "user"}
 
@@ -207,7 +209,6 @@ def test_a_pod_with_ids_of_its_own(yard: Yard) -> None:
 
 def test_a_network_of_the_hosts_making_is_joined_with_the_hosts_rights(yard: Yard) -> None:
     """As podman does: the network namespace is not the user namespace's."""
-    opened(yard)
     maker = yard.box("sleep", "60").start()
 
     def change(spec: dict[str, Any]) -> None:
@@ -236,7 +237,6 @@ def uptime(box: Box) -> float:
 
 @pytest.mark.parametrize("user", [False, True])
 def test_clocks_of_its_own(yard: Yard, user: bool) -> None:
-    opened(yard)
     change = timed(boottime={"secs": 1_000_000}, monotonic={"secs": 500, "nanosecs": 7})
     box = yard.sh("sleep 60", change=both(owned, change) if user else change).start()
     host = float(Path("/proc/uptime").read_text().split()[0])

@@ -78,6 +78,14 @@ def _set_groups(groups: tuple[int, ...]) -> None:
             raise
 
 
+def become_root() -> None:
+    """Of the user namespace that this process has just entered: what it makes is its root's."""
+    with contextlib.suppress(PermissionError):  # where setgroups(2) is denied
+        through("setgroups", os.setgroups, ())
+    through("setresgid", os.setresgid, 0, 0, 0)
+    through("setresuid", os.setresuid, 0, 0, 0)
+
+
 def load_rare(process: Process, spec: Spec | None) -> None:
     """Import what this process is going to need, while the host's files can be read."""
     ours = process.scheduler is not None or process.io_priority is not None

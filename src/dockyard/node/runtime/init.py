@@ -335,6 +335,8 @@ def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
         _label(process)
         syscalls.setns(errand.init, errand.namespaces)
         os.close(errand.init)
+        if errand.namespaces & syscalls.CLONE_NEWUSER:
+            confine.become_root()
         if errand.staged:
             stage.go_on_as_sibling(sync)
         through("chdir", os.chdir, "/")

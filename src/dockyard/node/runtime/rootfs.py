@@ -22,6 +22,8 @@ from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import Overlay
 from dockyard.node.runtime import cgroupmounts, hiding, mounts, nodes, rootpath
 
+ROOT = -1
+"""Among trees that are made already: the root's."""
 LONGEST_DATA = 4095
 """mount(2) takes one page of data."""
 
@@ -32,13 +34,19 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
     ``null`` is the host's /dev/null, for masking; ``trees`` are bind mounts that are made already.
     """
     syscalls.mount(None, "/", None, MS_REC | MS_SLAVE)  # nothing that happens here is seen there
-    root_path = os.path.realpath(spec.root)
-    user = "user" in spec.namespaces
-    if overlay is not None and not (user and os.path.ismount(root_path)):
-        mount_overlay(overlay, root_path, extra="userxattr" if user else "")
+    if ROOT in trees:  # its user may not be able to go there: it lies on top of the old root
+        root = os.dup(trees[ROOT])
+        below = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        syscalls.put_tree(root, below)
+        os.close(below)
     else:
-        syscalls.mount(root_path, root_path, None, MS_BIND | MS_REC)
-    root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root_path = os.path.realpath(spec.root)
+        if overlay is not None:
+            extra = "userxattr" if "user" in spec.namespaces else ""
+            mount_overlay(overlay, root_path, extra=extra)
+        else:
+            syscalls.mount(root_path, root_path, None, MS_BIND | MS_REC)
+        root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if spec.propagation.removeprefix("r") != "slave":
         syscalls.set_mount(root, propagation=MS_PRIVATE, recursive=True)
     wanted = spec.mounts if spec.cgroup else cgroupmounts.only_to_read(spec.mounts)
@@ -73,10 +81,20 @@ def pivot(root: int, propagation: str = "") -> None:
         syscalls.mount(None, "/", None, flags)
 
 
-def mount_shifted(spec: Spec, overlay: Overlay, joined: int) -> None:
-    """The root of a container with ids of its own, while this process has the host's rights.
+def prepare(spec: Spec, overlay: Overlay | None, joined: int) -> int:
+    """The root of a container with ids of its own, as a tree that lies nowhere yet: made while
+    this process has the host's rights, and paths."""
+    root_path = os.path.realpath(spec.root)
+    if overlay is not None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        _mount_shifted(spec, overlay, joined)
+    tree = syscalls.clone_tree(root_path, recursive=True)
+    syscalls.set_mount(tree, propagation=MS_SLAVE, recursive=True)
+    return tree
 
-    On disk its files have the ids that they have in the container; each layer is shown shifted,
+
+def _mount_shifted(spec: Spec, overlay: Overlay, joined: int) -> None:
+    """On disk its files have the ids that they have in the container; each layer is shown shifted,
     by a new namespace's mappings or those of the one that is joined.
     """
     from dockyard.base.linux import mountapi

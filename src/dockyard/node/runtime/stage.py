@@ -7,7 +7,6 @@ the first, and goes on as the container's init, or as a command in it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 
@@ -20,7 +19,8 @@ from dockyard.node.runtime.messages import FLAGS, GO, MAP, PID
 
 
 def enter(spec: Spec, overlay: Overlay | None, sync: socket.socket) -> dict[int, int]:
-    """For a new container. Returns in its init only: trees of its bind mounts, if made already."""
+    """For a new container. Returns in its init only: trees that are made already, of its bind
+    mounts and of its root."""
     how = os.O_RDONLY | os.O_CLOEXEC
     joined = {
         kind: through("openat", os.open, path, how)
@@ -31,10 +31,10 @@ def enter(spec: Spec, overlay: Overlay | None, sync: socket.socket) -> dict[int,
     if "user" in spec.namespaces:
         confine.raise_limits(spec.process)
         if os.geteuid() == 0:
-            if overlay is not None:
-                syscalls.unshare(syscalls.CLONE_NEWNS)
-                rootfs.mount_shifted(spec, overlay, joined.get("user", -1))
-            trees = bindtrees.prepare(spec, everyone=True, joined=joined.get("user", -1))
+            user = joined.get("user", -1)
+            trees = bindtrees.prepare(spec, everyone=True, joined=user)
+            if "mount" not in joined:
+                trees[rootfs.ROOT] = rootfs.prepare(spec, overlay, user)
     clocks = _open_clocks() if spec.offsets else -1
     later = [kind for kind in joined if kind != "user" and not _join(kind, joined[kind])]
     if "user" in spec.namespaces:
@@ -76,10 +76,7 @@ def _enter_user_namespace(descriptor: int | None, sync: socket.socket) -> None:
         ask(sync, MAP)
         if ordinary:
             syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    with contextlib.suppress(PermissionError):  # where setgroups(2) is denied
-        through("setgroups", os.setgroups, ())
-    through("setresgid", os.setresgid, 0, 0, 0)
-    through("setresuid", os.setresuid, 0, 0, 0)
+    confine.become_root()
 
 
 def ask(sync: socket.socket, message: bytes) -> None:
@@ -111,8 +108,9 @@ def _set_clocks(descriptor: int, offsets: dict[str, tuple[int, int]]) -> None:
 
 
 def go_on_as_sibling(sync: socket.socket) -> None:
-    """Returns in a new process; this one says who it is, and ends."""
+    """Returns in a new process, of a session of its own; this one says who it is, and ends."""
     forked = processes.clone3(processes.CLONE_PARENT)
     if forked.pid:
         sync.send(PID + str(forked.pid).encode())
         last("exit_group", os._exit, 0)
+    through("setsid", os.setsid)
