@@ -58,6 +58,14 @@ def test_always_until_somebody_stops_it(shell: Shell) -> None:
     assert shell("ps", "-aq") == ""
 
 
+def test_nobody_waits_for_one_that_is_gone(shell: Shell) -> None:
+    """The process that waits would do so for longer than the fixture."""
+    shell.run("-d", "--name", "web", "--restart", "always", "false")
+    eventually(lambda: restarts(shell) >= 6)
+    eventually(lambda: state(shell)["Status"] == "restarting")
+    shell("rm", "-f", "web")
+
+
 def test_one_that_waits_to_be_started_again(shell: Shell) -> None:
     shell.run("-d", "--name", "web", "--restart", "always", "false")
     eventually(lambda: restarts(shell) >= 4)

@@ -173,7 +173,6 @@ class ContainerConfig(NamedTuple):
     annotations: tuple[tuple[str, str], ...] = ()
     init: bool = False
     """A small first process that passes signals on and reaps, before the program."""
-    cgroup_parent: str = ""
     runtime: str = ""
     """A runtime's program; empty: Dockyard's own."""
     own_etc: bool = True

@@ -11,7 +11,7 @@ import contextlib
 import os
 
 from dockyard.base.errors import DockyardError
-from dockyard.node.engine import policy, refresh, remove, restart, start
+from dockyard.node.engine import policy, refresh, remove, restart, start, waiting
 from dockyard.node.engine.config import (
     CREATED,
     CREATING,
@@ -60,7 +60,7 @@ def resume(parts: Parts, owner: str) -> None:
     monitor was killed, or the machine started anew."""
     for container in parts.database.policed(owner):
         latest = refresh.refresh(parts, container)
-        if latest.status == RESTARTING and not restart.is_awaited(parts, latest.id):
+        if latest.status == RESTARTING and not waiting.is_awaited(parts, latest.id):
             with contextlib.suppress(DockyardError):  # its row says why it does not start
                 restart.again(parts, latest)
 

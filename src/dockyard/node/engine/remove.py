@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from dockyard.base.errors import Conflict, DockyardError, NotFound
-from dockyard.node.engine import event, launch, refresh
+from dockyard.node.engine import event, launch, refresh, waiting
 from dockyard.node.engine.clear import clear
 from dockyard.node.engine.config import (
     CREATED,
@@ -73,3 +73,5 @@ def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
     told = (event.of(container, "destroy", parts.clock()),) if whole else ()
     parts.database.delete(container.id, *told, lasting=not container.config.auto_remove)
     parts.locks.forget(container.id)
+    if container.config.restart.name not in ("no", ""):
+        waiting.forget(parts, container.id)
