@@ -152,6 +152,17 @@ def test_a_failed_exec_is_told_with_its_reason() -> None:
     assert (last.name, last.failed, last.result) == ("execve", True, "-1 exec: no such file")
 
 
+def test_several_namespaces_are_explained_one_a_line() -> None:
+    lines = list(Lecture(colour=False, full=False).lines(
+        Story(10).tell(10, {"call": "unshare", "args": [0x0C000000], "result": 0})
+    ))  # fmt: skip
+    assert lines[1:] == [
+        "  unshare(CLONE_NEWUTS|CLONE_NEWIPC) = 0",
+        "      message queues, semaphores and shared memory",
+        "      host name and domain name   unshare(2) ipc_namespaces(7) uts_namespaces(7)",
+    ]
+
+
 @pytest.mark.parametrize(("full", "colour"), [(False, False), (True, False), (False, True)])
 def test_lines(full: bool, colour: bool) -> None:
     told, lecture = Story(10), Lecture(colour, full)

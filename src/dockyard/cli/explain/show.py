@@ -131,8 +131,11 @@ class Lecture:
         said = f"{known} {call.meaning.pages}"
         if known and said != self._said:
             self._said = said
+            *others, last = known.split("; ")  # of several namespaces, one a line
+            for each in others:
+                yield f"      {self._paint(GREEN, each)}"
             pages = self._paint(DIM, " ".join(call.meaning.pages))
-            yield f"      {self._paint(GREEN, known)}   {pages}"
+            yield f"      {self._paint(GREEN, last)}   {pages}"
 
     def end(self) -> Iterator[str]:
         """What there is to print when nothing more comes."""
