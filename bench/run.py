@@ -61,8 +61,18 @@ def calmness() -> str:
     load = os.getloadavg()[0]
     return (
         f"load {load:.1f} before it; a process of `true` {probe.median:.2f} ms, "
-        f"noise {probe.spread:.0%}"
+        f"noise {probe.spread:.0%}{_precedence()}"
     )
+
+
+def _precedence() -> str:
+    """Whether somebody has put this run before others on the machine: cgroups(7), cpu.shares."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        shares = Path(f"/sys/fs/cgroup/cpu{path}/cpu.shares")
+        if "cpu" in controllers.split(",") and path != "/" and shares.exists():
+            return f", in a control group of {shares.read_text().strip()} cpu.shares"
+    return ""
 
 
 def kept() -> dict[str, str]:
