@@ -37,6 +37,8 @@ fi
 [ -x "$venv/bin/python" ] || "$PYTHON" -m venv "$venv"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps -e .
+# Nothing here needs it, and its hook costs every start of a command half a millisecond.
+"$venv/bin/python" -m pip uninstall -q -y --disable-pip-version-check setuptools 2>/dev/null || true
 if [ "$(uname -m)" = x86_64 ] && [ ! -x "$venv/bin/kubectl" ]; then
   "$venv/bin/python" tools/kubectl.py "$venv/bin/kubectl"
 fi

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dockyard.base import sqlite
 from dockyard.base.errors import Conflict, Corrupt, Invalid, NotFound, Unsupported
 from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.base.oci.platform import Platform
@@ -268,7 +269,7 @@ def test_g21_no_connection_is_open_when_the_runtime_may_fork(
         opened.append(connect(*words, **more))  # type: ignore[call-overload]
         return opened[-1]
 
-    monkeypatch.setattr(sqlite3, "connect", remember)
+    monkeypatch.setattr(sqlite, "connect", remember)
     made = yard.engine.create(config(yard))
     create = yard.runtime.create
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from _thread import _local as Local  # `threading` brings more than a command needs
 from collections.abc import Iterator
 
+from dockyard.base import sqlite
 from dockyard.base.errors import Conflict, Corrupt, NotFound, Unavailable
 from dockyard.node.engine import event as events
 from dockyard.node.engine.config import (
@@ -61,8 +61,8 @@ class Database:
         self._path = os.path.join(data_root, "node.db")
         self._thread = Local()
 
-    def _connection(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._thread, "connection", None)
+    def _connection(self) -> sqlite.Connection:
+        found: sqlite.Connection | None = getattr(self._thread, "connection", None)
         if found is None:
             os.makedirs(os.path.dirname(self._path), 0o711, exist_ok=True)
             # By name: to close a descriptor of the file would end the locks of other threads'
@@ -70,7 +70,7 @@ class Database:
             with contextlib.suppress(FileExistsError):
                 os.mknod(self._path, 0o600)
             os.chmod(self._path, 0o600)
-            found = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
+            found = sqlite.connect(self._path, BUSY_SECONDS, isolation_level=None)
             found.execute("PRAGMA journal_mode=WAL")
             # A command ends without closing: who comes next reads what is left in the log.
             found.execute(f"PRAGMA wal_autocheckpoint={PAGES_IN_LOG}")
@@ -81,24 +81,24 @@ class Database:
 
     def rest(self) -> None:
         """Let go of this thread's connection; the next call opens another."""
-        found: sqlite3.Connection | None = getattr(self._thread, "connection", None)
+        found: sqlite.Connection | None = getattr(self._thread, "connection", None)
         if found is not None:
             self._thread.connection = None
             found.close()
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[sqlite.Connection]:
         try:
             yield self._connection()
-        except sqlite3.OperationalError as error:  # busy, no space left, an input or output error
+        except sqlite.OperationalError as error:  # busy, no space left, an input or output error
             self.rest()
             raise Unavailable(f"node.db: {self._path}: {error}") from error
-        except sqlite3.DatabaseError as error:
+        except sqlite.DatabaseError as error:
             self.rest()
             raise Corrupt(f"node.db: {self._path}: {error}; restore it from a backup") from error
 
     @contextlib.contextmanager
-    def _writing(self, lasting: bool = True) -> Iterator[sqlite3.Connection]:
+    def _writing(self, lasting: bool = True) -> Iterator[sqlite.Connection]:
         """A transaction, on disk when it ends. Nobody waits for the disk where it is of a container
         that vanishes with its end: after a loss of power it is to be gone in any case."""
         with self._reading() as connection:
@@ -238,7 +238,7 @@ class Database:
             return {row[0] for row in connection.execute("SELECT id FROM containers")}
 
 
-def _append(connection: sqlite3.Connection, told: tuple[Event, ...]) -> None:
+def _append(connection: sqlite.Connection, told: tuple[Event, ...]) -> None:
     for event in told:
         cursor = connection.execute(
             "INSERT INTO events (time, record) VALUES (?,?)", (event.time, events.encode(event))
@@ -247,7 +247,7 @@ def _append(connection: sqlite3.Connection, told: tuple[Event, ...]) -> None:
                            ((cursor.lastrowid or 0) - EVENTS_KEPT,))  # fmt: skip
 
 
-def _refuse_taken(connection: sqlite3.Connection, container: Container) -> None:
+def _refuse_taken(connection: sqlite.Connection, container: Container) -> None:
     taken = connection.execute(
         "SELECT id FROM containers WHERE name = ? AND id != ?", (container.name, container.id)
     ).fetchone()

@@ -4,9 +4,9 @@ import contextlib
 import fcntl
 import os
 import re
-import sqlite3
 from collections.abc import Iterator
 
+from dockyard.base import sqlite
 from dockyard.base.aio import now
 from dockyard.base.errors import Conflict, Invalid
 from dockyard.base.oci.descriptor import Descriptor
@@ -75,7 +75,7 @@ class Catalog:
         with self.database.read() as rows:
             return self._view(rows, self.find(rows, text))
 
-    def find(self, rows: sqlite3.Connection, text: str) -> Digest:
+    def find(self, rows: sqlite.Connection, text: str) -> Digest:
         """The manifest that a name, digest or ID (or the start of one) means here."""
         reference: Reference | None = None
         refused: Invalid | None = None
@@ -103,7 +103,7 @@ class Catalog:
             found = rows.execute("SELECT manifest FROM images ORDER BY added DESC, manifest")
             return [self._view(rows, Digest(manifest)) for (manifest,) in found.fetchall()]
 
-    def _view(self, rows: sqlite3.Connection, digest: Digest) -> Image:
+    def _view(self, rows: sqlite.Connection, digest: Digest) -> Image:
         (media_type,) = rows.execute(
             "SELECT media_type FROM images WHERE manifest = ?", (digest,)
         ).fetchone()
@@ -226,7 +226,7 @@ _SET_NAME = (
 )
 
 
-def _by_name(rows: sqlite3.Connection, reference: Reference) -> Digest | None:
+def _by_name(rows: sqlite.Connection, reference: Reference) -> Digest | None:
     pinned = reference._replace(tag=None) if reference.digest else reference
     row = rows.execute("SELECT manifest FROM names WHERE name = ?", (str(pinned),)).fetchone()
     if row is None and reference.digest:

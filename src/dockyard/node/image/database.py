@@ -5,8 +5,9 @@ A connection lives for one transaction: none is carried over a fork or between t
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Iterator
+
+from dockyard.base import sqlite
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
@@ -50,10 +51,10 @@ class Database:
         self.path = os.path.join(root, "images.db")
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Iterator[sqlite.Connection]:
         """One consistent view. An absent database is an empty one."""
         if not os.path.exists(self.path):
-            with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+            with contextlib.closing(sqlite.connect(":memory:")) as empty:
                 empty.executescript(_SCHEMA)
                 yield empty
             return
@@ -63,7 +64,7 @@ class Database:
             connection.execute("COMMIT")
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> Iterator[sqlite.Connection]:
         """One change: all of it on disk when the block is left, nothing of it on an error."""
         os.makedirs(self._root, 0o700, exist_ok=True)
         with contextlib.closing(self._connect()) as connection:
@@ -75,8 +76,8 @@ class Database:
                 raise
             connection.execute("COMMIT")
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+    def _connect(self) -> sqlite.Connection:
+        connection = sqlite.connect(self.path, timeout=30, isolation_level=None)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()

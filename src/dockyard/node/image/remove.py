@@ -1,7 +1,6 @@
 """Turns a removed name into what goes with it: the image, its layers, its blobs."""
 
-import sqlite3
-
+from dockyard.base import sqlite
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.reference import parse_reference
@@ -114,6 +113,6 @@ def _names_meant(image: Image, text: str) -> tuple[str, ...]:
     return tuple(name for name in (*image.names, *image.digests) if name == wanted)
 
 
-def _holders(rows: sqlite3.Connection, manifest: Digest) -> list[str]:
+def _holders(rows: sqlite.Connection, manifest: Digest) -> list[str]:
     found = rows.execute("SELECT holder FROM leases WHERE manifest = ?", (manifest,))
     return [holder for (holder,) in found]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from dockyard.base import sqlite
 from dockyard.base.errors import Conflict, NotFound
 from dockyard.node.network import blocks
 
@@ -69,11 +69,11 @@ class Leases:
         self._folder = data_root
 
     @contextlib.contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection]:
+    def _read(self) -> Iterator[sqlite.Connection]:
         path = os.path.join(self._folder, "node.db")
         fresh = not os.path.exists(path)
         os.makedirs(self._folder, 0o711, exist_ok=True)
-        connection = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)
+        connection = sqlite.connect(path, BUSY_SECONDS, isolation_level=None)
         try:
             if fresh:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -83,7 +83,7 @@ class Leases:
             connection.close()  # what was not committed is rolled back
 
     @contextlib.contextmanager
-    def _change(self, how: str) -> Iterator[sqlite3.Connection]:
+    def _change(self, how: str) -> Iterator[sqlite.Connection]:
         with self._read() as connection:
             connection.execute(f"PRAGMA synchronous={how}")
             connection.execute("BEGIN IMMEDIATE")
@@ -195,19 +195,19 @@ class Leases:
             )
 
 
-def _network(connection: sqlite3.Connection, name: str) -> NetworkRow | None:
+def _network(connection: sqlite.Connection, name: str) -> NetworkRow | None:
     row = connection.execute(
         "SELECT number, name, subnet FROM networks WHERE name = ?", (name,)
     ).fetchone()
     return NetworkRow(*row) if row else None
 
 
-def _networks(connection: sqlite3.Connection) -> list[NetworkRow]:
+def _networks(connection: sqlite.Connection) -> list[NetworkRow]:
     rows = connection.execute("SELECT number, name, subnet FROM networks ORDER BY number")
     return [NetworkRow(*row) for row in rows]
 
 
-def _leases(connection: sqlite3.Connection, where: str = "", *values: str) -> list[Lease]:
+def _leases(connection: sqlite.Connection, where: str = "", *values: str) -> list[Lease]:
     rows = connection.execute(
         f"SELECT number, holder, network, address, ports FROM leases {where} ORDER BY number",  # noqa: S608 - where is ours
         values,
@@ -218,6 +218,6 @@ def _leases(connection: sqlite3.Connection, where: str = "", *values: str) -> li
     ]
 
 
-def _ports(connection: sqlite3.Connection) -> tuple[Port, ...]:
+def _ports(connection: sqlite.Connection) -> tuple[Port, ...]:
     rows = connection.execute("SELECT ports FROM leases WHERE ports != '[]'")
     return tuple(Port._make(port) for (text,) in rows for port in json.loads(text))
