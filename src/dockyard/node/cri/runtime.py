@@ -305,15 +305,22 @@ class CriRuntime:
     ) -> str:
         await self._running(container_id)
         wanted = Command(command, terminal=options.tty, stdin=options.stdin)
-        return self._streaming.url("exec", lambda: self._engine.exec(container_id, wanted), options)
+
+        def begin(size: tuple[int, int] | None) -> Stream:
+            return self._engine.exec(container_id, wanted._replace(size=size))
+
+        return self._streaming.url("exec", begin, options)
 
     async def attach(self, container_id: str, options: cri.StreamOptions) -> str:
         found = await self._running(container_id)
         options = cri.StreamOptions(options.stdin and found.config.open_stdin, options.stdout,
                                     options.stderr, found.config.terminal)  # fmt: skip
 
-        def begin() -> Stream:
-            return self._engine.attach(container_id)
+        def begin(size: tuple[int, int] | None) -> Stream:
+            stream = self._engine.attach(container_id)
+            if size is not None:
+                stream.resize(*size)
+            return stream
 
         return self._streaming.url("attach", begin, options)
 

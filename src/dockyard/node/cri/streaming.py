@@ -8,14 +8,16 @@ channel. It listens on the loopback only, and a URL cannot be guessed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 from dockyard.base.aio.clock import Clock, Handle
 from dockyard.base.errors import DockyardError
 from dockyard.base.wire import websocket
+from dockyard.base.wire.frames import Message
 from dockyard.base.wire.http import Connection, Refused, Request
 from dockyard.base.wire.websocket import WebSocket
 from dockyard.interfaces import cri
@@ -27,15 +29,19 @@ PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDIN, STDOUT, ERRORS, RESIZE, CLOSE = 0, 1, 3, 4, 255
 """Channels; 2 is standard error. ``CLOSE`` (version 5) is followed by the channel that ends."""
 SECONDS_TO_COME = 60.0
+SECONDS_TO_SAY_SIZE = 0.5
 TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 LARGEST_SIDE = 1 << 16
+
+
+Begin = Callable[[tuple[int, int] | None], Stream]
+"""Begins a command with a terminal of that size (rows, columns); blocks. Raises DockyardError."""
 
 
 class Ticket(NamedTuple):
     """What a URL stands for."""
 
-    open: Callable[[], Stream]
-    """Begins it; blocks. Raises :class:`DockyardError`."""
+    open: Begin
     options: cri.StreamOptions
     expires: Handle
 
@@ -56,7 +62,7 @@ class StreamingServer:
         )
         self._port = self._server.sockets[0].getsockname()[1]
 
-    def url(self, kind: str, begin: Callable[[], Stream], options: cri.StreamOptions) -> str:
+    def url(self, kind: str, begin: Begin, options: cri.StreamOptions) -> str:
         """A URL for one client, good for a minute."""
         token = secrets.token_urlsafe(24)
         expires = self._clock.call_later(SECONDS_TO_COME, lambda: self._tickets.pop(token, None))
@@ -90,19 +96,25 @@ class StreamingServer:
         except Refused as refused:
             connection.respond(refused.status, TEXT, str(refused).encode())
             return
-        await Session(socket, ticket.options, self._threads).run(ticket.open)
+        session = Session(socket, ticket.options, self._threads, self._clock)
+        await session.run(ticket.open)
 
 
 class Session:
     """One client and the streams of one command."""
 
-    def __init__(self, socket: WebSocket, options: cri.StreamOptions, threads: Threads) -> None:
-        self._socket, self._options, self._threads = socket, options, threads
+    def __init__(
+        self, socket: WebSocket, options: cri.StreamOptions, threads: Threads, clock: Clock
+    ) -> None:
+        self._socket, self._options = socket, options
+        self._threads, self._clock = threads, clock
+        self._early: Message | None = None
 
-    async def run(self, begin: Callable[[], Stream]) -> None:
+    async def run(self, begin: Begin) -> None:
         """Until the command has ended, or the client leaves."""
+        size = await self._first_size() if self._options.tty else None
         try:
-            stream = await self._threads.stream(begin)
+            stream = await self._threads.stream(lambda: begin(size))
         except DockyardError as error:
             await self._end(failure(f"error executing command in container: {error}"))
             return
@@ -125,6 +137,21 @@ class Session:
             await asyncio.wait([down, up])
             stream.close()
 
+    async def _first_size(self) -> tuple[int, int] | None:
+        """A client with a terminal says at once how large it is: what begins knows it then."""
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(SECONDS_TO_SAY_SIZE):
+                self._early = await self._socket.receive()
+        if self._early is not None and self._early.data[:1] == bytes([RESIZE]):
+            return terminal_size(self._early.data[1:])
+        return None
+
+    async def _messages(self) -> AsyncIterator[Message]:
+        if self._early is not None:
+            yield self._early
+        async for message in self._socket:
+            yield message
+
     async def _end(self, status: dict[str, Any]) -> None:
         self._socket.send(bytes([ERRORS]) + json.dumps(status).encode())
         await self._socket.close()
@@ -139,7 +166,7 @@ class Session:
     async def _carry_up(self, stream: Stream) -> None:
         """Until the client leaves: what it sends after the end of its input is dropped."""
         open_ = self._options.stdin
-        async for message in self._socket:
+        async for message in self._messages():
             channel, data = (message.data[0], message.data[1:]) if message.data else (-1, b"")
             if channel == STDIN and open_ and data:
                 await self._threads.stream(lambda piece=data: stream.write(piece))  # type: ignore[misc]
