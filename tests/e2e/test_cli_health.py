@@ -84,9 +84,7 @@ def test_the_image_has_one(shell: Shell, tmp_path: Path) -> None:
         'HEALTHCHECK --interval=100ms CMD ["/bin/busybox", "true"]\n'
         'CMD ["/bin/busybox", "sleep", "1000"]\n'
     )
-    built = shell.full("build", "-t", "demo", str(tmp_path))
-    if b"HEALTHCHECK" in built.stderr and built.returncode:  # an instruction of a later release
-        return
+    shell("build", "-t", "demo", str(tmp_path))
     shell("run", "-d", "--name", "web", "--network", "none", "demo")
     eventually(lambda: health(shell)["Status"] == "healthy")
     shell("rm", "-f", "web")

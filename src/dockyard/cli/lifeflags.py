@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.oci.durations import duration
 from dockyard.cli.common import size
 from dockyard.node.engine.config import HealthSpec, LogSpec, RestartPolicy
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from dockyard.cli.common import Parser
 
-UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|us|µs|ns|s)")
 SHORTEST = 1e-3
 """Docker's, of each time of a health check."""
 OTHER_OPTIONS = ("compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode",
@@ -104,12 +102,3 @@ def _time(flag: str, text: str) -> float:
     if 0 < seconds < SHORTEST:
         raise Invalid(f"{flag}: {text}: cannot be less than 1ms")
     return seconds
-
-
-def duration(text: str) -> float | None:
-    """``1h30m`` in seconds; None for what is none."""
-    if text == "0":
-        return 0.0
-    if not re.fullmatch(f"(?:{PART.pattern})+", text):
-        return None
-    return sum(float(number) * UNITS[unit] for number, unit in PART.findall(text))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dockyard.base.errors import Invalid
+from dockyard.base.oci.durations import duration
 from dockyard.cli import common
-from dockyard.cli.lifeflags import duration
 
 if TYPE_CHECKING:
     from dockyard.boot.registry import Settings

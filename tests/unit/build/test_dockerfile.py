@@ -109,7 +109,7 @@ def test_what_is_wrong_is_told(text: str, told: str) -> None:
     ("text", "told"),
     [
         ("FROM x\nADD a b\n", "Dockerfile:2: ADD: this instruction: not implemented"),
-        ("FROM x\nHEALTHCHECK NONE\n", "Dockerfile:2: HEALTHCHECK: this instruction"),
+        ("FROM x\nONBUILD RUN x\n", "Dockerfile:2: ONBUILD: this instruction"),
         ("FROM x\nFROM y\n", "Dockerfile:2: FROM: more than one stage: not implemented"),
         ("FROM x\nCOPY --from=y a b\n", "Dockerfile:2: COPY: --from: not implemented"),
         ("FROM x\nRUN --mount=type=cache,target=/c x\n", "Dockerfile:2: RUN: --mount"),

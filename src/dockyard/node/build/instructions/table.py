@@ -11,6 +11,7 @@ from dockyard.node.build.instructions import (
     env,
     expose,
     from_,
+    healthcheck,
     label,
     run,
     shell,
@@ -37,8 +38,9 @@ INSTRUCTIONS: dict[str, Callable[[Line], Step]] = {
     "VOLUME": volume.parse,
     "STOPSIGNAL": stopsignal.parse,
     "SHELL": shell.parse,
+    "HEALTHCHECK": healthcheck.parse,
 }
-KNOWN_TO_DOCKER = ("ADD", "HEALTHCHECK", "ONBUILD", "MAINTAINER")
+KNOWN_TO_DOCKER = ("ADD", "ONBUILD", "MAINTAINER")
 
 
 def parse_step(line: Line) -> Step:
