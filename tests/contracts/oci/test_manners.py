@@ -172,11 +172,12 @@ def test_spec(oci: Oci, tmp_path: Path) -> None:
     assert oci("spec", "-b", str(tmp_path), check=False).returncode != 0
 
 
-def test_a_rootless_spec(oci: Oci, tmp_path: Path) -> None:
-    oci("spec", "--rootless", cwd=tmp_path)
+def test_a_rootless_spec(runclike: Oci, tmp_path: Path) -> None:
+    runclike("spec", "--rootless", cwd=tmp_path)
     found = json.loads((tmp_path / "config.json").read_text())
     kinds = {entry["type"] for entry in found["linux"]["namespaces"]}
     assert "user" in kinds
+    assert "network" not in kinds
     assert [entry["size"] for entry in found["linux"]["uidMappings"]] == [1]
 
 

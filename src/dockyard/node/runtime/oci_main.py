@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import NoReturn
 
 YOUNG = 50_000
@@ -12,7 +13,13 @@ YOUNG = 50_000
 def program() -> NoReturn:
     """The ``dockyard-oci`` program."""
     gc.set_threshold(YOUNG)
+    from dockyard.base.pack import Pack
+
+    pack = Pack(f"{os.path.dirname(__file__)}/__pycache__/dockyard-oci.pack")
+    pack.install()
     from dockyard.base.leave import leave
     from dockyard.node.runtime import oci_cli
 
-    leave(oci_cli.main())
+    code = oci_cli.main()
+    pack.keep()
+    leave(code)

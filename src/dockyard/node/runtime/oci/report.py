@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import string
 import sys
 
 from dockyard.base.aio.now import stamp, wall
 from dockyard.node.runtime.oci.verb import Globals
 
-_PLAIN = frozenset(string.ascii_letters + string.digits + "-._/@^+")
+_MARKS = str.maketrans("", "", "-._/@^+")
 _SHORT = {"error": "ERRO", "warning": "WARN", "debug": "DEBU", "info": "INFO"}
 
 
@@ -22,7 +21,9 @@ def line(level: str, text: str, form: str, seconds: float) -> str:
     time = stamp(seconds)
     if form == "json":
         return json.dumps({"level": level, "msg": text, "time": time}, separators=(",", ":"))
-    quoted = text if text and set(text) <= _PLAIN else json.dumps(text)
+    quoted = (
+        text if (rest := text.translate(_MARKS)).isalnum() and rest.isascii() else json.dumps(text)
+    )
     return f'time="{time}" level={level} msg={quoted}'
 
 

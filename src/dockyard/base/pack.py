@@ -1,0 +1,103 @@
+"""Turns the compiled modules that a short command loads into one file, and that into modules.
+
+Python finds a module with a dozen system calls and half as much interpreted code; a command of a
+hundred modules waits longer for that than for what it does. A pack is a cache like ``__pycache__``,
+beside it and trusted as it is: each module in it counts while its source has the size and the time
+that it was made from; what is missing or has changed is found as always, and added at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import sys
+from types import CodeType, ModuleType
+from typing import Any
+
+_Spec: Any = type(sys.__spec__)  # importlib.machinery is a module more to load
+_STAMP = (sys.hexversion, sys.flags.optimize)
+
+Entry = tuple[str, bool, int, int, bytes]
+"""Source, whether it is a package, its time and size, its code."""
+
+
+class Pack:
+    """A finder and a loader of ``sys.meta_path``."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._before: frozenset[str] = frozenset()
+        self._entries: dict[str, Entry] = {}
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - a module more to load
+                stamp, entries = marshal.loads(file.read())  # noqa: S302 - as trusted as a .pyc
+            if stamp == _STAMP and isinstance(entries, dict):
+                self._entries = entries
+        except (OSError, ValueError, TypeError, EOFError):
+            pass  # none yet, or a damaged one: it is written anew
+
+    def install(self) -> None:
+        """Ask it before the path is searched."""
+        self._before = frozenset(sys.modules)
+        sys.meta_path.insert(max(0, len(sys.meta_path) - 1), self)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        """importlib.abc.MetaPathFinder."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return None
+        source, package, time, size, _ = entry
+        try:
+            found = os.stat(source)  # noqa: PTH116
+        except OSError:
+            return None
+        if (found.st_mtime_ns, found.st_size) != (time, size):
+            return None
+        spec = _Spec(name, self, origin=source, is_package=package)
+        spec.has_location = True
+        if package:
+            spec.submodule_search_locations.append(os.path.dirname(source))  # noqa: PTH120
+        return spec
+
+    def create_module(self, spec: object) -> ModuleType | None:
+        """importlib.abc.Loader: a module as usual."""
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """importlib.abc.Loader."""
+        exec(marshal.loads(self._entries[module.__name__][4]), module.__dict__)  # noqa: S102, S302
+
+    def keep(self) -> None:
+        """Add what had to be searched for, where this process may write."""
+        added = {}
+        for name, module in list(sys.modules.items()):
+            spec = getattr(module, "__spec__", None)
+            loader = getattr(spec, "loader", None)
+            if name in self._before or loader is self or not getattr(spec, "cached", None):
+                continue
+            entry = _entry(name, spec, loader)
+            if entry is not None:
+                added[name] = entry
+        if not added or sys.dont_write_bytecode:
+            return
+        fresh = f"{self._path}.{os.getpid()}"
+        try:
+            with open(fresh, "wb") as file:  # noqa: PTH123
+                file.write(marshal.dumps((_STAMP, {**self._entries, **added})))
+            os.replace(fresh, self._path)  # noqa: PTH105
+        except OSError:  # somebody else's installation: it works as well without
+            with contextlib.suppress(OSError):
+                os.unlink(fresh)  # noqa: PTH108
+
+
+def _entry(name: str, spec: Any, loader: Any) -> Entry | None:
+    try:
+        found = os.stat(spec.origin)  # noqa: PTH116
+        code = loader.get_code(name)
+    except (OSError, AttributeError, ImportError, TypeError):
+        return None
+    if not isinstance(code, CodeType):
+        return None
+    package = spec.submodule_search_locations is not None
+    return spec.origin, package, found.st_mtime_ns, found.st_size, marshal.dumps(code)
