@@ -20,11 +20,20 @@ def mirror() -> tuple[str, str]:
     raise AssertionError(f"/etc/apt names no Debian archive; apt-get update? {done.stdout[:500]}")
 
 
-def tree(folder: Path, *packages: str) -> Path:
-    """A minimal Debian with these packages, configured: a minute's work."""
-    address, suite = mirror()
-    words = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite,
+class NoSuchSuite(Exception):
+    """The mirror does not have it."""
+
+
+def tree(folder: Path, *packages: str, suite: str = "") -> Path:
+    """A minimal Debian with these packages, configured: a minute's work. Without a suite, the one
+    that this machine's apt uses. Raises :class:`NoSuchSuite`."""
+    address, own = mirror()
+    words = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite or own,
              str(folder), address]  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-1000:]
+    said = done.stdout[-2000:] + done.stderr[-1000:]
+    if done.returncode and suite and ("Failed getting release file" in said
+                                      or "Invalid Release" in said):  # fmt: skip
+        raise NoSuchSuite(suite)
+    assert done.returncode == 0, said
     return folder
