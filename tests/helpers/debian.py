@@ -20,6 +20,10 @@ def mirror() -> tuple[str, str]:
     raise AssertionError(f"/etc/apt names no Debian archive; apt-get update? {done.stdout[:500]}")
 
 
+UNKNOWN = ("Failed getting release file", "Invalid Release", "No such script")
+"""What debootstrap says of a suite that the mirror, or it, does not know."""
+
+
 class NoSuchSuite(Exception):
     """The mirror does not have it."""
 
@@ -32,8 +36,7 @@ def tree(folder: Path, *packages: str, suite: str = "") -> Path:
              str(folder), address]  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True)
     said = done.stdout[-2000:] + done.stderr[-1000:]
-    if done.returncode and suite and ("Failed getting release file" in said
-                                      or "Invalid Release" in said):  # fmt: skip
+    if done.returncode and suite and any(reason in said for reason in UNKNOWN):
         raise NoSuchSuite(suite)
     assert done.returncode == 0, said
     return folder
