@@ -1,7 +1,6 @@
 """Turns id mappings of a specification into checked ranges (user_namespaces(7))."""
 
-from __future__ import annotations
-
+# no postponed annotations: typing compiles each of a NamedTuple's that is a string
 import itertools
 from typing import Any, NamedTuple
 

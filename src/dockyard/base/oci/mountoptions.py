@@ -1,7 +1,6 @@
 """Turns mount options (config.md, "Linux mount options"; mount(8)) into flags and data."""
 
-from __future__ import annotations
-
+# no postponed annotations: typing compiles each of a NamedTuple's that is a string
 from typing import NamedTuple
 
 MS_RDONLY = 1

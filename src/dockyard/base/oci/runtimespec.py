@@ -6,21 +6,15 @@ the field. What a kernel may lack is refused by whoever applies it; nothing is i
 have modules of their own, which only a document that has them loads.
 """
 
-from __future__ import annotations
-
+# no postponed annotations: typing compiles each of a NamedTuple's that is a string
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.base.linux import capabilities
 from dockyard.base.oci.fields import absolute, boolean, integer, items, mapping, text, texts
 from dockyard.base.oci.idmaps import IdMap, covers, parse_map
 from dockyard.base.oci.mountoptions import MountOptions, parse_options
-
-if TYPE_CHECKING:
-    from dockyard.base.oci.hooks import Hooks
-    from dockyard.base.oci.intelrdt import IntelRdt
-    from dockyard.base.oci.scheduling import MemoryPolicy, Scheduler
 
 LAST_ID = 2**32 - 2
 """The highest uid or gid; 2**32-1 means "no change" to the kernel."""
@@ -49,7 +43,8 @@ class Process(NamedTuple):
     rlimits: tuple[tuple[str, int, int], ...]
     no_new_privileges: bool
     oom_score_adj: int | None
-    scheduler: Scheduler | None = None
+    scheduler: Any = None
+    """A :class:`..scheduling.Scheduler`."""
     io_priority: tuple[int, int] | None = None
     """Class and level: ioprio_set(2)."""
     affinity: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
@@ -109,11 +104,14 @@ class Spec(NamedTuple):
     offsets: dict[str, tuple[int, int]] = {}
     """Clock -> seconds and nanoseconds, for a new time namespace."""
     propagation: str = ""
-    hooks: Hooks = {}
+    hooks: dict[str, tuple[Any, ...]] = {}
+    """:data:`..hooks.Hooks`."""
     personality: int | None = None
-    memory_policy: MemoryPolicy | None = None
+    memory_policy: Any = None
+    """A :class:`..scheduling.MemoryPolicy`."""
     mount_label: str = ""
-    intel_rdt: IntelRdt | None = None
+    intel_rdt: Any = None
+    """An :class:`..intelrdt.IntelRdt`."""
     version: str = ""
     annotations: dict[str, str] = {}
 
