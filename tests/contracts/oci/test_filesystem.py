@@ -82,7 +82,8 @@ def test_options_of_mounts(oci: Oci, tmp_path: Path) -> None:
     assert {"ro", "nosuid", "nodev", "noexec"} <= options_of(out, "/var/a")
     assert "rw" in options_of(out, "/var/b")
     assert {"ro", "noatime"} <= options_of(out, "/run")
-    assert out.splitlines()[-1] == "711"
+    if oci.kind != "runc":  # 1.1 takes the folder's mode below it, whatever is asked for
+        assert out.splitlines()[-1] == "711"
 
 
 def test_a_file_is_mounted_on_one_that_is_made(oci: Oci, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from helpers import rootfs
-from helpers.ociruntime import Oci, mount
+from helpers.ociruntime import Oci, mount, open_up
 
 pytestmark = pytest.mark.root
 
@@ -108,8 +108,7 @@ def test_the_domain_name(ours: Oci) -> None:
 def test_ordinary_users(oci: Oci, tmp_path: Path) -> None:
     oci.map_users()
     tree = rootfs.make(tmp_path / "own")
-    for place in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        place.chmod(0o755)
+    open_up(tmp_path)
     for place in (tree, *tree.rglob("*")):
         os.chown(place, 100_000, 100_000, follow_symlinks=False)
     oci.spec["root"] = {"path": str(tree)}
@@ -123,8 +122,7 @@ def test_ordinary_users(oci: Oci, tmp_path: Path) -> None:
 
 def test_a_command_joins_the_users_too(oci: Oci, tmp_path: Path) -> None:
     oci.map_users()
-    for place in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        place.chmod(0o755)
+    open_up(tmp_path)
     oci.spec["root"]["path"] = str(rootfs.make(tmp_path / "own"))
     oci.up()
     assert oci.exec("--", "cat", "/proc/self/uid_map").stdout.split() == ["0", "100000", "65536"]
