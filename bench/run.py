@@ -92,6 +92,7 @@ def main(names: list[str]) -> int:
         print("bench: containers need root: run `sudo make bench`", file=sys.stderr)
         return 2
     place.need_packages()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a machine where caches are kept
     # What was edited since `make setup` is not compiled at every start of ours.
     compileall.compile_dir(place.PROJECT / "src", quiet=1)
     sections = kept()

@@ -39,8 +39,8 @@ VERBS = {
     "rm": ["rm", "nobody"],
 }
 ROOMS = ("base.aio.now", "base.errors", "base.later", "base.leave", "base.linux", "base.oci",
-         "base.sqlite", "base.version", "boot.engine", "cli", "interfaces.ociruntime",
-         "node.engine", "node.runtime", "node.volume")  # fmt: skip
+         "base.pack", "base.sqlite", "base.version", "boot.engine", "cli",
+         "interfaces.ociruntime", "node.engine", "node.runtime", "node.volume")  # fmt: skip
 SCRIPT = """
 import sys
 from dockyard.cli.main import main

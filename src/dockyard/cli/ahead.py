@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from dockyard.node.runtime import ahead
 
 
@@ -9,6 +11,8 @@ def run(argv: list[str]) -> int:
     """``argv[0]`` is the verb."""
     if "--help" not in argv:
         ahead.fork()
+    if packed := sys.modules.get("dockyard.cli.packed"):
+        packed.begin("run")
     try:
         from dockyard.cli import run as verb
 

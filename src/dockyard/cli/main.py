@@ -81,6 +81,8 @@ YOUNG = 50_000
 """Objects between two collections: a command makes fewer, and each collection visits them all."""
 SEVERAL = ("lifecycle", "ahead", "run")
 """Modules of several verbs: their ``argv[0]`` is the verb."""
+PACKED = ("run", "exec", "ps", "logs", "stop", "rm")
+"""Verbs that somebody waits for, and often."""
 EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
 
 
@@ -88,7 +90,16 @@ def program() -> NoReturn:
     """The ``dockyard`` program."""
     from dockyard.base.leave import leave  # before the verb: after a chroot nothing is found
 
-    leave(main())
+    verb = next((word for word in sys.argv[1:] if word in PACKED), "")
+    if not verb:
+        leave(main())
+    from dockyard.cli import packed
+
+    if verb != "run":  # which forks first
+        packed.begin(VERBS[verb][0])
+    code = main()
+    packed.end()
+    leave(code)
 
 
 def main() -> int:
