@@ -361,7 +361,7 @@ def test_a16_an_idmapped_mount_that_is_none(
 
 def test_a16_a_file_system_without_idmapped_mounts(yard: Yard) -> None:
     box = mounted(yard, shown(Path("/proc/sys"), "idmap"))
-    assert "mount /proc/sys on /m" in str(refused(box))
+    assert "mount /proc/sys on /m: idmap: its file system has no idmapped" in str(refused(box))
     assert box.groups() == []
 
 

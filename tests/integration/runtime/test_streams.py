@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import select
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dockyard.interfaces.ociruntime import Log
+from dockyard.node.runtime.stream import ask, connect
+from dockyard.node.runtime.wire import STDIN, control, frame
 
 from .conftest import Box, Yard, collect
 
@@ -76,6 +79,57 @@ def test_a19_a_flood_is_held_back(yard: Yard, tmp_path: Path) -> None:
     result = collect(stream)
     assert len(result.out) == 20_000_000 + len("end\n")
     assert result.out.endswith("end\n")
+
+
+def memory(box: Box) -> int:
+    """Anonymous memory of its monitor, in kilobytes: proc(5), RssAnon."""
+    status = Path(f"/proc/{box.pid}/status").read_text()
+    monitor = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+    lines = Path(f"/proc/{monitor}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+
+def test_a19_input_that_nobody_reads(yard: Yard) -> None:
+    box = yard.box("sleep", "60", open_stdin=True).start()
+    before = memory(box)
+    peer = connect(box.run_dir)
+    ask(peer, op="attach")
+    peer.setblocking(False)
+    piece = frame(STDIN, b"x" * 65536)
+    sent, full = 0, 0
+    while full < 20 and sent < 200 << 20:
+        try:
+            sent += peer.send(piece[sent % len(piece) :])
+        except BlockingIOError:
+            full += 1
+            select.select([], [peer], [], 0.05)
+    assert sent < 50 << 20, "the writer is held back"
+    assert memory(box) - before < 16 << 10
+    assert box.exec("true").code == 0
+    peer.close()
+
+
+def test_a19_a_flood_of_sizes(yard: Yard) -> None:
+    box = yard.sh("sleep 60", change=terminal).start()
+    before = memory(box)
+    peer = connect(box.run_dir)
+    for number in range(20_000):
+        peer.sendall(control({"op": "resize", "rows": number % 500, "columns": 80}))
+    assert ask(peer, op="state")["status"] == "running"
+    peer.close()
+    assert box.exec("stty", "size", terminal=True, consoleSize={"height": 3, "width": 4}).code == 0
+    assert memory(box) - before < 16 << 10
+
+
+def test_a19_a_flood_of_a_command_that_nobody_reads(yard: Yard) -> None:
+    box = yard.box("sleep", "60").start()
+    before = memory(box)
+    document = {**box.launch.spec["process"], "args": ["sh", "-c", "yes | head -c 100000000"]}
+    stream = box.runtime.exec(box.run_dir, document, stdin=False)
+    assert box.exec("true").code == 0  # others are served meanwhile
+    assert memory(box) - before < 16 << 10
+    stream.signal(9)
+    stream.close()
 
 
 def test_several_clients(yard: Yard) -> None:

@@ -6,8 +6,10 @@ is entered.
 
 from __future__ import annotations
 
+import errno
 import os
 
+from dockyard.base.errors import Unsupported
 from dockyard.base.linux import syscalls
 from dockyard.base.oci.mountoptions import (
     MS_BIND,
@@ -49,7 +51,15 @@ def _map_ids(tree: int, mount: Mount, userns: int) -> None:
     from dockyard.base.linux import mountapi  # few mounts are idmapped
 
     recursive = mount.options.idmap == "ridmap"
-    mountapi.map_ids(tree, userns, recursive=recursive)
+    try:
+        mountapi.map_ids(tree, userns, recursive=recursive)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
+        raise Unsupported(
+            f"mount {mount.source} on {mount.destination}: {mount.options.idmap}: its file system"
+            f" has no idmapped mounts, or they are not this user's to make: {error.strerror}"
+        ) from error
 
 
 def change(mounted: int, options: MountOptions) -> None:
