@@ -116,6 +116,9 @@ class NoImages:
 
     def release(self, holder: str) -> None: ...
 
+    def commit(self, *_: Any) -> str:
+        raise NotImplementedError
+
 
 class FakeVolumes:
     """Names of volumes."""

@@ -14,6 +14,9 @@ from dockyard.node.runtime.local import LocalRuntime
 from dockyard.node.volume.local import LocalVolumes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dockyard.base.oci.imageconfig import ImageConfig
     from dockyard.node.image.image import Image
     from dockyard.node.image.store import ImageStore
     from dockyard.node.network.bridges import BridgeNetworks
@@ -109,3 +112,17 @@ class EngineImages:
 
     def release(self, holder: str) -> None:
         self._images().release(holder)
+
+    def commit(
+        self,
+        image_id: str,
+        upper: str,
+        prepare: Callable[[str], None],
+        change: Callable[[ImageConfig], ImageConfig],
+        name: str,
+    ) -> str:
+        from dockyard.node.image.branch import branch
+
+        store = self._images()
+        found = branch(store, store.resolve(image_id), upper, prepare, change, name or None)
+        return str(found.id)

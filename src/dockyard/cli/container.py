@@ -13,9 +13,9 @@ from dockyard.cli.moments import moment
 from dockyard.cli.psfilters import chosen
 from dockyard.node.engine.config import Container
 
-SAME = ("attach", "cp", "create", "diff", "exec", "export", "inspect", "kill", "logs", "pause",
-        "port", "rename", "restart", "rm", "run", "start", "stats", "stop", "top", "unpause",
-        "update", "wait")  # fmt: skip
+SAME = ("attach", "commit", "cp", "create", "diff", "exec", "export", "inspect", "kill", "logs",
+        "pause", "port", "rename", "restart", "rm", "run", "start", "stats", "stop", "top",
+        "unpause", "update", "wait")  # fmt: skip
 LISTS = ("ls", "list", "ps")
 EXAMPLES = """  dockyard container prune -f
   dockyard container prune --filter until=24h

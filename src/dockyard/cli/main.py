@@ -39,6 +39,7 @@ VERBS: dict[str, tuple[str, str, bool]] = {
     "diff": ("diff", "Show what a container has changed of its root", True),
     "cp": ("cp", "Copy files between a container and this machine", True),
     "export": ("export", "Write a container's root as a tar stream", True),
+    "commit": ("commit", "Make an image of what a container has changed", True),
     "events": ("events", "Show what happens to containers", True),
     "container": ("container", "The verbs above, and prune", True),
     "inspect": ("inspect", "Show all that is known of containers, images, volumes", True),
@@ -65,8 +66,8 @@ VERBS: dict[str, tuple[str, str, bool]] = {
 GROUPS = (
     ("Containers", ("run", "create", "ps", "logs", "exec", "attach", "start", "stop", "restart",
                     "kill", "wait", "rm", "pause", "unpause", "rename", "update", "top", "stats",
-                    "port", "diff", "cp", "export", "events", "inspect", "container", "volume",
-                    "network", "namespaces", "chroot")),
+                    "port", "diff", "cp", "export", "commit", "events", "inspect", "container",
+                    "volume", "network", "namespaces", "chroot")),
     ("Images", ("build", "images", "pull", "push", "rmi", "image", "registry")),
     ("Cluster", ("up", "down", "status", "kubeconfig", "server", "apply", "get")),
     ("Other", ("completion",)),

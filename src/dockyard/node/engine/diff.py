@@ -16,8 +16,8 @@ from dockyard.node.engine.parts import Parts
 
 ADDED, CHANGED, DELETED = "A", "C", "D"
 OURS = frozenset(
-    ("/dev", "/dev/console", "/dev/mqueue", "/dev/pts", "/dev/shm", "/etc/hostname",  # noqa: S108
-     "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys", "/sbin/docker-init")
+    ("/dev", "/dev/console", "/dev/mqueue", "/dev/pts", "/dev/shm", "/etc", "/etc/hostname",  # noqa: S108
+     "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys", "/sbin", "/sbin/docker-init")
 )  # fmt: skip
 
 

@@ -27,8 +27,10 @@ from dockyard.node.engine.parts import Parts
 from dockyard.node.engine.places import Places
 
 if TYPE_CHECKING:
+    from dockyard.base.oci.imageconfig import ImageConfig
     from dockyard.node.engine import (
         commandstream,
+        commit,
         create,
         diff,
         end,
@@ -55,10 +57,10 @@ if TYPE_CHECKING:
 
     Changes = list[diff.Change]
 else:  # a command needs one of them
-    commandstream, create, diff, end, events, export, health, inspect, logs = (
+    commandstream, commit, create, diff, end, events, export, health, inspect, logs = (
         Later(__package__, name)
-        for name in ("commandstream", "create", "diff", "end", "events", "export", "health",
-                     "inspect", "logs")
+        for name in ("commandstream", "commit", "create", "diff", "end", "events", "export",
+                     "health", "inspect", "logs")
     )  # fmt: skip
     processes, recover, refresh, remove, rename, restart, roots, run, start, top, tree, update = (
         Later(__package__, name)
@@ -153,6 +155,21 @@ class Engine:
     def export(self, reference: str) -> Iterator[bytes]:
         """Its root as a tar stream, without volumes."""
         return export.export(self._parts, reference)
+
+    def commit(
+        self,
+        reference: str,
+        name: str,
+        change: Callable[[ImageConfig], ImageConfig],
+        *,
+        author: str = "",
+        comment: str = "",
+        pause: bool = True,
+    ) -> str:
+        """An image of what a container has changed: its id. ``change`` has the last word on its
+        configuration."""
+        return commit.commit(self._parts, reference, name, change, author=author, comment=comment,
+                             pause=pause)  # fmt: skip
 
     def look(self, reference: str, path: str) -> copy.PathStat:
         """What a container, running or not, has at a path."""

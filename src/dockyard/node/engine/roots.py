@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dockyard.base.errors import NotFound, Unsupported
@@ -22,6 +23,16 @@ class Images(Protocol):
     def lease(self, image: Image, holder: str) -> None: ...
 
     def release(self, holder: str) -> None: ...
+
+    def commit(
+        self,
+        image_id: str,
+        upper: str,
+        prepare: Callable[[str], None],
+        change: Callable[[ImageConfig], ImageConfig],
+        name: str,
+    ) -> str:
+        """A copy of ``upper``, prepared, becomes a layer on an image: the new image's id."""
 
 
 class Root(NamedTuple):
