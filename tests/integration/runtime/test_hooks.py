@@ -85,6 +85,26 @@ def test_the_order_the_state_and_the_place(yard: Yard, tmp_path: Path) -> None:
     assert statuses == ["creating", "creating", "creating", "created", "running", "stopped"]
 
 
+def test_variables_of_a_hook_that_names_none(yard: Yard, tmp_path: Path) -> None:
+    """As with runc: outside those of the runtime, inside those of the container's process."""
+    place = tmp_path / "env"
+    place.mkdir()
+    hooks = {kind: [shell(f"env > {place}/{kind}")] for kind in ORDER}
+
+    def change(spec: dict[str, Any]) -> None:
+        spec["hooks"] = hooks
+        spec["process"]["env"] = ["PATH=/bin", "MARK=container"]
+        spec["mounts"].append({"destination": str(place), "source": str(place),
+                               "options": ["bind"]})  # fmt: skip
+
+    box = yard.box("sleep", "60", change=change).start()
+    box.delete()
+    for kind in ORDER:
+        text = (place / kind).read_text()
+        assert ("MARK=container" in text) == (kind in INSIDE), kind
+        assert (f"PATH={os.environ['PATH']}" in text) == (kind in OUTSIDE), kind
+
+
 def test_where_the_path_is_looked_up(yard: Yard, tmp_path: Path) -> None:
     """createContainer's is the host's file, startContainer's the container's own."""
     mark = tmp_path / "mark"

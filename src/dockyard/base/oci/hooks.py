@@ -16,7 +16,8 @@ class Hook(NamedTuple):
     path: str
     args: tuple[str, ...]
     """With argument 0; the path alone where none was given."""
-    env: tuple[str, ...]
+    env: tuple[str, ...] | None
+    """None: not given; then it has its parent's, as with runc."""
     timeout: int | None
     """Seconds; None: as long as it takes."""
 
@@ -52,6 +53,6 @@ def _hook(item: Any, where: str) -> Hook:
     return Hook(
         path,
         tuple(texts(hook, "args", 65536)) or (path,),
-        env,
+        env if hook.get("env") is not None else None,
         None if timeout is None else integer(hook, "timeout", where, 1, 2**31 - 1),
     )

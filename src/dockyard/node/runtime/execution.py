@@ -142,7 +142,7 @@ def _passwd() -> bytes:
 
 
 def execute_through(
-    step: str | int, path: str, arguments: tuple[str, ...], environment: tuple[str, ...]
+    step: str | int, path: str, arguments: tuple[str, ...], environment: dict[str, str]
 ) -> None:
     """Become a file of the container's by way of the relay, in a fork of its own.
 
@@ -151,7 +151,7 @@ def execute_through(
     if refused := _refused(path):
         raise OSError(refused, os.strerror(refused))
     os.dup2(2, firststep.REPORT_DESCRIPTOR)
-    os.execve(step, (path, *arguments), dict(entry.split("=", 1) for entry in environment))  # noqa: S606
+    os.execve(step, (path, *arguments), environment)  # noqa: S606
 
 
 def pause(step: str | int) -> None:

@@ -99,8 +99,15 @@ def begin_outside(hooks: Hooks, kind: str, said: bytes, bundle: str) -> Errand:
 
 def execute(hook: Hook) -> None:
     """Become the hook's program."""
-    environment = dict(entry.split("=", 1) for entry in hook.env)
-    os.execve(hook.path, hook.args, environment)  # noqa: S606 - no shell is meant
+    os.execve(hook.path, hook.args, environment(hook))  # noqa: S606 - no shell is meant
+
+
+def environment(hook: Hook, own: tuple[str, ...] | None = None) -> dict[str, str]:
+    """The hook's variables; where none are given ``own``, or this process's."""
+    chosen = own if hook.env is None else hook.env
+    if chosen is None:
+        return dict(os.environ)
+    return dict(entry.split("=", 1) for entry in chosen)
 
 
 def _execute_in(folder: str, hook: Hook) -> None:

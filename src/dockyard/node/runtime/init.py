@@ -227,7 +227,13 @@ def _run_before_pivot(birth: Birth, sync: socket.socket) -> None:
     if found.get("prestart") or found.get("createRuntime"):
         _ask(sync, HOOKS)
     who = hooks.identity(birth.container, birth.bundle, birth.spec)
-    hooks.run(found, "createContainer", hooks.state(who, "creating", os.getpid()))
+    own = birth.spec.process.env
+    hooks.run(
+        found,
+        "createContainer",
+        hooks.state(who, "creating", os.getpid()),
+        lambda hook: os.execve(hook.path, hook.args, hooks.environment(hook, own)),  # noqa: S606
+    )
 
 
 def _run_inside(birth: Birth, step: str | int) -> None:
@@ -240,7 +246,9 @@ def _run_inside(birth: Birth, step: str | int) -> None:
         birth.spec.hooks,
         "startContainer",
         said,
-        lambda hook: execution.execute_through(step, hook.path, hook.args, hook.env),
+        lambda hook: execution.execute_through(
+            step, hook.path, hook.args, hooks.environment(hook, birth.spec.process.env)
+        ),
     )
 
 
