@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,6 +91,22 @@ def test_check_names_what_is_missing(world: World, tmp_path: Path) -> None:
         network.check("a" * 64, pod.pid)
 
 
+def heard(listening: socket.socket, send: Callable[[], object]) -> bytes:
+    """A datagram, sent until one arrives: a new link takes a moment to carry the first. What was
+    sent more often is dropped."""
+    for _ in range(30):
+        send()
+        listening.settimeout(0.1)
+        with contextlib.suppress(TimeoutError):
+            found = listening.recv(9)
+            listening.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    listening.recv(9)
+            return found
+    raise AssertionError("nothing has arrived")
+
+
 def test_d07_a_pod_cannot_send_as_somebody_else(world: World, tmp_path: Path) -> None:
     network = pods(tmp_path)
     victim, liar, server = world.guest(), world.guest(), world.guest()
@@ -95,15 +114,12 @@ def test_d07_a_pod_cannot_send_as_somebody_else(world: World, tmp_path: Path) ->
     network.add("b" * 64, liar.pid)
     target = network.add("c" * 64, server.pid).address
     with liar.netlink() as inside, server.datagrams(9) as listening, liar.datagrams() as honest:
-        honest.sendto(b"true", (target, 9))
-        assert listening.recv(9) == b"true"
+        said = heard(listening, lambda: honest.sendto(b"true", (target, 9)))
+        assert said == b"true"
         inside.add_address(inside.index("lo"), stolen, 32)
-        with liar.entered():
-            import socket
-
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forged:
-                forged.bind((stolen, 0))
-                forged.sendto(b"false", (target, 9))
+        with liar.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forged:
+            forged.bind((stolen, 0))
+            forged.sendto(b"false", (target, 9))
         listening.settimeout(0.3)
         with pytest.raises(TimeoutError):
             listening.recv(9)
@@ -129,7 +145,7 @@ def test_ports_of_the_node(world: World, tmp_path: Path) -> None:
     with pod.listen(80) as server:
         assert reached(world.outside, MACHINE, 8080, server) == OUTSIDE
         assert reached(world.host, HOME, 8080, server)
-        assert reached(pod, MACHINE, 8080, server) == "169.254.1.1" or True
+        assert reached(pod, MACHINE, 8080, server) == MACHINE
         assert reached(other, MACHINE, 8080, server)
     with pytest.raises(Conflict, match="port is already allocated"):
         network.add("c" * 64, world.guest().pid, (PortMapping(8080, 80),))
