@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from measure import Timed, against, by_turns, output, process
 from netns import network
 from profiles import of_python
 from rows import Row
+
+from dockyard.base.oci.instance import RUN_ROOT, instance_id
 
 ROUNDS = 25
 OURS = str(place.BIN / "dockyard")
@@ -78,6 +81,7 @@ def dockyard(base: Path, image: Path) -> Iterator[Dockyard]:
     finally:
         if left := ours("ps", "-aq").split():
             ours("rm", "-f", *left)
+        shutil.rmtree(f"{RUN_ROOT}/{instance_id(base / 'dockyard')}", ignore_errors=True)
 
 
 def run() -> list[Row]:
