@@ -184,7 +184,8 @@ def test_a17_what_version_1_cannot_say_is_refused_not_left_open() -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    [1, {"type": "z", "allow": True}, {"allow": 1}, {"allow": True, "access": "rwx"}, {},
+    [1, {"type": ["c"], "allow": True},
+     {"type": "z", "allow": True}, {"allow": 1}, {"allow": True, "access": "rwx"}, {},
      {"allow": True, "access": 7}, {"allow": True, "major": "8"}, {"allow": True, "minor": 2**32}],
     ids=str,
 )  # fmt: skip

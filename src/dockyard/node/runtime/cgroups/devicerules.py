@@ -96,7 +96,12 @@ def _checked(entry: Any, index: int) -> tuple[str, int | None, int | None, froze
         entry.get("access") or ACCESS,
         entry.get("allow"),
     )
-    if kind not in KINDS or not isinstance(access, str) or not EVERY.issuperset(access):
+    if (
+        type(kind) is not str
+        or kind not in KINDS
+        or not isinstance(access, str)
+        or not EVERY.issuperset(access)
+    ):
         raise Invalid(f"config: linux.resources.devices[{index}]: type {kind!r}, access {access!r}")
     if allow is not True and allow is not False:
         raise Invalid(
