@@ -27,7 +27,7 @@ def build_engine(data_root: str | os.PathLike[str], launcher: Launcher | None = 
     root = os.fspath(data_root)
     runtime = LocalRuntime(launcher or ForkLauncher(os.path.join(root, "cache")))
     network = EngineNetwork(root) if os.geteuid() == 0 else UserNetwork(root)
-    aftermath = (sys.executable, "-m", "dockyard.boot.aftermath", root)
+    aftermath = (sys.executable, "-P", "-m", "dockyard.boot.aftermath", root)
     return Engine(root, runtime, network, EngineImages(root), LocalVolumes(root),
                   aftermath=aftermath)  # fmt: skip
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.base.errors import Unavailable
 from dockyard.node.engine import database
 from dockyard.node.engine.config import ContainerConfig
 from dockyard.node.engine.event import Event, describe
@@ -65,6 +66,17 @@ def test_only_the_newest_are_kept(yard: Yard, monkeypatch: pytest.MonkeyPatch) -
     found = list(yard.engine.events(since=1.0, until=yard.now))
     assert [event.action for event in found] == ["kill"] * 5
     assert found[-1].time == yard.now
+
+
+def test_a_full_disk_stops_no_signal(yard: Yard) -> None:
+    yard.engine.run(config(yard), name="web")
+
+    def full(*_: object) -> None:
+        raise Unavailable("node.db: database or disk is full")
+
+    yard.engine._parts.database.tell = full  # type: ignore[method-assign]
+    yard.engine.kill("web", 1)
+    assert yard.runtime.calls[-1] == "signal 1"
 
 
 def test_since_and_until(yard: Yard) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from dockyard.base.errors import Unavailable
 from dockyard.interfaces.ociruntime import Runtime
 from dockyard.node.engine import event
 from dockyard.node.engine.config import Container
@@ -35,5 +37,7 @@ class Parts(NamedTuple):
     follow. Empty: nobody can."""
 
     def tell(self, container: Container, action: str, **more: str) -> None:
-        """Write down that something has happened to a container."""
-        self.database.tell(event.of(container, action, self.clock(), **more))
+        """Write down that something has happened to a container. A full disk undoes nothing of it,
+        and nobody's signal fails for it."""
+        with contextlib.suppress(Unavailable):
+            self.database.tell(event.of(container, action, self.clock(), **more))
