@@ -19,6 +19,7 @@ pytestmark = pytest.mark.root
 OURS = str(Path(sys.executable).parent / "dockyard-oci")
 RUNTIMES = [OURS, *(["/usr/sbin/runc"] if Path("/usr/sbin/runc").exists() else [])]
 IMAGE = "localhost/busybox:test"
+NAMESPACE = f"tests{os.getpid()}"
 CONFIG = """
 version = 2
 root = "{folder}/root"
@@ -54,7 +55,7 @@ class Containerd:
 
     def __call__(self, *words: str, check: bool = True) -> tuple[int, str, str]:
         done = subprocess.run(
-            ["ctr", "--address", self.socket, "--namespace", "tests", *words],
+            ["ctr", "--address", self.socket, "--namespace", NAMESPACE, *words],
             capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0 or not check, (words, done.stderr)
@@ -87,6 +88,8 @@ def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]
         if found is not None:
             found.close()
         shutil.rmtree(state, ignore_errors=True)
+        for place in Path("/sys/fs/cgroup").glob(f"*/{NAMESPACE}"):
+            place.rmdir()
 
 
 @pytest.fixture(params=RUNTIMES, ids=lambda path: Path(path).name)
@@ -132,7 +135,7 @@ def test_confinement(containerd: Containerd, flags: list[str]) -> None:
 def test_a_task(containerd: Containerd, flags: list[str]) -> None:
     limit = ("--memory-limit", "67108864")
     containerd("run", "-d", *flags, *limit, IMAGE, "three", "sleep", "100")
-    file = Path("/sys/fs/cgroup/memory/tests/three/memory.limit_in_bytes")
+    file = Path(f"/sys/fs/cgroup/memory/{NAMESPACE}/three/memory.limit_in_bytes")
     assert file.read_text() == "67108864\n"
     assert status(containerd, "three") == "RUNNING"
     code, out, _ = containerd("tasks", "exec", "--exec-id", "e", "three", "sh", "-c",
@@ -154,5 +157,5 @@ def test_a_task(containerd: Containerd, flags: list[str]) -> None:
         assert time.monotonic() < deadline
     assert containerd("tasks", "rm", "three", check=False)[0] in (0, 1)
     containerd("containers", "rm", "three")
-    assert not list(Path("/sys/fs/cgroup").glob("*/tests/three"))
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{NAMESPACE}/three"))
     assert not Path(f"/proc/{pid}/exe").exists()

@@ -10,14 +10,12 @@ import select
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 OURS = str(Path(sys.executable).parent / "dockyard-oci")
-GROUP = "/dockyard-oci-tests"
 CAPABILITIES = [
     "CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_MKNOD",
     "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT",
@@ -90,7 +88,8 @@ class Oci:
         self.kind, self.folder, self.tree = kind, folder, tree
         self.id = f"oci{secrets.token_hex(4)}"
         self.state_root = folder / "state"
-        self.group = f"{GROUP}/{self.id}"
+        self._groups = f"/dockyard-tests-{self.id}"  # nobody else's: runtimes remove empty ones
+        self.group = f"{self._groups}/{self.id}"
         self.spec = spec(tree, self.group, ("true",))
         self._made = {self.id}
         self._calls = 0
@@ -230,20 +229,11 @@ class Oci:
             for place in self.state_root.iterdir():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self("delete", "--force", place.name, check=False)
-        for place in Path("/sys/fs/cgroup").glob(f"*{GROUP}"):
-            with contextlib.suppress(OSError):
-                for inner in sorted(place.rglob(f"{self.id}*"), reverse=True):
-                    if inner.is_dir():
+        for place in Path("/sys/fs/cgroup").glob(f"*{self._groups}"):
+            for inner in sorted((place, *place.rglob("*")), reverse=True):
+                if inner.is_dir():
+                    with contextlib.suppress(OSError):
                         inner.rmdir()
-                place.rmdir()
-
-
-def open_up(place: Path) -> None:
-    """Let ordinary users reach a test's folder: pytest's are root's alone."""
-    base = Path(tempfile.gettempdir())
-    for folder in (place, *place.parents):
-        if folder != base and folder.is_relative_to(base):
-            folder.chmod(folder.stat().st_mode | 0o055)
 
 
 def until(happened: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -25,10 +26,12 @@ class Podman:
 
     def __init__(self, folder: Path, runtime: str) -> None:
         self.folder = folder
+        # podman takes 50 characters, and sockets lie below it
+        self._run = Path(f"/run/dockyard-podman-{os.getpid()}")
         self._settings = folder / "containers.conf"
         self._settings.write_text(SETTINGS)
         self._words = [
-            "podman", "--root", str(folder / "root"), "--runroot", str(folder / "run"),
+            "podman", "--root", str(folder / "root"), "--runroot", str(self._run),
             "--tmpdir", str(folder / "tmp"), "--storage-driver", "vfs", "--runtime", runtime,
         ]  # fmt: skip
 
@@ -58,4 +61,6 @@ class Podman:
         """Remove every container and pod, and the storage's own mount."""
         self("pod", "rm", "--all", "--force", "--time", "0", check=False)
         self("rm", "--all", "--force", "--time", "0", check=False)
-        subprocess.run(["umount", "-l", self.folder / "root/vfs"], capture_output=True)
+        for place in (self.folder / "root/vfs", self._run):
+            subprocess.run(["umount", "-l", place], capture_output=True)
+        shutil.rmtree(self._run, ignore_errors=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,15 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = rootfs.make(tmp_path_factory.mktemp("tree"))
     made.chmod(0o755)
     return made
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that ordinary users reach: pytest's own are root's alone."""
+    place = Path(tempfile.mkdtemp(prefix="dockyard-oci-"))
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place)
 
 
 @pytest.fixture(params=ALL)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from helpers.ociruntime import GROUP, Oci, command, until
+from helpers.ociruntime import Oci, command, until
 
 pytestmark = pytest.mark.root
 
@@ -58,7 +58,7 @@ def test_without_a_path_there_is_a_group_still(oci: Oci) -> None:
 
 
 def test_a_relative_path(runclike: Oci) -> None:
-    name = f"{GROUP.strip('/')}/{runclike.id}"
+    name = runclike.group.strip("/")
     runclike.linux["cgroupsPath"] = name
     runclike.linux["resources"]["pids"] = {"limit": 33}
     runclike.up()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from helpers import rootfs
-from helpers.ociruntime import Oci, mount, open_up
+from helpers.ociruntime import Oci, mount
 
 pytestmark = pytest.mark.root
 
@@ -105,10 +105,9 @@ def test_the_domain_name(ours: Oci) -> None:
     assert ours.out("cat", "/proc/sys/kernel/domainname") == "example.org\n"
 
 
-def test_ordinary_users(oci: Oci, tmp_path: Path) -> None:
+def test_ordinary_users(oci: Oci, public: Path) -> None:
     oci.map_users()
-    tree = rootfs.make(tmp_path / "own")
-    open_up(tmp_path)
+    tree = rootfs.make(public / "own")
     for place in (tree, *tree.rglob("*")):
         os.chown(place, 100_000, 100_000, follow_symlinks=False)
     oci.spec["root"] = {"path": str(tree)}
@@ -120,10 +119,9 @@ def test_ordinary_users(oci: Oci, tmp_path: Path) -> None:
     assert (tree / "made").stat().st_uid == 100_000
 
 
-def test_a_command_joins_the_users_too(oci: Oci, tmp_path: Path) -> None:
+def test_a_command_joins_the_users_too(oci: Oci, public: Path) -> None:
     oci.map_users()
-    open_up(tmp_path)
-    oci.spec["root"]["path"] = str(rootfs.make(tmp_path / "own"))
+    oci.spec["root"]["path"] = str(rootfs.make(public / "own"))
     oci.up()
     assert oci.exec("--", "cat", "/proc/self/uid_map").stdout.split() == ["0", "100000", "65536"]
     assert oci.exec("--", "id", "-u").stdout == "0\n"
