@@ -41,6 +41,7 @@ def serve(
     htpasswd: str | None = None,
     tls: tuple[Path, Path] | None = None,
     token_realm: tuple[str, Path] | None = None,
+    delete: bool = False,
 ) -> Iterator[Registry]:
     """``tls``: certificate and key. ``token_realm``: URL and the issuer's certificate bundle."""
     assert PROGRAM, "docker-registry is in tools/system-packages.txt"
@@ -49,7 +50,10 @@ def serve(
     config: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "warn"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(folder / "data")},
+            "delete": {"enabled": delete},
+        },
     }
     http_section: dict[str, object] = {"addr": f"127.0.0.1:{port}"}
     if tls:
