@@ -118,7 +118,8 @@ class Front:
             connection.respond(status, JSON + refusal.headers, refusal.body())
         except (ConnectionError, TimeoutError) as error:
             log.debug("%s %s: %s", request.method, kind, error)
-            connection.transport.abort()
+            if call is not None and call.status:  # half an answer: nothing can follow it
+                connection.transport.abort()
         except asyncio.CancelledError:
             status = 499  # the client has gone, as nginx counts it
             raise
