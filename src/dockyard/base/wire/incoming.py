@@ -49,6 +49,11 @@ class Incoming:
             self._listen(True)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def left(self) -> bytes:
+        """What had come and was not read, of a body that has broken off."""
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        return b"".join(pieces)
+
     def feed(self, piece: bytes) -> None:
         """A piece has come."""
         if self._dropped:

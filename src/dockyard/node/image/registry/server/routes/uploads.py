@@ -145,8 +145,9 @@ async def _receive(call: Call, session: Session) -> None:
         await _last(call, session.go_back, before)
         raise
     except (ConnectionResetError, asyncio.CancelledError):
-        if waiting and (length is None or session.size + size - before.size <= length):
-            await _last(call, session.append, b"".join(waiting))
+        data = b"".join((*waiting, incoming.left()))
+        if data and (length is None or session.size + len(data) - before.size <= length):
+            await _last(call, session.append, data)
         raise
     await _end(call, session, before, b"".join(waiting), length)
 
