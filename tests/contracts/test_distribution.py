@@ -6,102 +6,35 @@ that Docker's registry of 2022 (specification 1.0) does not pass says so.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from helpers import own_registry, registry_server
-from helpers.own_registry import Reply, ask
-
-OCI = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-OCTETS = "application/octet-stream"
-MISSING = "sha256:" + "a" * 64
-OLD = {
-    "chunk": "answers an upload out of order with 202 or 404",
-    "referrers": "has no referrers API",
-    "range": "announces a whole blob with its 416",
-    "sha512": "names blobs by sha256 only",
-}
-"""What Docker's registry 2.8 lacks."""
-
-
-class Subject:
-    """One registry, and helpers that push to it."""
-
-    def __init__(self, kind: str, url: str) -> None:
-        self.kind, self.url = kind, url
-        self.name = f"conformance/{uuid.uuid4().hex[:12]}"
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        return ask(self.url, method, path, body, **headers)
-
-    def at(self, path: str) -> str:
-        return f"/v2/{self.name}/{path}"
-
-    def start(self, **headers: str) -> str:
-        reply = self.ask("POST", self.at("blobs/uploads/"), **headers)
-        assert reply.status == 202
-        return reply.header("Location")
-
-    def push(self, data: bytes, name: str = "") -> str:
-        digest = digest_of(data)
-        reply = self.ask("POST", f"/v2/{name or self.name}/blobs/uploads/")
-        location = with_digest(reply.header("Location"), digest)
-        done = self.ask("PUT", location, data, content_type=OCTETS)
-        assert done.status == 201, done
-        return digest
-
-    def manifest(self, **more: Any) -> bytes:
-        config, layer = b'{"architecture":"amd64","os":"linux"}', b"layer" + self.name.encode()
-        return encode({
-            "schemaVersion": 2, "mediaType": OCI,
-            "config": about(CONFIG, config, self.push(config)),
-            "layers": [about(LAYER, layer, self.push(layer))], **more,
-        })  # fmt: skip
-
-    def put(self, data: bytes, target: str, kind: str = OCI) -> Reply:
-        return self.ask("PUT", self.at(f"manifests/{target}"), data, content_type=kind)
-
-    def lacks(self, what: str) -> None:
-        """Debian's registry is of the specification's version 1.0."""
-        if self.kind == "docker-registry":
-            pytest.xfail(f"docker-registry {OLD[what]}")
-
-
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def about(kind: str, data: bytes, digest: str = "") -> dict[str, Any]:
-    return {"mediaType": kind, "size": len(data), "digest": digest or digest_of(data)}
-
-
-def encode(value: Any) -> bytes:
-    return json.dumps(value, indent=1).encode()
-
-
-def with_digest(location: str, digest: str) -> str:
-    return f"{location}{'&' if '?' in location else '?'}digest={digest}"
+from helpers.distribution import (
+    CONFIG,
+    INDEX,
+    LAYER,
+    MISSING,
+    OCI,
+    OCTETS,
+    Subject,
+    about,
+    chunk,
+    digest_of,
+    encode,
+    registries,
+    with_digest,
+)
+from helpers.own_registry import Reply
 
 
 @pytest.fixture(scope="module", params=["ours", "docker-registry"])
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, str]]:
-    folder = tmp_path_factory.mktemp("registry")
-    if request.param == "ours":
-        with own_registry.serve(folder / "root") as server:
-            yield "ours", server.url
-    else:
-        with registry_server.serve(folder, delete=True) as peer:
-            yield "docker-registry", f"http://{peer.address}"
+    yield from registries(request.param, tmp_path_factory)
 
 
 @pytest.fixture
@@ -198,13 +131,6 @@ def test_a_monolithic_post_and_put(registry: Subject, data: bytes) -> None:
     assert done.status == 201
     assert done.header("Location").endswith(f"/v2/{registry.name}/blobs/{digest}")
     assert registry.ask("GET", registry.at(f"blobs/{digest}")).body == data
-
-
-def chunk(
-    registry: Subject, location: str, data: bytes, start: int, method: str = "PATCH"
-) -> Reply:
-    span = f"{start}-{start + len(data) - 1}"
-    return registry.ask(method, location, data, content_type=OCTETS, content_range=span)
 
 
 def test_a_chunk_out_of_order_is_416(registry: Subject) -> None:
@@ -423,87 +349,3 @@ def test_a_blob_is_deleted(registry: Subject) -> None:
     assert registry.ask("DELETE", path).status == 202
     assert registry.ask("GET", path).status == 404
     assert registry.ask("DELETE", path).status == 404
-
-
-# the successor's stricter rows
-
-
-def test_an_upload_is_cancelled(registry: Subject) -> None:
-    location = registry.start()
-    assert registry.ask("DELETE", location).status == 204
-    assert registry.ask("GET", location).status == 404
-
-
-@pytest.mark.parametrize(
-    ("wanted", "start", "end"),
-    [("500-1499", 500, 1500), ("500-", 500, 3000), ("-500", 2500, 3000), ("2000-5000", 2000, 3000)],
-)
-def test_a_range_of_a_blob(registry: Subject, wanted: str, start: int, end: int) -> None:
-    data = bytes(number % 251 for number in range(3000))
-    path = registry.at(f"blobs/{registry.push(data)}")
-    reply = registry.ask("GET", path, range=f"bytes={wanted}")
-    assert reply.status == 206
-    assert reply.body == data[start:end]
-    assert reply.header("Content-Range") == f"bytes {start}-{end - 1}/3000"
-
-
-@pytest.mark.parametrize("wanted", ["5000-10000", "3000-"])
-def test_a_range_behind_a_blob_is_416(registry: Subject, wanted: str) -> None:
-    registry.lacks("range")
-    path = registry.at(f"blobs/{registry.push(bytes(3000))}")
-    reply = registry.ask("GET", path, range=f"bytes={wanted}")
-    assert reply.status == 416
-    assert reply.header("Content-Range") == "bytes */3000"
-
-
-@pytest.mark.parametrize("how", ["post", "put", "patch"])
-def test_a_wrong_digest_is_400(registry: Subject, how: str) -> None:
-    data, wrong = b"not what was promised", digest_of(b"promised")
-    if how == "post":
-        if registry.kind != "ours":
-            pytest.xfail("docker-registry 2.8 has no monolithic POST")
-        reply = registry.ask("POST", registry.at(f"blobs/uploads/?digest={wrong}"), data)
-    elif how == "put":
-        reply = registry.ask("PUT", with_digest(registry.start(), wrong), data)
-    else:
-        location = registry.ask("PATCH", registry.start(), data).header("Location")
-        reply = registry.ask("PUT", with_digest(location, wrong), b"")
-    assert reply.status == 400
-    assert json.loads(reply.body)["errors"][0]["code"] == "DIGEST_INVALID"
-    assert registry.ask("HEAD", registry.at(f"blobs/{wrong}")).status == 404
-
-
-def test_sha512(registry: Subject) -> None:
-    registry.lacks("sha512")
-    data = b"hashed by another algorithm"
-    digest = f"sha512:{hashlib.sha512(data).hexdigest()}"
-    reply = registry.ask("POST", registry.at("blobs/uploads/?digest-algorithm=sha512"))
-    half = chunk(registry, reply.header("Location"), data[:5], 0)
-    done = chunk(registry, with_digest(half.header("Location"), digest), data[5:], 5, "PUT")
-    assert done.status == 201
-    assert registry.ask("GET", registry.at(f"blobs/{digest}")).body == data
-    manifest = registry.manifest(layers=[about(LAYER, data, digest)])
-    named = f"sha512:{hashlib.sha512(manifest).hexdigest()}"
-    reply = registry.put(manifest, f"{named}?tag=a&tag=b")
-    assert reply.status == 201
-    assert reply.header("OCI-Tag") == "a, b"
-    assert registry.ask("GET", registry.at("manifests/b")).header("Docker-Content-Digest") == named
-
-
-def test_a_very_large_manifest(registry: Subject) -> None:
-    """Four megabytes at least have to be possible."""
-    data = registry.manifest(annotations={"padding": "x" * (4 * 1024 * 1024 - 2000)})
-    assert 4_190_000 < len(data) <= 4 * 1024 * 1024
-    assert registry.put(data, "large").status == 201
-    assert registry.ask("GET", registry.at("manifests/large"), accept=OCI).body == data
-
-
-def test_an_index_of_an_index(registry: Subject) -> None:
-    image = registry.manifest()
-    registry.put(image, digest_of(image))
-    inner = encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": [about(OCI, image)]})
-    assert registry.put(inner, digest_of(inner), INDEX).status == 201
-    outer = encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": [about(INDEX, inner)]})
-    assert registry.put(outer, "nested", INDEX).status == 201
-    reply = registry.ask("GET", registry.at("manifests/nested"), accept=INDEX)
-    assert reply.body == outer
