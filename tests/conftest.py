@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# timings decide nothing: a machine may be busy
+settings.register_profile("dockyard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dockyard")
 
 REASONS = {
     line.strip()
