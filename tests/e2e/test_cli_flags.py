@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from pathlib import Path
 
@@ -122,6 +123,33 @@ def test_names(shell: Shell) -> None:
     assert out(shell, *words, "sh", "-c", "hostname; cat /proc/sys/kernel/domainname") == (
         "ship\nfleet\n"
     )
+
+
+def test_an_address_of_its_own_choice(shell: Shell) -> None:
+    shell("network", "create", "back")
+    found = json.loads(shell("network", "inspect", "back"))[0]["IPAM"]["Config"][0]["Subnet"]
+    block = ipaddress.ip_network(found)
+    words = ("run", "--network", "back", "--rootfs", shell.tree)
+    try:
+        for _ in range(2):
+            assert shell(*words, "--rm", "--ip", str(block[77]), "hostname", "-i") == (
+                f"{block[77]}\n"
+            )
+        shell(*words, "-d", "--name", "web", "--ip", str(block[2]), "sleep", "1000")
+        assert shell("inspect", "-f", "{{.NetworkSettings.Networks.back.IPAMConfig.IPv4Address}}",
+                     "web") == f"{block[2]}\n"  # fmt: skip
+        assert shell(*words, "--rm", "hostname", "-i") == f"{block[3]}\n"
+        for address, message in ((block[2], "Address already in use"),
+                                 (block[1], "Address already in use"),
+                                 (block[0], "Address already in use"),
+                                 ("192.0.2.1", "no configured subnet or ip-range")):  # fmt: skip
+            done = shell.full(*words, "--rm", "--ip", str(address), "true")
+            assert (done.returncode, message in done.stderr.decode()) == (125, True), done.stderr
+        done = shell.run("--rm", "--ip", str(block[9]), "true")
+        assert (done.returncode, b"user defined networks only" in done.stderr) == (125, True)
+    finally:
+        shell("rm", "-f", *shell("ps", "-aq").split(), check=False)
+        shell("network", "rm", "back")
 
 
 def test_groups_of_control_are_seen_or_not(shell: Shell) -> None:

@@ -92,7 +92,12 @@ class FakeNetwork:
         self.connected: dict[str, int] = {}
 
     def attach(
-        self, container_id: str, pid: int, network: str, ports: tuple[PortSpec, ...]
+        self,
+        container_id: str,
+        pid: int,
+        network: str,
+        ports: tuple[PortSpec, ...],
+        address: str = "",
     ) -> Attachment:
         self.connected[container_id] = pid
         chosen = tuple(port._replace(host_port=port.host_port or 32768) for port in ports)

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from dockyard.base.errors import Unsupported
 from dockyard.node.engine.config import PortSpec
 from dockyard.node.engine.engine import Engine
 from dockyard.node.engine.network import Attachment
@@ -44,12 +45,17 @@ class EngineNetwork:
         return BridgeNetworks(self._data_root)
 
     def attach(
-        self, container_id: str, pid: int, network: str, ports: tuple[PortSpec, ...]
+        self,
+        container_id: str,
+        pid: int,
+        network: str,
+        ports: tuple[PortSpec, ...],
+        address: str = "",
     ) -> Attachment:
         from dockyard.node.network.leases import Port
 
         wanted = [Port(*port) for port in ports]
-        found = self._networks().attach(container_id, pid, network, wanted)
+        found = self._networks().attach(container_id, pid, network, wanted, address)
         published = tuple(PortSpec(*port) for port in found.ports)
         return Attachment(found.address, found.gateway, published)
 
@@ -64,10 +70,17 @@ class UserNetwork:
         self._data_root = data_root
 
     def attach(
-        self, container_id: str, pid: int, network: str, ports: tuple[PortSpec, ...]
+        self,
+        container_id: str,
+        pid: int,
+        network: str,
+        ports: tuple[PortSpec, ...],
+        address: str = "",
     ) -> Attachment:
         from dockyard.node.network import usermode
 
+        if address:
+            raise Unsupported("--ip: an ordinary user's container has no address of its own")
         usermode.attach(
             self._data_root,
             container_id,

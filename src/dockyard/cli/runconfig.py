@@ -51,6 +51,7 @@ def config(options: argparse.Namespace) -> ContainerConfig:
         ),
         shm_bytes=size(options.shm_size) if options.shm_size else 0,
         network="bridge" if options.network == "default" else options.network,
+        ip=_address(options),
         ports=_published(options.publish),
         exposed=_exposed(options.expose),
         publish_all=options.publish_all,
@@ -181,6 +182,23 @@ def _group(text: str) -> int:
     if int(text) >= 2**32 - 1:
         raise Invalid(f"--group-add {text}: not a group's number")
     return int(text)
+
+
+def _address(options: argparse.Namespace) -> str:
+    if not options.ip:
+        return ""
+    import ipaddress
+
+    try:
+        ipaddress.IPv4Address(options.ip)
+    except ValueError:
+        raise Invalid(f"invalid IPv4 address: {options.ip}") from None
+    name = options.network
+    if name in ("default", "bridge", "none", "host") or name.startswith("container:"):
+        raise Invalid(f"invalid config for network {name}: invalid endpoint settings: user "
+                      "specified IP address is supported on user defined networks "
+                      "only")  # fmt: skip
+    return str(options.ip)
 
 
 def _published(words: list[str]) -> tuple[PortSpec, ...]:

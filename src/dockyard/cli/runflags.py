@@ -21,7 +21,7 @@ EXAMPLES = {
 """,
 }
 NOT_IMPLEMENTED = (
-    "--cgroup-parent", "--ip", "--ip6", "--kernel-memory", "--link", "--link-local-ip",
+    "--cgroup-parent", "--ip6", "--kernel-memory", "--link", "--link-local-ip",
     "--mac-address", "--network-alias", "--storage-opt",
     # of containers for Windows, which never start here
     "--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops",
@@ -120,6 +120,7 @@ def _network(parser: Parser) -> None:
     many("--expose", metavar="PORT[/udp]", help="say that it listens on a port")
     add("--network", "--net", default="bridge", metavar="NAME", dest="network",
         help="a network, none, host, or container:ID")  # fmt: skip
+    add("--ip", default="", metavar="IP", help="its address in a network of yours")
     add("-h", "--hostname", default="", help="its host name")
     add("--domainname", default="", help="its NIS domain name")
     many("--add-host", metavar="NAME:IP", help="a line of /etc/hosts")

@@ -133,6 +133,8 @@ class ContainerConfig(NamedTuple):
     mounts: tuple[MountSpec, ...] = ()
     network: str = "bridge"
     """A network's name, ``none``, ``host``, or ``container:ID``."""
+    ip: str = ""
+    """The address that it shall have there; empty: one that is free."""
     ports: tuple[PortSpec, ...] = ()
     exposed: tuple[str, ...] = ()
     """Ports that the program listens on, ``80/tcp``: published only by ``publish_all``."""

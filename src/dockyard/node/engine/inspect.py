@@ -217,12 +217,13 @@ def _network(container: Container) -> dict[str, Any]:
     name = config.network
     addresses = {"Gateway": container.gateway, "IPAddress": container.address}
     shown = name if not name.startswith("container:") else ""
+    asked = {"IPAMConfig": {"IPv4Address": config.ip}} if config.ip else {}
     return {
         **NETWORK_SETTINGS,
         **addresses,
         "SandboxKey": f"/proc/{container.pid}/ns/net" if alive else "",
         "Ports": _open_ports(container) if alive and has_own_network(config) else {},
-        "Networks": {shown: {**ENDPOINT, **addresses}} if shown else {},
+        "Networks": {shown: {**ENDPOINT, **asked, **addresses}} if shown else {},
     }
 
 

@@ -20,9 +20,14 @@ class Network(Protocol):
     """Connects containers. Every call is one change that a crash leaves done or undone."""
 
     def attach(
-        self, container_id: str, pid: int, network: str, ports: tuple[PortSpec, ...]
+        self,
+        container_id: str,
+        pid: int,
+        network: str,
+        ports: tuple[PortSpec, ...],
+        address: str = "",
     ) -> Attachment:
-        """Connect the network namespace of a process."""
+        """Connect the network namespace of a process; with ``address``, if one is wanted."""
 
     def detach(self, container_id: str) -> None:
         """Give back the address, the links and the ports; unknown ids are fine."""

@@ -89,7 +89,7 @@ def _connect(parts: Parts, container: Container, pid: int) -> Attachment:
     config = container.config
     if not has_own_network(config):
         return NOTHING
-    attached = parts.network.attach(container.id, pid, config.network, config.ports)
+    attached = parts.network.attach(container.id, pid, config.network, config.ports, config.ip)
     if attached.address:
         etcfiles.write(parts.places, container, attached.address)
     return attached

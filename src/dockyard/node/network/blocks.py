@@ -45,6 +45,22 @@ def checked_block(text: str, used: Iterable[str]) -> str:
     return str(block)
 
 
+def wanted_address(subnet: str, first: int, taken: set[str], wanted: str) -> str:
+    """The address that somebody asks for. Raises where it is not one of the block's, or taken."""
+    block = ipaddress.ip_network(subnet)
+    try:
+        address = ipaddress.ip_address(wanted)
+    except ValueError:
+        raise Invalid(f"invalid IPv4 address: {wanted}") from None
+    if address not in block:
+        raise Invalid(f"no configured subnet or ip-range contain the IP address {wanted}: the "
+                      f"network has {subnet}")  # fmt: skip
+    offset = int(address) - int(block.network_address)
+    if str(address) in taken or not first <= offset < block.num_addresses - 1:
+        raise Conflict(f"Address already in use: {wanted}")
+    return str(address)
+
+
 def free_address(subnet: str, first: int, taken: set[str], after: str = "") -> str:
     """The lowest free address from the ``first``-th on; or the next one after ``after``."""
     block = ipaddress.ip_network(subnet)

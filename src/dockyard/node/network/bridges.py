@@ -47,9 +47,11 @@ class BridgeNetworks:
     # containers
 
     def attach(
-        self, container_id: str, pid: int, network: str, ports: Iterable[Port]
+        self, container_id: str, pid: int, network: str, ports: Iterable[Port], address: str = ""
     ) -> Connection:
         """Connect the network namespace of a process. Raises; then nothing is left of it.
+
+        ``address``: the one that it shall have; else the next free one.
 
         What the container had of this network before is given back first.
         """
@@ -59,15 +61,21 @@ class BridgeNetworks:
         for lease in stale:
             self._give_back(lease)
         if not wanted:
-            return self._attach(row, container_id, pid, None, ())
+            return self._attach(row, container_id, pid, None, (), address)
         with machine.alone(), Nft() as nft:
-            return self._attach(row, container_id, pid, nft, wanted)
+            return self._attach(row, container_id, pid, nft, wanted, address)
 
     def _attach(
-        self, row: NetworkRow, holder: str, pid: int, nft: Nft | None, wanted: tuple[Port, ...]
+        self,
+        row: NetworkRow,
+        holder: str,
+        pid: int,
+        nft: Nft | None,
+        wanted: tuple[Port, ...],
+        address: str,
     ) -> Connection:
         choose = self._publisher.chooser(nft, wanted) if nft else _no_ports
-        lease = self._leases.take(holder, row.name, row.subnet, FIRST_GUEST, choose)
+        lease = self._leases.take(holder, row.name, row.subnet, FIRST_GUEST, choose, wanted=address)
         try:
             with veth.reported(row.name, holder):
                 made = self._connect(row, lease, pid)

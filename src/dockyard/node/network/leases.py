@@ -144,11 +144,13 @@ class Leases:
         choose: Chooser = lambda held: (),
         *,
         in_turn: bool = False,
+        wanted: str = "",
     ) -> Lease:
         """A free address from the ``first``-th of the block on, and the ports that are chosen.
 
         The lowest one, or ``in_turn``: the next after the latest one, so that an address rests
-        before it is somebody else's. Raises :class:`Conflict` when the block is used up.
+        before it is somebody else's; or the one that is ``wanted``. Raises :class:`Conflict` when
+        the block is used up, or that one taken.
         """
         with self._change(QUICK) as connection:
             taken = {
@@ -161,7 +163,10 @@ class Leases:
                 "SELECT address FROM latest_addresses WHERE network = ?", (network,)
             ).fetchone()
             after = latest[0] if latest and in_turn else ""
-            address = blocks.free_address(subnet, first, taken, after)
+            if wanted:
+                address = blocks.wanted_address(subnet, first, taken, wanted)
+            else:
+                address = blocks.free_address(subnet, first, taken, after)
             ports = choose(_ports(connection))
             cursor = connection.execute(
                 "INSERT INTO leases (holder, network, address, ports) VALUES (?, ?, ?, ?)",
