@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from helpers.ociruntime import Oci, until
+from helpers.ociruntime import Oci, command, until
 
 pytestmark = pytest.mark.root
 
@@ -307,3 +309,27 @@ def test_a_program_that_cannot_be_executed_fails_at_create(oci: Oci) -> None:
     assert done.returncode == 1
     assert "not found in $PATH" in done.stderr
     assert oci.groups() == []
+
+
+def test_a_create_that_is_killed_can_be_cleaned_up(ours: Oci, tmp_path: Path) -> None:
+    """Whoever made it is gone in the middle: its state says so, and nothing stays behind."""
+    script = f"echo $$ > {tmp_path}/hook; cat > {tmp_path}/seen; sleep 100"
+    ours.spec["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+    words = [*command(ours.kind), "--root", str(ours.state_root), "create", "-b",
+             str(ours.bundle("sleep", "100")), ours.id]  # fmt: skip
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as making:
+        until(lambda: (tmp_path / "seen").exists() and bool((tmp_path / "seen").read_text()))
+        assert (ours.status(), ours.state()["pid"]) == ("creating", 0)
+        for verb in ("start", "pause", "kill", "delete", "update"):
+            flags = ["--pids-limit", "5"] if verb == "update" else []
+            assert ours(verb, *flags, ours.id, check=False).returncode == 1, verb
+        assert ours.exec("--", "true", check=False).returncode == 255
+        init = json.loads((tmp_path / "seen").read_text())["pid"]
+        making.kill()
+    os.killpg(int((tmp_path / "hook").read_text()), signal.SIGKILL)  # it is nobody's any more
+    assert ours.groups() != []
+    ours("delete", "--force", ours.id)
+    assert ours.groups() == []
+    until(lambda: not Path(f"/proc/{init}/exe").exists())
+    del ours.spec["hooks"]
+    assert ours.out("echo", "again") == "again\n"

@@ -75,8 +75,10 @@ def create(
         spec = spec._replace(cgroup=scope.path)
         document["linux"]["cgroupsPath"] = scope.path
     state.reserve(root, container_id)
+    made = Container(container_id, who.bundle, 0, 0, nano_stamp(wall()), document, options.systemd)
     child, grouped, placeholder = None, False, None
     try:
+        state.save(root, made)  # if this process is killed, somebody can clean up
         gate = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with wire.address(state.gate_path(root, container_id)) as address:
             gate.bind(address)
@@ -107,11 +109,7 @@ def create(
         if placeholder is not None:
             placeholder.end()
         _hand_over(child, options, front)
-        pid_start = state.start_time(child.pid)
-        made = Container(
-            container_id, os.path.abspath(bundle), child.pid, pid_start, nano_stamp(wall()),
-            document, options.systemd,
-        )  # fmt: skip
+        made = made._replace(pid=child.pid, pid_start=state.start_time(child.pid))
         state.save(root, made)
     except BaseException:
         if child is not None:
@@ -202,7 +200,7 @@ def kill(root: str, container: Container, number: int, *, everyone: bool) -> Non
             raise Conflict(f"{container.id}: container not running")
         group.signal_all(container.cgroup, number)
         return
-    if state.status(root, container) == "stopped":
+    if state.status(root, container) in ("stopped", "creating"):
         raise Conflict(f"{container.id}: container not running")
     process = os.pidfd_open(container.pid)
     try:
@@ -237,6 +235,8 @@ def delete(root: str, container: Container, *, force: bool, warn: Warn) -> None:
 
 def check_executable(container: Container, now: str, *, paused_too: bool) -> None:
     """Whether a container takes a command."""
+    if now == "creating":
+        raise Conflict(f"{container.id}: cannot exec in a container that is being created")
     if now == "stopped":
         raise Conflict(f"{container.id}: cannot exec in a stopped container")
     if now == "paused" and not paused_too:

@@ -99,7 +99,9 @@ def start_time(pid: int) -> int:
 
 
 def status(root: str, container: Container) -> str:
-    """``created``, ``running``, ``paused`` or ``stopped``."""
+    """``creating``, ``created``, ``running``, ``paused`` or ``stopped``."""
+    if not container.pid:
+        return "creating"
     if start_time(container.pid) != container.pid_start:
         return "stopped"
     if os.path.exists(gate_path(root, container.id)):

@@ -23,7 +23,7 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
     if values["interval"] <= 0:
         raise Invalid("duration interval must be greater than 0")
     made = state.load(found.root, arguments[0])
-    if state.status(found.root, made) == "stopped":
+    if state.status(found.root, made) in ("stopped", "creating"):
         raise Conflict(f"container with id {made.id} is not running")
     if values["stats"]:
         _print(made, "stats")

@@ -30,7 +30,7 @@ OPTIONAL = {"burst", "idle", "quota"}
 def act(found: Globals, values: Values, arguments: list[str]) -> int:
     """Write them, and remember them."""
     made = state.load(found.root, arguments[0])
-    if state.status(found.root, made) == "stopped":
+    if state.status(found.root, made) in ("stopped", "creating"):
         raise Conflict(f"{made.id}: container not running")
     if values["l3-cache-schema"] or values["mem-bw-schema"]:
         raise Unsupported("update: Intel RDT: not implemented; it is set when a container is made")
