@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid, Unsupported
-from dockyard.base.oci.durations import duration
 from dockyard.cli.common import size
 from dockyard.node.engine.config import HealthSpec, LogSpec, RestartPolicy
 
@@ -96,6 +95,8 @@ def _option(text: str) -> tuple[str, str]:
 def _time(flag: str, text: str) -> float:
     if not text:
         return 0.0
+    from dockyard.base.oci.durations import duration
+
     seconds = duration(text)
     if seconds is None:
         raise Invalid(f'invalid argument "{text}" for "{flag}" flag: a time like 30s or 1m30s')

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Conflict, Invalid, Unsupported
-from dockyard.cli import deviceflags, envflags, lifeflags, limitflags, mountflags
+from dockyard.cli import envflags, lifeflags, limitflags, mountflags
 from dockyard.cli.common import size
 from dockyard.node.engine.config import ContainerConfig, PortSpec, Resources, RestartPolicy
 
@@ -73,14 +73,12 @@ def config(options: argparse.Namespace) -> ContainerConfig:
         restart=_restart(options),
         health=lifeflags.health(options),
         log=lifeflags.log(options),
-        ulimits=deviceflags.ulimits(options.ulimit) if options.ulimit else (),
-        devices=deviceflags.devices(options.device) if options.device else (),
-        device_rules=deviceflags.rules(options.device_cgroup_rule),
         domainname=options.domainname,
         annotations=envflags.pairs(options.annotation),
         init=options.init,
         runtime=_runtime(options.runtime),
     )
+    found = _with_devices(found, options)
     if options.without:
         from dockyard.cli.walls import leave_out
 
@@ -184,6 +182,24 @@ def _group(text: str) -> int:
     return int(text)
 
 
+DEVICE_FLAGS = ("ulimit", "device", "device_cgroup_rule", "blkio_weight_device", "device_read_bps",
+                "device_read_iops", "device_write_bps", "device_write_iops")  # fmt: skip
+
+
+def _with_devices(config: ContainerConfig, options: argparse.Namespace) -> ContainerConfig:
+    if not any(getattr(options, name) for name in DEVICE_FLAGS):
+        return config
+    from dockyard.cli import deviceflags
+
+    limits = config.resources._replace(blkio_devices=deviceflags.limits(options))
+    return config._replace(
+        ulimits=deviceflags.ulimits(options.ulimit),
+        devices=deviceflags.devices(options.device),
+        device_rules=deviceflags.rules(options.device_cgroup_rule),
+        resources=limits,
+    )
+
+
 def _address(options: argparse.Namespace) -> str:
     if not options.ip:
         return ""
@@ -253,5 +269,4 @@ def _resources(options: argparse.Namespace) -> Resources:
     swappiness = options.memory_swappiness
     if not -1 <= swappiness <= 100:
         raise Invalid(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
-    return found._replace(swappiness=swappiness, oom_kill_disable=options.oom_kill_disable,
-                          blkio_devices=deviceflags.limits(options))  # fmt: skip
+    return found._replace(swappiness=swappiness, oom_kill_disable=options.oom_kill_disable)
