@@ -26,6 +26,7 @@ BENCHES = {
     "many": "A thousand containers",
     "cluster": "A cluster on this machine",
     "apiserver": "The API server",
+    "registry": "The registry server",
 }
 """Module: title. Each has ``run() -> list[Row]``; this is their order."""
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -26,18 +26,43 @@ async def send_file(
     """Answer with ``size`` bytes of ``file`` from ``start``; to HEAD, with the head alone."""
     connection.begin(status, headers, size)
     if connection.method != "HEAD" and size:
-        if connection.transport.get_extra_info("sslcontext") is None:
-            await _by_kernel(connection, clock, file, start, start + size)
-        else:
-            await _by_pieces(connection, clock, file, start, start + size)
+        plain = connection.transport.get_extra_info("sslcontext") is None
+        watch = _Watch(connection, clock)
+        try:
+            await (_by_kernel if plain else _by_pieces)(
+                connection, clock, watch, file, start, start + size
+            )
+        finally:
+            watch.stop()
     connection.end()
 
 
-async def _by_kernel(connection: Connection, clock: Clock, file: int, at: int, end: int) -> None:
+class _Watch:
+    """Cuts a client off that takes nothing. One timer an answer: one a wait would cost more."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self.moved = False
+        """Whether something went out since the last look."""
+        self._connection, self._clock = connection, clock
+        self._timer = clock.call_later(STALL_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if not self.moved:
+            self._connection.transport.abort()
+            return
+        self.moved = False
+        self._timer = self._clock.call_later(STALL_SECONDS, self._look)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+
+async def _by_kernel(
+    connection: Connection, clock: Clock, watch: _Watch, file: int, at: int, end: int
+) -> None:
     transport = connection.transport
     transport.set_write_buffer_limits(high=0)  # the head has to go first
-    async with clock.timeout(STALL_SECONDS):
-        await connection.drain()
+    await connection.drain()
     transport.set_write_buffer_limits(high=HIGH_WATER)
     # The event loop lets nobody wait for a descriptor that is a transport's: a second one is ours.
     socket = os.dup(transport.get_extra_info("socket").fileno())
@@ -50,17 +75,19 @@ async def _by_kernel(connection: Connection, clock: Clock, file: int, at: int, e
             try:
                 sent = os.sendfile(socket, file, at, size)
             except BlockingIOError:
-                async with clock.timeout(STALL_SECONDS):
-                    await _writable(socket)
+                await _writable(socket)
                 continue
             if not sent:
                 raise ConnectionAbortedError("the file has become shorter")
             at += sent
+            watch.moved = True
     finally:
         os.close(socket)
 
 
-async def _by_pieces(connection: Connection, clock: Clock, file: int, at: int, end: int) -> None:
+async def _by_pieces(
+    connection: Connection, clock: Clock, watch: _Watch, file: int, at: int, end: int
+) -> None:
     while at < end:
         size = min(TLS_PIECE, end - at)
         await _warm(clock, file, at, size)
@@ -69,8 +96,8 @@ async def _by_pieces(connection: Connection, clock: Clock, file: int, at: int, e
             raise ConnectionAbortedError("the file has become shorter")
         connection.write(piece)
         at += len(piece)
-        async with clock.timeout(STALL_SECONDS):
-            await connection.drain()
+        await connection.drain()
+        watch.moved = True
 
 
 async def _warm(clock: Clock, file: int, at: int, size: int) -> None:
