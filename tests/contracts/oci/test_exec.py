@@ -202,7 +202,9 @@ def test_a_group_below_the_containers(runclike: Oci) -> None:
 
 def test_limits_are_the_containers(runclike: Oci) -> None:
     runclike.up(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}])
-    assert runclike.exec("--", "sh", "-c", "ulimit -n; ulimit -Hn").stdout == "100\n200\n"
+    soft, hard = runclike.exec("--", "sh", "-c", "ulimit -n; ulimit -Hn").stdout.split()
+    # Go raises its own soft limit at its start, which runc 1.1 passes on now and then
+    assert (soft, hard) in (("100", "200"), ("200", "200") if runclike.kind == "runc" else ())
 
 
 def test_seccomp_is_the_containers(oci: Oci) -> None:

@@ -120,7 +120,9 @@ def test_rlimits(oci: Oci) -> None:
         line[:26].strip(): line[26:].split()[:2]
         for line in oci.out("cat", "/proc/self/limits", rlimits=limits).splitlines()
     }
-    assert found["Max open files"] == ["100", "200"]
+    soft, hard = found["Max open files"]
+    # Go raises its own soft limit at its start, which runc 1.1 passes on now and then
+    assert (soft, hard) in (("100", "200"), ("200", "200") if oci.kind == "runc" else ())
     assert found["Max core file size"] == ["0", "0"]
     assert found["Max cpu time"] == ["100", "1000"]
 
