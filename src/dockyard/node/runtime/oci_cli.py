@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from dockyard.base.errors import DockyardError, Invalid
 from dockyard.node.runtime.oci.flags import Flag, Usage, Values, parse
@@ -69,7 +68,7 @@ def main() -> int:
         if name not in VERBS:
             code = UNKNOWN_VERB
             raise Invalid(f"No help topic for '{name}'")
-        verb: Verb = import_module(VERBS[name]).VERB
+        verb = _verb(name)
         values, arguments = _parsed(rest[1:], verb.flags, (name, verb), ordered=verb.ordered)
         if values["help"]:
             return _help([name])
@@ -90,6 +89,12 @@ def _said(error: DockyardError | OSError) -> str:
     return f"{what}{error.strerror or error}".replace(
         os.strerror(error.errno or 0), os.strerror(error.errno or 0).lower()
     )
+
+
+def _verb(name: str) -> Verb:
+    __import__(VERBS[name])  # importlib is a module more to load
+    verb: Verb = sys.modules[VERBS[name]].VERB
+    return verb
 
 
 def _parsed(
@@ -122,7 +127,7 @@ def _help(names: list[str]) -> int:
     if names[0] not in VERBS:
         print(f"No help topic for '{names[0]}'", file=sys.stderr)
         return UNKNOWN_VERB
-    _print_help((names[0], import_module(VERBS[names[0]]).VERB))
+    _print_help((names[0], _verb(names[0])))
     return 0
 
 
