@@ -62,11 +62,11 @@ def test_a_blob_that_exists_is_200(registry: Subject, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-@pytest.mark.parametrize("target", ["nothing", MISSING])
+@pytest.mark.parametrize("target", ["nothing", MISSING, ".INVALID_MANIFEST_NAME"])
 def test_a_manifest_that_is_missing_is_404(registry: Subject, method: str, target: str) -> None:
     reply = registry.ask(method, registry.at(f"manifests/{target}"))
     assert reply.status == 404
-    if method == "GET":
+    if method == "GET" and not target.startswith("."):  # Docker's has no words for such a path
         assert json.loads(reply.body)["errors"][0]["code"] in ("MANIFEST_UNKNOWN", "NAME_UNKNOWN")
 
 

@@ -58,5 +58,12 @@ def parse_tag(text: str) -> Tag:
 
 
 def parse_target(text: str) -> Tag | Digest:
-    """What a manifest is asked for by: a tag holds no colon, a digest one."""
-    return parse_blob_digest(text) if ":" in text else parse_tag(text)
+    """What a manifest is asked for by: a tag holds no colon, a digest one.
+
+    What no manifest can be called is unknown, not wrong: the conformance suite wants 404.
+    """
+    if ":" in text:
+        return parse_blob_digest(text)
+    if _TAG.fullmatch(text) is None:
+        raise Refusal("MANIFEST_UNKNOWN", detail={"tag": text[:_SHOWN]})
+    return Tag(text)

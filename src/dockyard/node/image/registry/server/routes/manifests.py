@@ -7,7 +7,12 @@ from dockyard.base.oci.manifest import LARGEST
 from dockyard.node.image.registry.server.call import ALWAYS, Call, line
 from dockyard.node.image.registry.server.documents import parse_pushed
 from dockyard.node.image.registry.server.memory import Answer
-from dockyard.node.image.registry.server.names import Tag, parse_tag, parse_target
+from dockyard.node.image.registry.server.names import (
+    Tag,
+    parse_blob_digest,
+    parse_tag,
+    parse_target,
+)
 from dockyard.node.image.registry.server.refusal import Refusal
 from dockyard.node.image.registry.server.store import Found
 
@@ -44,7 +49,8 @@ def about(found: Found) -> bytes:
 
 async def put(call: Call) -> None:
     """Keep a manifest, exactly as it came."""
-    target = parse_target(call.argument)
+    word = call.argument
+    target = parse_blob_digest(word) if ":" in word else parse_tag(word)
     data = call.request.body
     if len(data) > LARGEST:
         raise Refusal("MANIFEST_INVALID", f"more than {LARGEST} bytes", status=413)
