@@ -206,6 +206,20 @@ def test_features(runclike: Oci) -> None:
     assert {"SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"} <= set(linux["seccomp"]["archs"])
 
 
+def test_features_of_later_versions(ours: Oci) -> None:
+    """features-linux.md: what came with 1.1 and 1.2."""
+    found = json.loads(ours("features").stdout)
+    assert found["ociVersionMax"] == "1.2.0"
+    linux = found["linux"]
+    assert "time" in linux["namespaces"]
+    assert {"idmap", "ridmap"} <= set(found["mountOptions"])
+    assert linux["mountExtensions"]["idmap"]["enabled"] is True
+    assert set(linux["seccomp"]["supportedFlags"]) <= set(linux["seccomp"]["knownFlags"])
+    assert "SECCOMP_FILTER_FLAG_LOG" in linux["seccomp"]["knownFlags"]
+    for name in ("apparmor", "selinux", "intelRdt"):  # compiled in; the kernel may lack it
+        assert isinstance(linux[name]["enabled"], bool)
+
+
 @pytest.mark.parametrize("verb", ["checkpoint", "restore"])
 def test_no_checkpoints(ours: Oci, verb: str) -> None:
     done = ours(verb, "--image-path", "/nowhere", "nobody", check=False)

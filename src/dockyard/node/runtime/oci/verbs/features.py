@@ -38,7 +38,13 @@ def document() -> dict[str, Any]:
                 "actions": sorted(seccomp.ACTIONS),
                 "operators": sorted(seccomp.OPERATORS),
                 "archs": sorted(seccomp.ARCHITECTURES),
+                "knownFlags": sorted(seccomp.FLAGS),
+                "supportedFlags": sorted(seccomp.FLAGS),
             },
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
+            "intelRdt": {"enabled": True},
+            "mountExtensions": {"idmap": {"enabled": True}},
         },
         "annotations": {
             "io.dockyard.version": VERSION,
