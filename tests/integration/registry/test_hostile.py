@@ -169,6 +169,16 @@ def test_b10_more_than_four_megabytes_are_not_read(server: Server) -> None:
     assert code(reply) == "SIZE_INVALID"
 
 
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://169.254.169.254/", "http://[::1]/"])
+def test_c07_addresses_in_a_manifest_are_never_asked(server: Server, url: str) -> None:
+    """A foreign layer may be missing; asking for it is answered from here."""
+    digest = "sha256:" + hashlib.sha256(url.encode()).hexdigest()
+    layer = {"mediaType": "application/x-foreign", "size": 9, "digest": digest, "urls": [url]}
+    assert put(server, {**PLAIN, "layers": [layer]}, "foreign").status == 201
+    reply = ask(server.url, "GET", f"/v2/app/blobs/{digest}")
+    assert (reply.status, code(reply)) == (404, "BLOB_UNKNOWN")
+
+
 def session(server: Server, name: str = "app") -> str:
     reply = ask(server.url, "POST", f"/v2/{name}/blobs/uploads/")
     assert reply.status == 202

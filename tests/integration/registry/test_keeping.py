@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -174,7 +175,7 @@ def test_pushes_and_collections_side_by_side(bench: Bench) -> None:
     def gather() -> None:
         while not stop.is_set():
             try:
-                collect(bench.store, Policy(grace=0.0))
+                collect(bench.store, Policy(grace=0.3))
             except Exception as error:
                 failed.append(error)
                 return
@@ -182,18 +183,16 @@ def test_pushes_and_collections_side_by_side(bench: Bench) -> None:
     thread = threading.Thread(target=gather)
     thread.start()
     try:
-        done = 0
         for number in range(60):
             try:
                 bench.image(b"side %d" % (number % 40), f"v{number}")
-                done += 1
-            except Refusal as refusal:  # grace 0 takes a blob before its manifest has come
+            except Refusal as refusal:  # so short a grace takes a blob before its manifest comes
                 assert refusal.code == "MANIFEST_BLOB_UNKNOWN"
     finally:
         stop.set()
         thread.join()
     assert failed == []
-    assert done > 0
+    bench.image(b"last", "last")
     for digest in bench.store.manifests(APP):
         value = json.loads(bench.store.manifest(APP, digest).data)
         for part in (value["config"], *value["layers"]):
@@ -217,6 +216,26 @@ def test_g06_a_push_mends_a_damaged_blob(bench: Bench) -> None:
     Path(bench.driver._path(places.blob(digest))).write_bytes(b"broke")
     bench.push(b"whole")
     assert bench.driver.read(places.blob(digest)) == b"whole"
+
+
+def test_g04_what_the_disk_does_not_take_is_not_acknowledged(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fsync fails once: the session stays, nothing is visible; later it works."""
+    session = bench.uploads.start(APP)
+    session.append(b"data")
+
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            bench.uploads.finish(session, digest_of(b"data"))
+    assert not bench.has(digest_of(b"data"))
+    assert not bench.on_disk(digest_of(b"data"))
+    bench.uploads.finish(bench.uploads.find(APP, session.identifier), digest_of(b"data"))
+    assert bench.has(digest_of(b"data"))
 
 
 def test_quotas_count_each_blob_once(tmp_path: Path) -> None:

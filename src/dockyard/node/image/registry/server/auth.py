@@ -25,6 +25,7 @@ from dockyard.node.image.registry.server.tokens import Issuer, Verifier
 log = logging.getLogger("dockyard.registry")
 AT_ONCE = 2
 """Passwords that are checked side by side: each keeps a core busy."""
+MOST_WAITING = 200
 _REMEMBERED = 10_000
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](?::\d{1,5})?")
 
@@ -51,6 +52,7 @@ class Auth:
         self._anonymous = Identity(None, access)
         self._known: dict[str, tuple[Identity, float]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
 
     def at_once(self, request: Request, connection: Connection) -> Identity | None:
         """The identity where no work is needed for it."""
@@ -92,12 +94,20 @@ class Auth:
         """Whether a password is."""
         if self._passwords is None:
             return False
-        async with self._slots:
+        try:
+            if self._passwords.known(user, password):
+                return True
+            if self._waiting >= MOST_WAITING:
+                raise Refusal("TOOMANYREQUESTS", "too many passwords to check; try again later")
+            self._waiting += 1
             try:
-                return await in_thread(self.clock, self._passwords.check, user, password)
-            except DockyardError as error:
-                log.error("%s", error)
-                raise Refusal("UNAVAILABLE", "the registry's users cannot be read") from error
+                async with self._slots:
+                    return await in_thread(self.clock, self._passwords.check, user, password)
+            finally:
+                self._waiting -= 1
+        except DockyardError as error:
+            log.error("%s", error)
+            raise Refusal("UNAVAILABLE", "the registry's users cannot be read") from error
 
     def challenge(self, request: Request, scope: str = "", error: str = "") -> Refusal:
         """401, and how to show who one is. ``scope``: what is needed."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
@@ -58,7 +60,7 @@ class Call:
 
     def respond(self, status: int, headers: bytes = b"", body: bytes = b"") -> None:
         self.status = status
-        self.connection.respond(status, ALWAYS + headers, body)
+        answer(self.connection, status, ALWAYS + headers, body)
 
     def json(self, value: object, headers: bytes = b"", kind: bytes = JSON) -> None:
         self.respond(200, kind + headers, orjson.dumps(value))
@@ -69,6 +71,30 @@ class Call:
         await send_file(
             self.connection, self.registry.clock, status, ALWAYS + headers, file, start, size
         )
+
+
+async def opened(work: Awaitable[tuple[int, int]]) -> tuple[int, int]:
+    """A descriptor and a size, from a thread. Should who asked leave meanwhile, it is closed."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_close)
+        raise
+
+
+def _close(task: asyncio.Future[tuple[int, int]]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        os.close(task.result()[0])
+
+
+def answer(connection: Connection, status: int, headers: bytes, body: bytes) -> None:
+    """A whole answer; 204 and 304 have no length (RFC 9110, 8.6)."""
+    if status in (204, 304):
+        connection.begin(status, headers)
+        connection.end()
+    else:
+        connection.respond(status, headers, body)
 
 
 def parse_query(text: str) -> dict[str, list[str]]:

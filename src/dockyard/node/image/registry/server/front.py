@@ -15,7 +15,7 @@ from dockyard.base.errors import DockyardError, Unavailable
 from dockyard.base.oci.manifest import LARGEST
 from dockyard.base.wire.http import Connection, Request
 from dockyard.node.image.registry.server.access import Identity
-from dockyard.node.image.registry.server.call import Call
+from dockyard.node.image.registry.server.call import Call, answer
 from dockyard.node.image.registry.server.refusal import JSON, Refusal, unheard
 from dockyard.node.image.registry.server.registry import Registry
 from dockyard.node.image.registry.server.routes import table
@@ -76,17 +76,13 @@ class Front:
     def _handle(self, request: Request, connection: Connection) -> Awaitable[None] | None:
         registry = self._registry
         if request.method in _READS:
-            answer = registry.memory.get(request.target)
-            if answer is not None:
+            kept = registry.memory.get(request.target)
+            if kept is not None:
                 identity = registry.auth.at_once(request, connection)
-                if identity is not None and (
-                    registry.auth.open or identity.may("pull", answer.name)
-                ):
+                if identity is not None and (registry.auth.open or identity.may("pull", kept.name)):
                     registry.metrics.hits += 1
-                    if request.header(b"if-none-match") == answer.etag:
-                        connection.respond(304, answer.headers, b"")
-                    else:
-                        connection.respond(200, answer.headers, answer.body)
+                    known = request.header(b"if-none-match") == kept.etag
+                    answer(connection, 304 if known else 200, kept.headers, kept.body)
                     return None
         return self._serve(request, connection)
 

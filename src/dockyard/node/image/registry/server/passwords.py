@@ -41,26 +41,31 @@ class Passwords:
         self._good: dict[bytes, float] = {}
         self._read()
 
+    def known(self, user: str, password: str) -> bool:
+        """Whether this was right a moment ago; quick."""
+        self._read()
+        return self._good.get(self._key(user, password), 0.0) > self._monotonic()
+
     def check(self, user: str, password: str) -> bool:
         """Blocks for some 50 ms: bcrypt is slow on purpose. What was right is remembered for a
         while, as a keyed hash."""
-        self._read()
+        if self.known(user, password):
+            return True
         word = password.encode()
         if len(word) > _LONGEST_PASSWORD or b"\0" in word:
             return False
         expected = self._hashes.get(user)
-        key = hashlib.blake2b(
-            f"{user}\0{expected}\0{password}".encode(), key=self._salt, digest_size=32
-        ).digest()
-        if self._good.get(key, 0.0) > self._monotonic():
-            return True
         right = hmac.compare_digest(_bcrypt(word, expected or _NOBODY), expected or "")
         if right and expected is not None:
             if len(self._good) >= _REMEMBERED:
                 self._good.clear()
-            self._good[key] = self._monotonic() + REMEMBER_SECONDS
+            self._good[self._key(user, password)] = self._monotonic() + REMEMBER_SECONDS
             return True
         return False
+
+    def _key(self, user: str, password: str) -> bytes:
+        pair = f"{user}\0{self._hashes.get(user)}\0{password}".encode()
+        return hashlib.blake2b(pair, key=self._salt, digest_size=32).digest()
 
     def _read(self) -> None:
         with self._lock:

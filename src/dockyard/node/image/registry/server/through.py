@@ -18,7 +18,7 @@ from dockyard.base.aio.clock import Clock
 from dockyard.base.aio.tasks import Tasks, in_thread
 from dockyard.base.errors import DockyardError, NotFound, Unavailable
 from dockyard.base.oci.digest import Digest, hash_document
-from dockyard.node.image.registry.server.call import ALWAYS, Call, about_blob
+from dockyard.node.image.registry.server.call import ALWAYS, Call, about_blob, opened
 from dockyard.node.image.registry.server.documents import parse_pushed
 from dockyard.node.image.registry.server.metrics import Metrics
 from dockyard.node.image.registry.server.names import Repository, Tag
@@ -169,7 +169,7 @@ class Through:
         if download.error is not None or download.session is None:
             raise _failed(download)
         connection, at = call.connection, 0
-        file = await self._work(self._open, call.name, digest, download.session)
+        file, _ = await opened(self._work(self._open, call.name, digest, download.session))
         try:
             call.status = 200
             connection.begin(200, ALWAYS + about_blob(digest), download.size)
@@ -193,11 +193,11 @@ class Through:
         finally:
             os.close(file)
 
-    def _open(self, name: Repository, digest: Digest, session: Session) -> int:
+    def _open(self, name: Repository, digest: Digest, session: Session) -> tuple[int, int]:
         try:
-            return self._store.driver.open(session.path)
+            return self._store.driver.open(session.path), session.size
         except FileNotFoundError:  # it has come meanwhile
-            return self._store.open_blob(name, digest)[0]
+            return self._store.open_blob(name, digest)
 
     async def _pull(self, name: Repository, digest: Digest, download: Download) -> None:
         loop = asyncio.get_running_loop()

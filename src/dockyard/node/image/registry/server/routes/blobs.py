@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dockyard.base.oci.digest import Digest
-from dockyard.node.image.registry.server.call import Call, about_blob, line
+from dockyard.node.image.registry.server.call import Call, about_blob, line, opened
 from dockyard.node.image.registry.server.names import parse_blob_digest
 from dockyard.node.image.registry.server.ranges import Unsatisfiable, parse_range
 from dockyard.node.image.registry.server.refusal import Refusal
@@ -17,7 +17,7 @@ async def get(call: Call) -> None:
     registry = call.registry
     if registry.through is not None and await registry.through.blob(call, digest):
         return
-    file, size = await call.work(registry.store.open_blob, call.name, digest)
+    file, size = await opened(call.work(registry.store.open_blob, call.name, digest))
     try:
         await send(call, digest, file, size)
     finally:
