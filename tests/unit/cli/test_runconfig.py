@@ -125,6 +125,8 @@ def test_switches_that_are_not_implemented_say_so(words: list[str]) -> None:
         ("80", [PortSpec(80, "tcp", "0.0.0.0", 0)]),
         ("8080:80", [PortSpec(80, "tcp", "0.0.0.0", 8080)]),
         ("127.0.0.1::80/udp", [PortSpec(80, "udp", "127.0.0.1", 0)]),
+        ("0:80", [PortSpec(80, "tcp", "0.0.0.0", 0)]),
+        ("127.0.0.1:0:80", [PortSpec(80, "tcp", "127.0.0.1", 0)]),
         ("127.0.0.1:8080:80/tcp", [PortSpec(80, "tcp", "127.0.0.1", 8080)]),
         ("8000-8001:80-81", [PortSpec(80, "tcp", "0.0.0.0", 8000),
                              PortSpec(81, "tcp", "0.0.0.0", 8001)]),
