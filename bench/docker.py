@@ -54,7 +54,7 @@ def dockerd(base: Path) -> Iterator[Docker]:
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
-        _unmount_below(base)
+        unmount_below(base)
 
 
 def _wait_for(socket: Path, daemon: subprocess.Popen[bytes], log: Path) -> None:
@@ -70,7 +70,8 @@ def _wait_for(socket: Path, daemon: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.1)
 
 
-def _unmount_below(base: Path) -> None:
+def unmount_below(base: Path) -> None:
+    """What an engine leaves mounted."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [line.split()[4] for line in lines]
     for point in sorted(points, reverse=True):

@@ -24,6 +24,7 @@ BENCHES = {
     "cli": "The container command line",
     "memory": "Memory of what looks after a container",
     "many": "A thousand containers",
+    "image": "Images and registries",
     "cluster": "A cluster on this machine",
     "apiserver": "The API server",
     "registry": "The registry server",

@@ -1,9 +1,7 @@
 """Our command line, Debian's docker-registry, skopeo and podman: the same image everywhere."""
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,31 +9,11 @@ from pathlib import Path
 import pytest
 
 from helpers import registry_server
+from helpers.machine import Machine, skopeo
 from helpers.registry_server import Registry
 from helpers.tars import file, folder, hardlink, symlink, tar
 
 pytestmark = pytest.mark.root
-
-PROGRAM = Path(sys.executable).parent / "dockyard"
-
-
-class Machine:
-    """One data root and the command line on it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.env = {**os.environ, "DOCKYARD_ROOT": str(root), "DOCKER_CONFIG": str(root / "cfg")}
-
-    def try_run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [PROGRAM, *words], env=self.env, capture_output=True, text=True, timeout=60
-        )
-
-    def run(self, *words: str) -> str:
-        done = self.try_run(*words)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
-        return done.stdout
 
 
 @pytest.fixture
@@ -67,12 +45,6 @@ def rootfs(tmp_path: Path) -> Path:
         )
     )
     return path
-
-
-def skopeo(*words: str) -> str:
-    done = subprocess.run(["skopeo", *words], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_push_pull_and_the_field_reads_it(

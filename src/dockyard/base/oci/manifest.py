@@ -122,6 +122,15 @@ def build_manifest(config: Descriptor, layers: tuple[Descriptor, ...]) -> Manife
     return Manifest(OCI_MANIFEST, digest_of(data), config, layers, data)
 
 
+def with_layers(manifest: Manifest, layers: tuple[Descriptor, ...]) -> Manifest:
+    """The same manifest, with whatever else it says, of layers that lie packed otherwise."""
+    value = decode_object(manifest.data, "manifest", limit=LARGEST)
+    for entry, layer in zip(value["layers"], layers, strict=True):
+        entry |= {"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size}
+    data = encode(value)
+    return manifest._replace(digest=digest_of(data), layers=layers, data=data)
+
+
 def choose(index: Index, wanted: Platform, what: str) -> Descriptor:
     """The manifest of an index that runs on ``wanted``; the closest variant, then the first."""
     images = [item for item in index.manifests if item.platform is not None]

@@ -176,6 +176,36 @@ class Catalog:
             rows.execute(_SET_NAME, (str(name), image.digest))
             return self._view(rows, image.digest)
 
+    def set_name(self, name: str, image: Image) -> None:
+        """One more name for a listed image, in normal form."""
+        with self.database.write() as rows:
+            rows.execute(_SET_NAME, (name, image.digest))
+
+    def repositories(self, name: Reference) -> dict[Digest, str]:
+        """Blobs that other repositories of this name's registry are known to have: where."""
+        found: dict[Digest, str] = {}
+        for image in self.all():
+            for text in image.digests:
+                other = parse_reference(text)
+                if other.registry == name.registry and other.repository != name.repository:
+                    for layer in image.layers:
+                        packed = self.recall_packed(layer.digest)
+                        found[packed[0] if packed else layer.digest] = other.repository
+        return found
+
+    def remember_packed(self, plain: Digest, digest: Digest, size: int) -> None:
+        """What a push made of a plain layer."""
+        with self.database.write() as rows:
+            rows.execute("INSERT OR REPLACE INTO packed VALUES (?, ?, ?)", (plain, digest, size))
+
+    def recall_packed(self, plain: Digest) -> tuple[Digest, int] | None:
+        """Digest and size of what a push made of a plain layer before."""
+        with self.database.read() as rows:
+            row = rows.execute(
+                "SELECT digest, size FROM packed WHERE blob = ?", (plain,)
+            ).fetchone()
+        return (Digest(row[0]), row[1]) if row else None
+
     def mount_layers(self, layers: tuple[Layer, ...]) -> list[str]:
         """Directories of these layers (lowest first), topmost first. One that is gone is unpacked
         again from its blob."""

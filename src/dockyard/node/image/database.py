@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from dockyard.base import sqlite
 
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
     manifest TEXT PRIMARY KEY,  -- digest of the manifest
@@ -39,7 +40,12 @@ CREATE TABLE IF NOT EXISTS cache (
     key TEXT PRIMARY KEY,       -- what a build step depends on, hashed
     chain TEXT NOT NULL REFERENCES layers (chain)
 ) STRICT;
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS packed (
+    blob TEXT PRIMARY KEY,      -- digest of a plain layer
+    digest TEXT NOT NULL,       -- of what a push made of it
+    size INTEGER NOT NULL
+) STRICT;
+PRAGMA user_version = 2;
 """
 
 
@@ -81,7 +87,7 @@ class Database:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
+        if version < _VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_SCHEMA)
         return connection

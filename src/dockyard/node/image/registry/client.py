@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from dockyard.base.errors import DockyardError
 from dockyard.base.oci.descriptor import Descriptor
@@ -28,6 +28,10 @@ from dockyard.node.image.registry.transport import Answer, Request, Transport, o
 
 _ERROR_BODY = 1 << 20
 _RESUMES = 5
+_UPLOADS = 3
+_SOURCES = 5
+"""Repositories in one token's scope: more make its URL too long for some."""
+_STREAM = {"Content-Type": "application/octet-stream"}
 
 
 class Fetched(NamedTuple):
@@ -42,12 +46,20 @@ class RegistryClient:
     """One repository of one registry. Several threads may use it; close it."""
 
     def __init__(
-        self, hosts: Hosts, name: Reference, auth: Credentials | None, actions: str
+        self,
+        hosts: Hosts,
+        name: Reference,
+        auth: Credentials | None,
+        actions: str,
+        elsewhere: dict[Digest, str] | None = None,
     ) -> None:
+        """``elsewhere``: blobs that may be taken from other repositories of the registry."""
         self.name = name
         self._transport = Transport(hosts, name.registry)
         self._tokens = Tokens(self._transport, auth or find_credentials(hosts, name.registry))
         self._scope = f"repository:{name.repository}:{actions}"
+        for repository in sorted(set((elsewhere or {}).values()))[:_SOURCES]:
+            self._scope += f" repository:{repository}:pull"
 
     def __enter__(self) -> "RegistryClient":
         return self
@@ -111,22 +123,77 @@ class RegistryClient:
             self._expect(answer, 200)
             return True
 
+    def mount(self, digest: Digest, source: str) -> bool:
+        """Have the registry take a blob from another of its repositories; whether it did.
+
+        A registry that does not begins an upload instead (distribution-spec, "Mounting a blob
+        from another repository"): that one is given up.
+        """
+        query = urlencode({"mount": digest, "from": source})
+        with self._send("POST", f"blobs/uploads/?{query}", {}, body=tuple, length=0) as answer:
+            answer.read(_ERROR_BODY)
+            if answer.status != 202:
+                return answer.status == 201
+            where = self._location(answer)
+        with self._send("DELETE", where, {}) as answer:
+            answer.read(_ERROR_BODY)
+        return False
+
     def upload(self, blob: Descriptor, body: Callable[[], Iterable[bytes]]) -> None:
-        """Push a blob in one piece (distribution-spec, "POST then PUT")."""
+        """Push a blob in one piece (distribution-spec, "POST then PUT"). What is cut off is begun
+        anew: a registry keeps what has come, and would add to it."""
+        for last in (*[False] * (_UPLOADS - 1), True):
+            url = _with_digest(self._begin(), blob.digest)
+            try:
+                with self._send(
+                    "PUT", url, _STREAM, body=body, length=blob.size, once=not last
+                ) as answer:
+                    if answer.status < 500 or last:
+                        self._expect(answer, 201)
+                        answer.read(_ERROR_BODY)
+                        return
+            except RegistryUnavailable:
+                if last:
+                    raise
+
+    def upload_stream(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+        """Push bytes whose digest is known when they have passed ("POST, PATCH, PUT")."""
+        hasher = Digest("sha256:").hasher()
+        size = 0
+
+        def passing() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in chunks:
+                hasher.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        where = self._begin()
+        with self._send("PATCH", where, _STREAM, body=passing, length=-1, once=True) as answer:
+            self._expect(answer, 202)
+            answer.read(_ERROR_BODY)
+            where = self._location(answer)
+        digest = Digest("sha256:" + hasher.hexdigest())
+        url = _with_digest(where, digest)
+        with self._send("PUT", url, _STREAM, body=tuple, length=0) as answer:
+            self._expect(answer, 201)
+            answer.read(_ERROR_BODY)
+        return digest, size
+
+    def _begin(self) -> str:
+        """Where a new upload goes."""
         with self._send("POST", "blobs/uploads/", {}, body=tuple, length=0) as answer:
             self._expect(answer, 202)
-            where = urljoin(answer.url, answer.headers.get("Location", ""))
             answer.read(_ERROR_BODY)
+            return self._location(answer)
+
+    def _location(self, answer: Answer) -> str:
+        where = urljoin(answer.url, answer.headers.get("Location", ""))
         if urlsplit(where).scheme not in ("http", "https"):
             raise RegistryUnavailable(
                 f"registry: {self.name.registry}: upload to {where!r}; refused"
             )
-        join = "&" if urlsplit(where).query else "?"
-        url = f"{where}{join}digest={blob.digest}"
-        headers = {"Content-Type": "application/octet-stream"}
-        with self._send("PUT", url, headers, body=body, length=blob.size) as answer:
-            self._expect(answer, 201)
-            answer.read(_ERROR_BODY)
+        return where
 
     def put_manifest(self, target: str, media_type: str, data: bytes) -> None:
         headers = {"Content-Type": media_type}
@@ -147,6 +214,7 @@ class RegistryClient:
         *,
         body: Callable[[], Iterable[bytes]] | None = None,
         length: int = 0,
+        once: bool = False,
     ) -> Answer:
         base = self._transport.base
         url = path if "://" in path else f"{base}/v2/{self.name.repository}/{path}"
@@ -154,7 +222,7 @@ class RegistryClient:
         shown = self._tokens.header(self._scope) if ours else None
         for _ in range(3):
             sent = headers | {"Authorization": shown} if shown else headers
-            answer = self._transport.send(Request(method, url, sent, body, length))
+            answer = self._transport.send(Request(method, url, sent, body, length, once))
             if answer.status != 401 or not ours:
                 return answer
             challenges = parse_challenges(answer.headers.get_all("WWW-Authenticate") or [])
@@ -177,6 +245,10 @@ class RegistryClient:
         if answer.status == 429 or answer.status >= 500:
             raise RegistryUnavailable(text)
         raise DockyardError(text)
+
+
+def _with_digest(where: str, digest: Digest) -> str:
+    return f"{where}{'&' if urlsplit(where).query else '?'}digest={digest}"
 
 
 def reason(answer: Answer) -> str:

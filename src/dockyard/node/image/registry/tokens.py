@@ -57,12 +57,12 @@ class Tokens:
     def _bearer(self, challenge: Challenge, scope: str) -> str:
         realm = challenge.parameters["realm"]
         check_realm(realm, self._transport.base)
-        query = {"scope": scope}
+        query = [("scope", each) for each in scope.split(" ")]
         if "service" in challenge.parameters:
-            query["service"] = challenge.parameters["service"]
+            query.append(("service", challenge.parameters["service"]))
         headers = {}
         if self._credentials is not None and self._credentials.username:
-            query["account"] = self._credentials.username
+            query.append(("account", self._credentials.username))
             headers["Authorization"] = basic(self._credentials)
         join = "&" if urlsplit(realm).query else "?"
         url = f"{realm}{join}{urlencode(query)}"

@@ -38,13 +38,15 @@ Body = Callable[[], Iterable[bytes]]
 
 
 class Request(NamedTuple):
-    """``body`` can be asked for again: a retry sends it anew. ``length`` in bytes."""
+    """``body`` can be asked for again: a retry sends it anew, unless it goes only ``once``.
+    ``length`` in bytes, -1 where it is not known."""
 
     method: str
     url: str
     headers: dict[str, str]
     body: Body | None = None
     length: int = 0
+    once: bool = False
 
 
 class Answer:
@@ -123,7 +125,7 @@ class Transport:
         Raises :class:`RegistryUnavailable` where none comes.
         """
         for attempt in range(_TRIES):
-            last = attempt == _TRIES - 1
+            last = request.once or attempt == _TRIES - 1
             try:
                 answer = self._follow(request)
             except (OSError, http.client.HTTPException) as error:
@@ -169,14 +171,22 @@ class Transport:
         target = f"{path}?{parts.query}" if parts.query else path
         headers = {"User-Agent": _AGENT, **request.headers}
         if request.body is not None:
-            headers["Content-Length"] = str(request.length)
+            if request.length >= 0:
+                headers["Content-Length"] = str(request.length)
+            else:
+                headers["Transfer-Encoding"] = "chunked"
         try:
             body = request.body() if request.body is not None else None
-            connection.request(request.method, target, body=body, headers=headers)
+            connection.request(
+                request.method, target, body=body, headers=headers,
+                encode_chunked=request.length < 0,
+            )  # fmt: skip
             response = connection.getresponse()
         except (OSError, http.client.HTTPException):
             connection.close()
-            if not fresh:  # the server may have closed it while it was idle
+            if not fresh and not (
+                request.once and request.length
+            ):  # the server may have closed it while it was idle
                 self._forget(key)
                 return self._once(request)
             raise
