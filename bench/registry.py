@@ -14,6 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from rows import Row
 SECONDS, ROUNDS, BLOB_ROUNDS = 3, 7, 9
 BLOB = 238 * 1000 * 1000
 LAYERS = 5
+PUSHES, PUSH_MB = 6, 60
 OCI = "application/vnd.oci.image.manifest.v1+json"
 GOAL_MANIFEST, GOAL_BLOB, GOAL_MEMORY = 8.0, 1.0, 1.5
 START_SECONDS = 30
@@ -63,6 +65,13 @@ class Server(NamedTuple):
         """Resident and not shared with anybody, in MB (proc_pid_smaps_rollup, Pss)."""
         text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+        assert found is not None
+        return int(found[1]) / 1000
+
+    def peak(self) -> float:
+        """The most that was resident, in MB (proc_pid_status, VmHWM)."""
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
         assert found is not None
         return int(found[1]) / 1000
 
@@ -144,6 +153,13 @@ def manifests(server: Server) -> float:
     return float(found[1])
 
 
+def side_by_side(server: Server) -> None:
+    """Several large pushes at once."""
+    blobs = [os.urandom(1 << 20) * PUSH_MB + bytes([number]) for number in range(PUSHES)]
+    with ThreadPoolExecutor(PUSHES) as pool:
+        list(pool.map(server.push, blobs))
+
+
 def download(server: Server, path: str) -> float:
     """GB/s of one connection whose reader only counts."""
     buffer = bytearray(1 << 20)
@@ -198,4 +214,9 @@ def run() -> list[Row]:
         ]  # fmt: skip
         mine, theirs = ours.memory(), peer.memory()
         what = "memory of the server after all this (PSS)"
+        rows.append(Row(what, mine, theirs, mine / theirs, GOAL_MEMORY, "MB"))
+        for server in (ours, peer):
+            side_by_side(server)
+        what = f"most memory, after {PUSHES} pushes of {PUSH_MB} MB side by side too (VmHWM)"
+        mine, theirs = ours.peak(), peer.peak()
         return [*rows, Row(what, mine, theirs, mine / theirs, GOAL_MEMORY, "MB")]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.base.pki import authority
 from helpers import own_registry, registry_server
 from helpers.own_registry import Server, ask
 from helpers.tars import file, folder, hardlink, symlink, tar
@@ -191,6 +192,55 @@ def test_our_client(server: Server, archive: Path, tmp_path: Path) -> None:
     (ours,) = json.loads(one.run("image", "inspect", name))
     (theirs,) = json.loads(two.run("image", "inspect", name))
     assert (ours["Id"], ours["RootFS"]) == (theirs["Id"], theirs["RootFS"])
+
+
+def test_skopeo_and_curl_show_certificates(archive: Path, tmp_path: Path) -> None:
+    """docker's certs.d: an authority, and a client's certificate that it signed."""
+    now = time.time()
+    signer = authority.new_authority("test", now)
+    server_pair = signer.server("registry", ["127.0.0.1"], now)
+    client_pair = signer.client("carol", (), now)
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    (certs / "ca.crt").write_bytes(signer.pair.certificate)
+    for name, pair in (("server", server_pair), ("client", client_pair)):
+        (tmp_path / f"{name}.crt").write_bytes(pair.certificate)
+        (tmp_path / f"{name}.key").write_bytes(pair.key)
+    flags = ["--tls-cert", f"{tmp_path}/server.crt", "--tls-key", f"{tmp_path}/server.key",
+             "--tls-client-ca", f"{certs}/ca.crt"]  # fmt: skip
+    with own_registry.serve(tmp_path / "registry", *flags) as server:
+        name = f"docker://{server.address}/team/app:1"
+        copy = ["skopeo", "copy", "-q", "--dest-cert-dir", str(certs)]
+        words = [*copy, f"docker-archive:{archive}", name]
+        refused = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert refused.returncode == 1
+        assert "pinging container registry" in refused.stderr
+        shutil.copy(tmp_path / "client.crt", certs / "client.cert")
+        shutil.copy(tmp_path / "client.key", certs / "client.key")
+        run(words)
+        out = f"dir:{tmp_path / 'out'}"
+        run(["skopeo", "copy", "-q", "--src-cert-dir", str(certs), name, out])
+        told = run(["curl", "-sS", "--cacert", f"{certs}/ca.crt", "--cert", f"{certs}/client.cert",
+                    "--key", f"{certs}/client.key", f"{server.url}/v2/_catalog"])  # fmt: skip
+        assert json.loads(told) == {"repositories": ["team/app"]}
+
+
+def test_podman_pulls_through_the_cache(archive: Path, tmp_path: Path) -> None:
+    """From Docker's registry, which is gone the second time."""
+    with registry_server.serve(tmp_path / "origin") as origin:
+        url = f"http://{origin.address}"
+        run(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"docker-archive:{archive}",
+             f"docker://{origin.address}/team/app:1"])  # fmt: skip
+        with (
+            own_registry.serve(tmp_path / "cache", "--proxy", url) as cache,
+            podman(tmp_path / "one") as words,
+        ):
+            run([*words, "pull", "-q", "--tls-verify=false", f"{cache.address}/team/app:1"])
+    with own_registry.serve(tmp_path / "cache", "--proxy", url) as cache:
+        name = f"{cache.address}/team/app:1"
+        with podman(tmp_path / "two") as words:
+            run([*words, "pull", "-q", "--tls-verify=false", name])
+        assert layers(f"docker://{name}") == layers(f"docker-archive:{archive}")
 
 
 def test_users_of_podman_and_skopeo_log_in_for_tokens(archive: Path, tmp_path: Path) -> None:

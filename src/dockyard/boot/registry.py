@@ -10,7 +10,7 @@ import signal
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.aio.clock import Clock, RealClock
 from dockyard.base.aio.tasks import Tasks, in_thread
@@ -30,9 +30,10 @@ from dockyard.node.image.registry.server.metrics import Metrics
 from dockyard.node.image.registry.server.quota import Quota, Quotas
 from dockyard.node.image.registry.server.registry import Registry, Rules
 from dockyard.node.image.registry.server.store import Store
-from dockyard.node.image.registry.server.through import FRESH_SECONDS, Through
 from dockyard.node.image.registry.server.uploads import EXPIRY_SECONDS, Uploads
-from dockyard.node.image.registry.server.upstream import Origin, Upstream
+
+if TYPE_CHECKING:  # who is no cache does not load the client
+    from dockyard.node.image.registry.server.upstream import Origin, Upstream
 
 log = logging.getLogger("dockyard.registry")
 THREADS = 16
@@ -83,7 +84,8 @@ class Settings(NamedTuple):
     """0: only when SIGUSR1 asks for it."""
     upload_seconds: float = EXPIRY_SECONDS
     origin: Origin | None = None
-    fresh_seconds: float = FRESH_SECONDS
+    fresh_seconds: float = 60.0
+    """A cache asks about a tag again after so long."""
 
 
 async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -97,7 +99,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     loop.add_signal_handler(signal.SIGUSR1, now.set)
     tls = tls_context(settings.tls) if settings.tls else None
     driver = Files(settings.root)
-    upstream = Upstream(settings.origin) if settings.origin else None
+    upstream = _upstream(settings.origin) if settings.origin else None
     try:
         async with Tasks() as tasks:
             registry = build(settings, driver, clock, tasks, upstream)
@@ -140,11 +142,19 @@ def build(
     metrics.gauge("repositories", "Repositories.", lambda: len(store.names))
     through = None
     if upstream is not None:
+        from dockyard.node.image.registry.server.through import Through
+
         through = Through(clock, store, uploads, upstream, metrics, tasks, settings.fresh_seconds)
     return Registry(
         clock, store, uploads, authority(settings, driver, clock), Memory(store.versions),
         metrics, settings.rules, through,
     )  # fmt: skip
+
+
+def _upstream(origin: Origin) -> Upstream:
+    from dockyard.node.image.registry.server.upstream import Upstream
+
+    return Upstream(origin)
 
 
 def authority(settings: Settings, driver: Files, clock: Clock) -> Auth:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-MOST = 1024 * 1024
+MOST = 256 * 1024
 """Bytes that wait to be read before the connection is."""
 
 

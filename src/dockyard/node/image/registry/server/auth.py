@@ -11,16 +11,18 @@ import base64
 import binascii
 import logging
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio.clock import Clock
 from dockyard.base.aio.tasks import in_thread
 from dockyard.base.errors import DockyardError
 from dockyard.base.wire.http import Connection, Request
 from dockyard.node.image.registry.server.access import Access, Identity
-from dockyard.node.image.registry.server.passwords import Passwords
 from dockyard.node.image.registry.server.refusal import Refusal
-from dockyard.node.image.registry.server.tokens import Issuer, Verifier
+
+if TYPE_CHECKING:  # who has no tokens does not load cryptography
+    from dockyard.node.image.registry.server.passwords import Passwords
+    from dockyard.node.image.registry.server.tokens import Issuer, Verifier
 
 log = logging.getLogger("dockyard.registry")
 AT_ONCE = 2

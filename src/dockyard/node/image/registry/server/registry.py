@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.aio.clock import Clock
 from dockyard.node.image.registry.server.auth import Auth
 from dockyard.node.image.registry.server.memory import Memory
 from dockyard.node.image.registry.server.metrics import Metrics
 from dockyard.node.image.registry.server.store import Store
-from dockyard.node.image.registry.server.through import Through
 from dockyard.node.image.registry.server.uploads import Uploads
+
+if TYPE_CHECKING:
+    from dockyard.node.image.registry.server.through import Through
 
 LARGEST_BLOB = 100 << 30
 

@@ -30,7 +30,6 @@ from dockyard.node.image.registry.server.upstream import Upstream
 P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger("dockyard.registry")
-FRESH_SECONDS = 60.0
 MOST_TAGS = 10_000
 """Tags of which it is remembered when they were asked about."""
 SIDE_BY_SIDE = 8
@@ -65,7 +64,7 @@ class Through:
 
     def __init__(
         self, clock: Clock, store: Store, uploads: Uploads, upstream: Upstream, metrics: Metrics,
-        tasks: Tasks, fresh: float = FRESH_SECONDS,
+        tasks: Tasks, fresh: float,
     ) -> None:  # fmt: skip
         self._clock, self._store, self._uploads = clock, store, uploads
         self._upstream, self._metrics, self._tasks, self._fresh = upstream, metrics, tasks, fresh

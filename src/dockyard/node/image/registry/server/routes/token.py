@@ -6,9 +6,13 @@ its OAuth 2 form has it. Without a password, what everybody may do is granted.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dockyard.node.image.registry.server.call import Call, parse_query
 from dockyard.node.image.registry.server.refusal import Refusal
-from dockyard.node.image.registry.server.tokens import Issuer
+
+if TYPE_CHECKING:
+    from dockyard.node.image.registry.server.tokens import Issuer
 
 NO_STORE = b"Cache-Control: no-store\r\n"
 

@@ -17,7 +17,7 @@ from dockyard.node.image.registry.server.ranges import parse_chunk
 from dockyard.node.image.registry.server.refusal import Refusal
 from dockyard.node.image.registry.server.uploads import Mark, Session
 
-PIECE = 1024 * 1024
+PIECE = 256 * 1024
 """Bytes that are hashed and written at once."""
 ALGORITHMS = ("sha256", "sha512")
 
