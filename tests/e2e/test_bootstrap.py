@@ -59,7 +59,7 @@ def test_python_and_redis_in_one_image(tmp_path: Path, packages: Path) -> None:
     ("words", "told"),
     [
         (("debian", "--packages", "no-such-package-here"), "no-such-package-here: apt knows none"),
-        (("debian", "--packages", "--option"), "expected one argument"),
+        (("debian", "--packages", "--option"), "flag needs an argument: --packages"),
         (("debian", "--packages=-o=x"), "'-o=x' is no package's name"),
         (("busybox", "--packages", "python3"), "takes no packages"),
         (("plan9",), "invalid choice"),
