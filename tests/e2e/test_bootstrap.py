@@ -49,9 +49,9 @@ def test_python_and_redis_in_one_image(tmp_path: Path, packages: Path) -> None:
     )
     built = dockyard(one, "build", "-t", "app", str(context))
     assert built.returncode == 0, built.stderr + built.stdout
-    assert "OpenSSL 3" in built.stdout
-    assert "Redis server v=" in built.stdout
-    assert "Debian" in built.stdout
+    assert "OpenSSL 3" in built.stderr
+    assert "Redis server v=" in built.stderr
+    assert "Debian" in built.stderr
     run_dir(one).rmdir()
 
 

@@ -5,18 +5,18 @@ import textwrap
 import pytest
 
 from dockyard.base.errors import DockyardError, Invalid, Unsupported
-from dockyard.node.build.builder import plan
 from dockyard.node.build.parse import parse_dockerfile
+from dockyard.node.build.plan import make_plan
 from dockyard.node.build.source import Line
 
 
 def lines(text: str) -> list[Line]:
-    return parse_dockerfile(textwrap.dedent(text).encode(), "Dockerfile")
+    return list(parse_dockerfile(textwrap.dedent(text).encode(), "Dockerfile").lines)
 
 
 def refused(text: str, kind: type[DockyardError] = Invalid) -> str:
     with pytest.raises(kind) as caught:
-        plan(textwrap.dedent(text).lstrip("\n").encode(), "Dockerfile")
+        make_plan(textwrap.dedent(text).lstrip("\n").encode(), "Dockerfile")
     return str(caught.value)
 
 
@@ -49,7 +49,7 @@ def test_directives() -> None:
 
 
 def test_byte_order_mark_and_crlf() -> None:
-    found = parse_dockerfile("\ufeffFROM x\r\nRUN a \\\r\n b\r\n".encode(), "Dockerfile")
+    found = parse_dockerfile("\ufeffFROM x\r\nRUN a \\\r\n b\r\n".encode(), "Dockerfile").lines
     assert [line.keyword for line in found] == ["FROM", "RUN"]
     assert found[1].rest == "a  b"
 
@@ -73,11 +73,13 @@ def test_an_error_shows_the_line_and_its_neighbours() -> None:
         """
     ) == (
         "Dockerfile:4: COPY: a source and a destination are expected\n"
-        "    2 | WORKDIR /app\n"
-        "    3 | \n"
-        ">   4 | COPY onlyone\n"
-        '    5 | CMD ["sh"]\n'
-        "    6 | RUN after"
+        "--------------------\n"
+        "   2 |     WORKDIR /app\n"
+        "   3 |\n"
+        "   4 | >>> COPY onlyone\n"
+        '   5 |     CMD ["sh"]\n'
+        "   6 |     RUN after\n"
+        "--------------------"
     )
 
 
@@ -85,9 +87,9 @@ def test_an_error_shows_the_line_and_its_neighbours() -> None:
     ("text", "told"),
     [
         ("", "Dockerfile: no instruction"),
-        ("RUN x\n", "Dockerfile:1: RUN: stands before FROM"),
+        ("RUN x\n", "Dockerfile:1: RUN: no build stage in current context"),
         ("ARG A\n", "Dockerfile:1: ARG: no FROM in the file"),
-        ("FROM a b\n", "Dockerfile:1: FROM: an image's name is expected"),
+        ("FROM a b\n", "Dockerfile:1: FROM: requires either one or three arguments"),
         ("FROM x\nRUNN ls\n", "Dockerfile:2: RUNN: no such instruction; did you mean RUN?"),
         ("FROM x\n123 ls\n", "Dockerfile:2: '123': an instruction is expected"),
         ("FROM x\nENV\n", "Dockerfile:2: ENV: nothing follows"),
@@ -108,14 +110,6 @@ def test_what_is_wrong_is_told(text: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("FROM x\nADD a b\n", "Dockerfile:2: ADD: this instruction: not implemented"),
-        ("FROM x\nONBUILD RUN x\n", "Dockerfile:2: ONBUILD: this instruction"),
-        ("FROM x\nFROM y\n", "Dockerfile:2: FROM: more than one stage: not implemented"),
-        ("FROM x\nCOPY --from=y a b\n", "Dockerfile:2: COPY: --from: not implemented"),
-        ("FROM x\nRUN --mount=type=cache,target=/c x\n", "Dockerfile:2: RUN: --mount"),
-        ("FROM x\nRUN --network=default x\n", "Dockerfile:2: RUN: --network=default"),
-        ("FROM x\nRUN <<EOF\nls\nEOF\n", "Dockerfile:2: RUN: heredocs: not implemented"),
-        ("FROM x\nCOPY --chmod=u+x a b\n", "Dockerfile:2: COPY: --chmod=u+x"),
         ("# syntax=example.com/other\nFROM x\n", "Dockerfile:1: directive syntax"),
     ],
 )

@@ -7,7 +7,7 @@ from dockyard.node.build.expand import expand
 from dockyard.node.build.source import Line, Source
 from dockyard.node.build.words import assignments, split
 
-VARIABLES = {"foo": "/bar", "empty": "", "a1_": "x"}
+VARIABLES = {"foo": "/bar", "empty": "", "a1_": "x", "str": "foobarbaz"}
 
 
 def line(rest: str = "", keyword: str = "ENV") -> Line:
@@ -23,6 +23,10 @@ def line(rest: str = "", keyword: str = "ENV") -> Line:
         ("${foo:-x}", "/bar"), ("${none:-x}", "x"), ("${empty:-x}", "x"), ("${empty-x}", ""),
         ("${none-x}", "x"), ("${foo:+x}", "x"), ("${none:+x}", ""), ("${empty:+x}", ""),
         ("${empty+x}", "x"), ("${none:-$foo}", "/bar"), ("${none:-${none:-deep}}", "deep"),
+        ("${str#f*b}", "arbaz"), ("${str##f*b}", "az"), ("${str%b*}", "foobar"),
+        ("${str%%b*}", "foo"), ("${str/ba/fo}", "fooforbaz"), ("${str//ba/fo}", "fooforfoz"),
+        ("${str#?}", "oobarbaz"), ("${str/o*r/}", "fbaz"),
+        ("${foo#\\/}", "bar"), ("${none#x}", ""), ("${str%z}", "foobarba"), ("${str##*}", ""),
         ("$", "$"), ("a$", "a$"), ("$$foo", "$/bar"), ("it''s", "its"), ("${foo:?no}", "/bar"),
     ],
 )  # fmt: skip

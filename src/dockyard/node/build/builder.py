@@ -1,55 +1,96 @@
-"""Turns a Dockerfile and its context into an image."""
+"""Turns a Dockerfile and its context into an image, or into files."""
+
+from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.aio import now
-from dockyard.base.errors import DockyardError, Invalid, NotFound
-from dockyard.base.oci.imageconfig import ImageConfig
-from dockyard.base.oci.platform import host_platform
-from dockyard.node.build.context import Context
-from dockyard.node.build.instructions.table import parse_step
-from dockyard.node.build.parse import LARGEST, parse_dockerfile
-from dockyard.node.build.stage import PROXIES, Options, Report, Runner, Stage, Step, Tools
-from dockyard.node.image.image import Image
-from dockyard.node.image.progress import Progress
-from dockyard.node.image.store import ImageStore
+from dockyard.base.errors import Invalid, NotFound, Unsupported
+from dockyard.base.oci.platform import Platform, host_platform
+from dockyard.node.build import plan as plans
+from dockyard.node.build.graph import Graph, unused_arguments
+from dockyard.node.build.parse import LARGEST
+from dockyard.node.build.stage import Origin, Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dockyard.base.oci.imageconfig import ImageConfig
+    from dockyard.node.build.stage import Imported, Options, Report, Runner, Stage
+    from dockyard.node.image.image import Image, Layer
+    from dockyard.node.image.progress import Progress
+    from dockyard.node.image.store import ImageStore
 
 
 class Request(NamedTuple):
-    """What to build. ``dockerfile`` is a path; None: ``Dockerfile`` in the context."""
+    """What to build."""
 
-    context: str
-    dockerfile: str | None
-    names: tuple[str, ...]
+    dockerfile: bytes
+    shown: str
+    """The Dockerfile's name in messages."""
     options: Options
+    target: str = ""
+    platforms: tuple[Platform, ...] = ()
+    names: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    keeps_image: bool = True
+    """Whether the store lists the result."""
+
+
+class Result(NamedTuple):
+    """What was built, one a platform."""
+
+    images: tuple[Image, ...]
+    layers: tuple[tuple[Layer, ...], ...]
+    keys: Mapping[str, Layer]
+    """Every step's key and layer, for an exported cache."""
+
+    @property
+    def image(self) -> Image:
+        return self.images[0]
 
 
 def build(
     store: ImageStore,
     runner: Runner,
     request: Request,
+    contexts: Callable[[str], Origin | str | None],
     report: Report,
     progress: Progress,
-) -> Image:
-    """The image, under all names asked for.
+    imported: tuple[Imported, ...] = (),
+) -> Result:
+    """The images, the first of them under all names asked for.
 
     A Dockerfile is checked as a whole before its first step runs. Errors show file, line and its
     neighbours.
     """
-    path = request.dockerfile or os.path.join(request.context, "Dockerfile")
-    shown = os.path.relpath(path, request.context) if request.dockerfile is None else path
-    steps = plan(read_dockerfile(path), shown)
-    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(request.context))
-    with Context(request.context, inside) as context, store.adding():
-        created = now.stamp(_epoch())
-        tools = Tools(store, context, runner, request.options, report, progress, created)
-        stage = Stage(tools, ImageConfig(host_platform()))
-        for number, step in enumerate(steps, 1):
-            report.step(number, len(steps), step.line.text)
-            _apply(step, stage)
-        _warn_unused(stage)
-        return _finish(stage, request.names)
+    plan = plans.make_plan(request.dockerfile, request.shown)
+    target = plan.target(request.target)
+    epoch = source_date(request.options.build_args)
+    created = now.stamp(now.wall() if epoch is None else float(epoch))
+    keys: dict[str, Layer] = {}
+    images: list[Image] = []
+    layers: list[tuple[Layer, ...]] = []
+    stages: list[Stage] = []
+    for platform in request.platforms or (host_platform(),):
+        tools = Tools(
+            store, _Nowhere(), runner, request.options, report, progress, created, epoch,
+            imported, keys,
+        )  # fmt: skip
+        with Graph(plan, platform, target, contexts, tools) as graph:
+            stage = graph.build()
+            stages += graph.stages
+        labels = tuple(sorted((dict(stage.config.labels) | dict(request.labels)).items()))
+        stage.config = stage.config._replace(labels=labels)
+        images.append(_finish(store, stage, created, same_is_fine=not request.options.no_cache))
+        layers.append(stage.layers)
+    unused = unused_arguments(stages, plan, request.options.build_args)
+    if unused:
+        report.note(f"[Warning] One or more build-args {unused} were not consumed")
+    for name in request.names:
+        images[0] = store.tag(images[0].id, name)
+    return Result(tuple(images), tuple(layers), keys)
 
 
 def read_dockerfile(path: str) -> bytes:
@@ -60,57 +101,16 @@ def read_dockerfile(path: str) -> bytes:
         raise NotFound(f"build: {path}: {error.strerror}; name the Dockerfile with -f") from error
 
 
-def plan(data: bytes, name: str) -> list[Step]:
-    """The steps of a Dockerfile, in order, checked. Pure."""
-    lines = parse_dockerfile(data, name)
-    steps = [parse_step(line) for line in lines]
-    froms = [line for line in lines if line.keyword == "FROM"]
-    for line in lines:
-        if line.keyword == "FROM":
-            break
-        if line.keyword != "ARG":
-            raise line.invalid("stands before FROM; only ARG may")
-    else:
-        raise lines[-1].invalid("no FROM in the file; it names the base image")
-    if len(froms) > 1:
-        raise froms[1].unsupported("more than one stage")
-    return steps
-
-
-def _apply(step: Step, stage: Stage) -> None:
-    """An error that does not show the line yet gets it."""
-    try:
-        step.apply(stage)
-    except DockyardError as error:
-        line = step.line
-        if f"{line.source.name}:{line.number}:" in str(error):
-            raise
-        shown = line.source.show(line.number, line.last, f"{line.keyword}: {error}")
-        error.args = (shown, *error.args[1:])
-        raise
-
-
-def _warn_unused(stage: Stage) -> None:
-    unused = sorted(set(stage.tools.options.build_args) - stage.used - PROXIES)
-    if unused:
-        stage.tools.report.note(f"warning: build arguments that no ARG declares: {unused}")
-
-
-def _finish(stage: Stage, names: tuple[str, ...]) -> Image:
+def _finish(store: ImageStore, stage: Stage, created: str, *, same_is_fine: bool) -> Image:
     """One that is here already and differs only in its times is taken: the same build is the same
-    image."""
-    store = stage.tools.store
-    config = stage.config._replace(
-        created=stage.tools.created, diff_ids=tuple(layer.diff_id for layer in stage.layers)
-    )
+    image. Not where the build's time is given."""
+    diff_ids = tuple(layer.diff_id for layer in stage.layers)
+    config = stage.config._replace(created=created, diff_ids=diff_ids)
     same = None
-    if not stage.tools.options.no_cache:
+    if same_is_fine and stage.tools.epoch is None:
         same = next((image for image in store.list() if _timeless(image.config) == _timeless(config)
                      and image.layers == stage.layers), None)  # fmt: skip
-    image = same or store.create(config, stage.layers)
-    for name in names:
-        image = store.tag(image.id, name)
-    return image
+    return same or store.create(config, stage.layers)
 
 
 def _timeless(config: ImageConfig) -> ImageConfig:
@@ -118,11 +118,25 @@ def _timeless(config: ImageConfig) -> ImageConfig:
     return config._replace(created="", history=history)
 
 
-def _epoch() -> float:
-    """Now, or what ``SOURCE_DATE_EPOCH`` says (reproducible-builds.org)."""
-    text = os.environ.get("SOURCE_DATE_EPOCH")
-    if text is None:
-        return now.wall()
-    if not text.isascii() or not text.isdecimal() or len(text) > 12:
+def source_date(build_args: Mapping[str, str]) -> int | None:
+    """What ``SOURCE_DATE_EPOCH`` says (reproducible-builds.org): the build argument, else the
+    environment."""
+    text = build_args.get("SOURCE_DATE_EPOCH", os.environ.get("SOURCE_DATE_EPOCH"))
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 11:
         raise Invalid(f"SOURCE_DATE_EPOCH: {text[:40]!r}: seconds since 1970 are expected")
-    return float(text)
+    return int(text)
+
+
+class _Nowhere:
+    """Stands where the graph puts itself."""
+
+    def context(self) -> Origin:
+        raise Unsupported("build: no context")
+
+    def named(self, word: str, stage: Stage, line: object) -> Origin:
+        raise Unsupported(f"build: {word}: no context")
+
+    def base(self, word: str, stage: Stage, line: object) -> Stage:
+        raise Unsupported(f"build: {word}: no context")

@@ -12,12 +12,13 @@ from dockyard.node.image.tree import Tree
 
 class Change:
     """A stage's file tree with an empty upper directory. Use ``with``: what is not committed
-    goes."""
+    goes. ``apart``: on an empty tree instead of the stage's, as ``COPY --link`` has it."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *, apart: bool = False) -> None:
         self._store = stage.tools.store
         self._parent = stage.chain
-        self.lower = self._store.layer_directories(stage.layers)
+        self._epoch = stage.tools.epoch
+        self.lower = self._store.layer_directories(() if apart else stage.layers)
         self._workspace = self._store.workspace()
 
     def __enter__(self) -> "Change":
@@ -27,6 +28,7 @@ class Change:
         shutil.copystat(self.lower[0], self.upper)  # the upper root is the root that is seen
         found = os.stat(self.lower[0])
         os.chown(self.upper, found.st_uid, found.st_gid)
+        os.chmod(self.upper, found.st_mode & 0o7777)
         return self
 
     def __exit__(
@@ -52,4 +54,17 @@ class Change:
         """The layer; None where nothing was changed, unless an empty one is wanted too."""
         if not always and not os.listdir(self.upper):
             return None
+        if self._epoch is not None:
+            _age(self.upper, self._epoch * 1_000_000_000)
         return self._store.commit_layer(self.upper, self._parent)
+
+
+def _age(top: str, newest: int) -> None:
+    """No file is younger than ``newest`` (nanoseconds): reproducible-builds.org."""
+    for folder, _, names, fd in os.fwalk(top, topdown=False, follow_symlinks=False):
+        for name in names:
+            if os.lstat(name, dir_fd=fd).st_mtime_ns > newest:
+                os.utime(name, ns=(newest, newest), dir_fd=fd, follow_symlinks=False)
+        if os.fstat(fd).st_mtime_ns > newest:
+            os.utime(fd, ns=(newest, newest))
+        del folder

@@ -1,38 +1,59 @@
 """Turns a word with variables, quotes and escapes into its value (reference, "Environment
-replacement"): ``$NAME``, ``${NAME}``, ``${NAME:-default}``, ``${NAME:+other}``, and without the
-colon, where only unset counts as missing.
+replacement"): ``$NAME``, ``${NAME}``, ``${NAME:-default}``, ``${NAME:+other}``, ``${NAME:?error}``,
+and without the colon, where only unset counts as missing; ``${NAME#pattern}``, ``##``, ``%``,
+``%%``, ``${NAME/pattern/other}`` and ``//``.
 """
 
 import re
 from collections.abc import Mapping
 
+from dockyard.node.build import shellpattern
 from dockyard.node.build.source import Line
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]")
 _DEPTH = 16
+_LONGEST = 1 << 20
 
 
 def expand(word: str, variables: Mapping[str, str], line: Line) -> str:
     """The value; an unknown variable is empty. Errors show ``line``."""
     value, rest = _scan(word, variables, line, stop="", depth=0)
     assert not rest
+    if len(value) > _LONGEST:
+        raise line.invalid(f"a word of more than {_LONGEST} characters, once its variables are in")
+    return value
+
+
+def expand_text(text: str, variables: Mapping[str, str], line: Line) -> str:
+    """As :func:`expand`, of a here-document: quotes are characters like others."""
+    value, _ = _scan(text, variables, line, stop="", depth=0, raw=True)
     return value
 
 
 def _scan(
-    text: str, variables: Mapping[str, str], line: Line, *, stop: str, depth: int
+    text: str,
+    variables: Mapping[str, str],
+    line: Line,
+    *,
+    stop: str,
+    depth: int,
+    raw: bool = False,
+    pattern: bool = False,
 ) -> tuple[str, str]:
-    """The value of ``text`` up to ``stop``, and what follows that."""
+    """The value of ``text`` up to ``stop``, and what follows that. ``pattern``: escapes stay."""
     if depth > _DEPTH:
         raise line.invalid(f"variables are nested deeper than {_DEPTH} levels")
     out: list[str] = []
-    quote = ""
+    quote = '"' if raw else ""
     at = 0
     while at < len(text):
         char = text[at]
         if stop and char == stop and not quote:
             return "".join(out), text[at + 1 :]
-        if char == "'" and quote != '"':
+        if raw and char in "\"'":
+            out.append(char)
+            at += 1
+        elif char == "'" and quote != '"':
             end = text.find("'", at + 1)
             if end < 0:
                 raise line.invalid("a ' is not closed")
@@ -44,7 +65,9 @@ def _scan(
         elif char == line.escape:
             following = text[at + 1 : at + 2]
             # inside double quotes an escape only escapes what would mean something there
-            keep = quote and following not in ('"', "$", line.escape)
+            keep = pattern or (quote and following not in ('"', "$", line.escape))
+            if raw and following == '"':
+                keep = True
             out.append(char + following if keep else following or char)
             at += 2
         elif char == "$":
@@ -56,7 +79,7 @@ def _scan(
             at += 1
     if stop:
         raise line.invalid("a ${ is not closed")
-    if quote:
+    if quote and not raw:
         raise line.invalid('a " is not closed')
     return "".join(out), ""
 
@@ -74,10 +97,10 @@ def _variable(text: str, variables: Mapping[str, str], line: Line, depth: int) -
         return variables.get(name, ""), rest[1:]
     colon = rest.startswith(":")
     modifier = rest[1:2] if colon else rest[:1]
-    if not rest or modifier not in ("-", "+", "?", "#", "%", "/"):
-        raise line.invalid(f"${text[:20]}: }} is expected after the name, or :- :+ :?")
-    if modifier in ("#", "%", "/"):
-        raise line.unsupported(f"${{{name}{rest[:2]}...}}")
+    if modifier in ("#", "%", "/") and not colon and rest:
+        return _cut(name, rest, variables, line, depth + 1)
+    if not rest or modifier not in ("-", "+", "?"):
+        raise line.invalid(f"${text[:20]}: }} is expected after the name, or :- :+ :? # % /")
     word, rest = _scan(rest[2:] if colon else rest[1:], variables, line, stop="}", depth=depth + 1)
     given = bool(variables.get(name)) if colon else name in variables
     if modifier == "+":
@@ -85,3 +108,19 @@ def _variable(text: str, variables: Mapping[str, str], line: Line, depth: int) -
     if not given and modifier == "?":
         raise line.invalid(f"{name}: {word or 'is not set'}")
     return (variables[name] if given else word), rest
+
+
+def _cut(
+    name: str, rest: str, variables: Mapping[str, str], line: Line, depth: int
+) -> tuple[str, str]:
+    """``#``, ``%`` and ``/``, once or twice, and what follows them."""
+    modifier, twice = rest[0], rest[1:2] == rest[0]
+    rest = rest[2:] if twice else rest[1:]
+    value = variables.get(name, "")
+    if modifier == "/":
+        pattern, rest = _scan(rest, variables, line, stop="/", depth=depth, pattern=True)
+        other, rest = _scan(rest, variables, line, stop="}", depth=depth)
+        return shellpattern.replace(value, pattern, other, every=twice), rest
+    pattern, rest = _scan(rest, variables, line, stop="}", depth=depth, pattern=True)
+    cut = shellpattern.cut_start if modifier == "#" else shellpattern.cut_end
+    return cut(value, pattern, longest=twice), rest

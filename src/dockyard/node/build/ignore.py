@@ -37,6 +37,10 @@ class Ignore:
         return ignored, fits
 
 
+NOTHING = Ignore([])
+"""Of a tree without an ignore file."""
+
+
 def parse_ignore(data: bytes, what: str) -> Ignore:
     """The file's patterns; :class:`Invalid` names the line of a broken one."""
     try:

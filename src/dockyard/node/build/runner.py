@@ -1,43 +1,56 @@
 """Turns a RUN request into a container that ends, confined as ``dockyard run`` confines."""
 
+import contextlib
 import os
 import secrets
-import stat
+import signal
+import threading
 from typing import Any
 
-from dockyard.base.linux.openat2 import open_in_root
+from dockyard.base.errors import Conflict, DockyardError
 from dockyard.base.linux.overlay import open_overlay
 from dockyard.base.net.netlink import open_in
-from dockyard.base.oci.defaultspec import NEW_NAMESPACES, default_spec
+from dockyard.base.oci.defaultspec import (
+    EVERY_CAPABILITY,
+    NEW_NAMESPACES,
+    default_mounts,
+    default_spec,
+)
 from dockyard.base.oci.instance import instance_id, run_dir
 from dockyard.base.oci.users import User, find_user
 from dockyard.interfaces.ociruntime import Launch, Overlay, Runtime
-from dockyard.node.build.stage import Report, RunRequest
-
-_HOST_FILES = ("/etc/resolv.conf", "/etc/hosts")
+from dockyard.node.build import targets
+from dockyard.node.build.netfiles import write_files
+from dockyard.node.build.stage import RunRequest, Vertex
+from dockyard.node.network.bridges import DEFAULT, BridgeNetworks
 
 
 class ContainerRunner:
-    """Runs programs through a runtime; what they print goes to the report."""
+    """Runs programs through a runtime, several at once; what they print goes to the step."""
 
-    def __init__(self, runtime: Runtime, data_root: str, report: Report) -> None:
+    def __init__(self, runtime: Runtime, data_root: str) -> None:
         self._runtime = runtime
         self._data_root = data_root
-        self._report = report
+        self._lock = threading.Lock()
+        self._running: set[str] = set()
+        self._cancelled = False
+        self.prefix = "build" + secrets.token_hex(8)
+        """How the identifiers of all its containers begin."""
 
-    def run(self, request: RunRequest) -> int:
+    def run(self, request: RunRequest, vertex: Vertex) -> int:
         """Exit code. The upper directory has what the program changed, and nothing of what a
         container needed to run it."""
-        identifier = "build" + secrets.token_hex(12)
-        merged, work, state = (
-            _folder(request.workspace, name) for name in ("merged", "work", "state")
+        identifier = self.prefix + secrets.token_hex(4)
+        work, merged, state = (
+            _folder(request.workspace, name) for name in ("work", "merged", "state")
         )
         root = open_overlay(request.lower, request.upper, work, merged)
         try:
             user = find_user(root, request.user)
             cgroup = f"dockyard/{instance_id(self._data_root)}/{identifier}"
-            spec = _spec(request, user, merged, cgroup)
-            absent = [path for path in _targets(spec) if not _exists(root, path)]
+            files = write_files(state, request.network, request.hosts)
+            spec = _spec(request, user, merged, cgroup, files)
+            made = targets.make(root, spec["mounts"])
         finally:
             os.close(root)
         launch = Launch(
@@ -47,20 +60,35 @@ class ContainerRunner:
             os.path.join(run_dir(self._data_root), identifier),
             Overlay(request.lower, request.upper, work),
         )
-        code = self._wait(launch, cgroup, request.network)
-        _remove_stubs(request.upper, absent)
-        return code
+        inodes = targets.identify(request.upper, made)
+        try:
+            return self._wait(launch, cgroup, request.network, vertex)
+        finally:
+            targets.remove(request.upper, inodes)
 
-    def _wait(self, launch: Launch, cgroup: str, network: str) -> int:
+    def cancel(self) -> None:
+        """End all that runs, and start nothing more."""
+        with self._lock:
+            self._cancelled = True
+            running = list(self._running)
+        for place in running:
+            with contextlib.suppress(DockyardError, OSError):  # it has ended meanwhile
+                self._runtime.signal(place, signal.SIGKILL, everyone=True)
+
+    def _wait(self, launch: Launch, cgroup: str, network: str, vertex: Vertex) -> int:
+        connected = False
         try:
             pid, stream = self._runtime.create(launch, attach=True)
             assert stream is not None
             try:
                 if network == "none":
                     _raise_loopback(pid)
-                self._runtime.start(launch.run_dir)
+                elif network == "default":
+                    connected = True
+                    BridgeNetworks(self._data_root).attach(launch.id, pid, DEFAULT, ())
+                self._begin(launch.run_dir)
                 while (frame := stream.read()) is not None:
-                    self._report.output(frame.data)
+                    vertex.output(frame.data)
                 code = stream.exit_code()
             finally:
                 stream.close()
@@ -69,10 +97,23 @@ class ContainerRunner:
             ended = self._runtime.wait(launch.run_dir, launch.state_dir, None)
             return ended.code if ended is not None else 137
         finally:
+            with self._lock:
+                self._running.discard(launch.run_dir)
             self._runtime.delete(launch.run_dir, cgroup)
+            if connected:
+                BridgeNetworks(self._data_root).detach(launch.id)
+
+    def _begin(self, place: str) -> None:
+        with self._lock:
+            if self._cancelled:
+                raise Conflict("build: canceled")
+            self._running.add(place)
+            self._runtime.start(place)
 
 
-def _spec(request: RunRequest, user: User, root: str, cgroup: str) -> dict[str, Any]:
+def _spec(
+    request: RunRequest, user: User, root: str, cgroup: str, files: dict[str, str]
+) -> dict[str, Any]:
     namespaces: dict[str, str | None] = dict.fromkeys(NEW_NAMESPACES)
     env = list(request.env)
     if not any(item.startswith("HOME=") for item in env):
@@ -86,21 +127,29 @@ def _spec(request: RunRequest, user: User, root: str, cgroup: str) -> dict[str, 
         root=root,
         cgroup=cgroup,
         namespaces=namespaces,
+        capabilities=list(EVERY_CAPABILITY) if request.insecure else None,
+        privileged=request.insecure,
+        unconfined=request.insecure,
     )
-    spec["hostname"] = "build"
-    spec["process"]["user"] = {
-        "uid": user.uid,
-        "gid": user.gid,
-        "additionalGids": list(user.groups),
-    }
+    spec["mounts"] = default_mounts(request.insecure, request.shm_bytes)
+    spec["hostname"] = "buildkitsandbox"
+    process = spec["process"]
+    process["user"] = {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
     if user.uid != 0:
-        spec["process"]["capabilities"] = {"bounding": spec["process"]["capabilities"]["bounding"]}
-    if request.network == "host":
-        spec["mounts"] += [
-            {"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]}
-            for path in _HOST_FILES
-            if os.path.exists(path)
-        ]
+        process["capabilities"] = {"bounding": process["capabilities"]["bounding"]}
+    spec["mounts"] += [
+        {"destination": path, "type": "bind", "source": file, "options": ["rbind", "ro"]}
+        for path, file in files.items()
+    ]
+    spec["mounts"] += [
+        {
+            "destination": bind.target,
+            "type": bind.kind,
+            "source": bind.source,
+            "options": list(bind.options),
+        }
+        for bind in request.binds
+    ]
     return spec
 
 
@@ -112,52 +161,6 @@ def _raise_loopback(pid: int) -> None:
             netlink.set_link(1, up=True)  # lo is number 1 in each
     finally:
         os.close(namespace)
-
-
-def _targets(spec: dict[str, Any]) -> list[str]:
-    """Where the container's mounts go, deepest first."""
-    found = {mount["destination"].strip("/") for mount in spec["mounts"]}
-    parents = {path.rpartition("/")[0] for path in found} - {""}
-    return sorted(found | parents, key=lambda path: (-path.count("/"), path))
-
-
-def _exists(root: int, path: str) -> bool:
-    try:
-        os.close(open_in_root(root, path, os.O_PATH))
-    except OSError:
-        return False
-    return True
-
-
-def _remove_stubs(upper: str, absent: list[str]) -> None:
-    """Take away the empty files and directories that mounts were made on."""
-    root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for path in absent:
-            folder, _, name = path.rpartition("/")
-            if not _exists(root, path):
-                continue
-            parent = open_in_root(root, folder or ".", os.O_PATH | os.O_DIRECTORY)
-            try:
-                _remove_empty(parent, name)
-            finally:
-                os.close(parent)
-    finally:
-        os.close(root)
-
-
-def _remove_empty(parent: int, name: str) -> None:
-    found = os.lstat(name, dir_fd=parent)
-    if stat.S_ISDIR(found.st_mode):
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-        try:
-            empty = not os.listdir(fd)
-        finally:
-            os.close(fd)
-        if empty:
-            os.rmdir(name, dir_fd=parent)
-    elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
-        os.unlink(name, dir_fd=parent)
 
 
 def _folder(workspace: str, name: str) -> str:

@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 from dockyard.base.errors import Invalid, Unsupported
+from dockyard.node.build.heredoc import Heredoc
 
 _NEIGHBOURS = 2
+_RULE = "-" * 20
 
 
 class DockerfileInvalid(Invalid):
@@ -21,14 +23,18 @@ class Source(NamedTuple):
     name: str
     lines: tuple[str, ...]
 
-    def show(self, first: int, last: int, reason: str) -> str:
-        """``name:line: reason`` and the lines with their neighbours; lines count from 1."""
-        shown = []
+    def excerpt(self, first: int, last: int) -> str:
+        """The lines with their neighbours, as BuildKit frames them; lines count from 1."""
+        shown = [_RULE]
         for number in range(max(first - _NEIGHBOURS, 1), last + _NEIGHBOURS + 1):
             if number <= len(self.lines):
-                mark = ">" if first <= number <= last else " "
-                shown.append(f"{mark} {number:3} | {self.lines[number - 1]}")
-        return f"{self.name}:{first}: {reason}\n" + "\n".join(shown)
+                mark = ">>>" if first <= number <= last else "   "
+                shown.append(f"{number:4} | {mark} {self.lines[number - 1]}".rstrip())
+        return "\n".join([*shown, _RULE])
+
+    def show(self, first: int, last: int, reason: str) -> str:
+        """``name:line: reason`` and the lines."""
+        return f"{self.name}:{first}: {reason}\n{self.excerpt(first, last)}"
 
 
 class Line(NamedTuple):
@@ -42,6 +48,11 @@ class Line(NamedTuple):
     flags: tuple[tuple[str, str], ...]
     rest: str
     escape: str
+    heredocs: tuple[Heredoc, ...] = ()
+    written: str = ""
+    """The keyword as it was written."""
+    comment: tuple[str, ...] = ()
+    """The comment right above it."""
 
     @property
     def text(self) -> str:
@@ -58,10 +69,30 @@ class Line(NamedTuple):
         shown = f"{self.keyword}: {what}: not implemented"
         return DockerfileUnsupported(self.source.show(self.number, self.last, shown))
 
-    def options(self, *known: str) -> dict[str, str]:
-        """The flags by name; one that is not ``known`` is refused."""
-        found = dict(self.flags)
-        for key in found:
-            if key not in known:
-                raise self.unsupported(f"--{key}")
+    def options(self, *known: str, repeated: tuple[str, ...] = ()) -> dict[str, str]:
+        """The flags by name. One that is not ``known`` is refused, as is a second of the same,
+        those apart that may be ``repeated``: ask :meth:`all` for them."""
+        found: dict[str, str] = {}
+        for key, value in self.flags:
+            if key not in known and key not in repeated:
+                raise self.invalid(f"unknown flag: --{key}")
+            if key in found and key not in repeated:
+                raise self.invalid(f"duplicate flag specified: --{key}")
+            found[key] = value
         return found
+
+    def all(self, flag: str) -> list[str]:
+        """The values of a flag that may be repeated."""
+        return [value for key, value in self.flags if key == flag]
+
+
+def switch(line: Line, options: dict[str, str], name: str, default: bool = False) -> bool:
+    """A flag that is on or off: ``--link`` or ``--link=true``."""
+    value = options.get(name)
+    if value is None:
+        return default
+    if value.lower() in ("", "true", "1"):
+        return True
+    if value.lower() in ("false", "0"):
+        return False
+    raise line.invalid(f"--{name}={value}: true or false is expected")

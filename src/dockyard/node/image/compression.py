@@ -16,6 +16,7 @@ _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xfd7zXZ\0": "xz",
+    b"BZh": "bz2",
 }
 PUSHED = 3
 """isal's level for what goes to others: 1 is twice as fast, and 2 % larger."""
@@ -24,7 +25,7 @@ _XZ_MEMORY = 256 << 20
 
 
 def sniff(start: bytes) -> str:
-    """``gzip``, ``zstd``, ``xz``, or ``""`` for none."""
+    """``gzip``, ``zstd``, ``xz``, ``bz2``, or ``""`` for none."""
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
 
 
@@ -101,7 +102,7 @@ def _check(written: int, read: int, what: str, limits: Limits) -> None:
 
 
 def _members(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """gzip and xz: members may follow each other; only zeros may follow the last."""
+    """gzip, xz and bz2: members may follow each other; only zeros may follow the last."""
     unpacker: Any = None
     for chunk in chunks:
         data = chunk
@@ -110,7 +111,10 @@ def _members(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
                 if not data.strip(b"\0"):
                     break
                 unpacker = _unpacker(kind)
-            plain = unpacker.decompress(data, CHUNK)
+            try:
+                plain = unpacker.decompress(data, CHUNK)
+            except OSError as error:  # what bz2 has for a broken stream
+                raise EOFError(str(error)) from error
             data = b""
             if plain:
                 yield plain
@@ -125,6 +129,10 @@ def _unpacker(kind: str) -> Any:
         from isal import igzip_lib
 
         return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+    if kind == "bz2":
+        import bz2
+
+        return bz2.BZ2Decompressor()
     import lzma
 
     return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)

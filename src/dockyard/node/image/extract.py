@@ -49,6 +49,19 @@ def extract(reader: TarReader, root: str, what: str) -> Extracted:
         return Extracted(count, reader.total, tuple(sorted(implied, key=len)))
 
 
+def extract_files(
+    reader: TarReader, tree: Tree, what: str, owner: tuple[int, int] | None = None
+) -> None:
+    """Lay all entries into a tree that is no layer: nothing in it is hidden, so names of whiteouts
+    are refused. ``owner``: of everything, instead of what the archive says."""
+    layer = _Layer(tree, reader, what)
+    for entry in reader:
+        if any(part.startswith(WHITEOUT) for part in entry.path):
+            raise Invalid(f"{what}: {entry.name[:200]!r}: a whiteout's name; refused")
+        layer.add(entry if owner is None else entry._replace(uid=owner[0], gid=owner[1]))
+    layer.set_times()
+
+
 class _Layer:
     def __init__(self, tree: Tree, reader: TarReader, what: str) -> None:
         self._tree = tree

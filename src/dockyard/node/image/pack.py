@@ -30,9 +30,14 @@ def pack(root: str) -> Iterator[bytes]:
     """The layer in directory ``root``; sockets have no place in one and are left out."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        yield from _directory(fd, (), {})
+        yield from pack_open(fd)
     finally:
         os.close(fd)
+
+
+def pack_open(fd: int) -> Iterator[bytes]:
+    """As :func:`pack`, of an open directory."""
+    yield from _directory(fd, (), {})
     yield END
 
 

@@ -31,6 +31,16 @@ class ImageStore:
         self._catalog = Catalog(os.path.join(os.fspath(data_root), "images"))
         self._hosts = hosts or Hosts()
 
+    @property
+    def catalog(self) -> Catalog:
+        """The content itself, for what carries it elsewhere (a build's outputs and caches)."""
+        return self._catalog
+
+    @property
+    def hosts(self) -> Hosts:
+        """How registries are reached."""
+        return self._hosts
+
     def resolve(self, reference: str) -> Image:
         """The local image of this name, or ID (at least two digits); :class:`ImageNotFound`."""
         return self._catalog.resolve(reference)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.node.build.expand import expand
 from dockyard.node.build.words import split
 
 if TYPE_CHECKING:
@@ -22,15 +21,13 @@ class Arg(NamedTuple):
     def apply(self, stage: Stage) -> None:
         for name, default in self.pairs:
             stage.used.add(name)
-            seen = stage.args | stage.env if stage.begun else stage.outer
-            value = None if default is None else expand(default, seen, self.line)
-            if stage.begun and value is None:
+            value = None if default is None else stage.expand(default, self.line)
+            if value is None:
                 value = stage.outer.get(name)
             value = stage.tools.options.build_args.get(name, value)
             if value is not None:
-                (stage.args if stage.begun else stage.outer)[name] = value
-        if stage.begun:
-            stage.record(self.line.text)
+                stage.args[name] = value
+        stage.record(self.line.text)
 
 
 def parse(line: Line) -> Arg:

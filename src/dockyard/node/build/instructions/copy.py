@@ -1,227 +1,289 @@
-"""``COPY``: turns files of the build context into a layer."""
+"""``COPY``: turns files of the build context, of another stage or of an image into a layer."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.errors import Invalid
-from dockyard.base.linux.openat2 import open_in_root
 from dockyard.base.oci.users import find_user
 from dockyard.node.build.change import Change
+from dockyard.node.build.chmod import Mode, parse_mode
+from dockyard.node.build.expand import expand_text
+from dockyard.node.build.ignore import Ignore, parse_ignore
 from dockyard.node.build.instructions.workdir import absolute
+from dockyard.node.build.placing import Manner, Placed, Placer, is_directory, mode_of, place
+from dockyard.node.build.source import switch
 from dockyard.node.build.words import json_list, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from dockyard.node.build.context import Context, File
+    from dockyard.node.build.files import Found
     from dockyard.node.build.source import Line
-    from dockyard.node.build.stage import Stage
+    from dockyard.node.build.stage import Origin, Stage
     from dockyard.node.image.image import Layer
-    from dockyard.node.image.overlayform import Path
     from dockyard.node.image.tree import Tree
 
-_CHUNK = 1 << 20
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_HEREDOC_MODE = 0o644
 
 
-class Placed(NamedTuple):
-    """One file and where it goes, below the destination (empty: the destination itself)."""
+class Manners(NamedTuple):
+    """The flags that COPY and ADD share."""
 
-    path: str
-    file: File
+    owner: str | None
+    mode: str | None
+    link: bool
+    parents: bool
+    exclude: tuple[str, ...]
+
+
+class Document(NamedTuple):
+    """A here-document that becomes a file."""
+
+    name: str
+    data: bytes
+
+
+class Selected(NamedTuple):
+    """What is laid, and all that its content depends on."""
+
+    placed: list[Placed]
+    documents: list[Document]
+    fingerprint: list[object]
+    total: int
+    """Sources, as they were found."""
 
 
 class Copy(NamedTuple):
     line: Line
     sources: tuple[str, ...]
     target: str
-    owner: str | None
-    mode: int | None
+    manners: Manners
+    origin: str | None
+    """``--from``."""
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """Words that may name a stage."""
+        return (self.origin,) if self.origin else ()
 
     def apply(self, stage: Stage) -> None:
-        context = stage.tools.context
+        origins = stage.tools.origins
+        word = self.origin
+        origin = origins.named(word, stage, self.line) if word else origins.context()
         words = [stage.expand(source, self.line) for source in self.sources]
-        target = stage.expand(self.target, self.line)
-        owner = stage.expand(self.owner, self.line) if self.owner is not None else None
-        found = [file for word in words for file in context.sources(self.line, word)]
-        into = target.endswith(("/", "/.")) or target in (".", "") or len(found) > 1
-        if len(found) > 1 and not target.endswith("/") and target not in (".", ".."):
-            raise self.line.invalid(f"{target}: with several sources it must end with /")
-        placed = [item for file in found for item in place(context, file)]
-        key = stage.key(
-            "COPY",
-            target=absolute(stage, target) + ("/" if into else ""),
-            owner=owner,
-            mode=self.mode,
-            files=[_fingerprint(context, item) for item in placed],
-        )
-        path = absolute(stage, target)
-        layer = stage.recall(key)
-        if layer is None:
-            layer = self._build(stage, placed, path, into=into, owner=owner)
+        target = Target(stage, self.line, self.target, self.manners)
+        documents = read_documents(stage, self.line)
+        quick = None
+        if origin.identity and not documents:
+            quick = stage.key("COPY from", origin=origin.identity, sources=words, **target.inputs)
+            layer = stage.recall(quick)
             if layer is not None:
-                stage.tools.store.remember(key, layer)
+                stage.was_cached()
+                stage.record(self.line.text, layer)
+                return
+        selected = select(self.line, origin, words, self.manners, stage, documents)
+        key = stage.key("COPY", files=selected.fingerprint, count=selected.total, **target.inputs)
+        layer = stage.recall(key)
+        if layer is not None:
+            stage.was_cached()
+        else:
+            layer = build_layer(stage, self.line, target, selected, None if word else (0, 0))
+            if layer is not None:
+                stage.remember(key, layer)
+        if layer is not None and quick is not None:
+            stage.remember(quick, layer)
         stage.record(self.line.text, layer)
 
-    def _build(
-        self, stage: Stage, placed: list[Placed], path: str, *, into: bool, owner: str | None
-    ) -> Layer | None:
-        parts = tuple(os.fsencode(part) for part in path.split("/") if part)
-        with Change(stage) as change:
-            with change.tree(f"{self.line.source.name}:{self.line.number}: COPY") as tree:
-                ids = self._ids(tree, owner)
-                copier = _Copier(stage.tools.context, tree, self.line, ids, self.mode)
-                folders = any(item.file.is_directory for item in placed)
-                inside = into or folders or not parts or _is_directory(tree, parts)
-                for item in placed:
-                    copier.copy(item, parts, inside=inside)
-                copier.finish()
-            return change.commit()
 
-    def _ids(self, tree: Tree, owner: str | None) -> tuple[int, int]:
-        if owner is None:
-            return 0, 0
-        try:
-            found = find_user(tree.root, owner)
-        except Invalid as error:
-            raise self.line.invalid(f"--chown: {error}") from error
-        # a number without a group means the same number for both (reference, "COPY --chown")
-        same = owner.isdecimal()
-        return found.uid, found.uid if same else found.gid
+class Target:
+    """Where a COPY goes, and how."""
+
+    def __init__(self, stage: Stage, line: Line, word: str, manners: Manners) -> None:
+        text = stage.expand(word, line)
+        self.text = text
+        self.path = absolute(stage, text)
+        self.is_folder = text.endswith(("/", "/.")) or text in (".", "", "..")
+        self.owner = stage.expand(manners.owner, line) if manners.owner is not None else None
+        self.link = manners.link
+        self.mode: Mode | None = None
+        if manners.mode is not None:
+            said = stage.expand(manners.mode, line)
+            self.mode = parse_mode(said)
+            if self.mode is None:
+                raise line.invalid(f"--chmod={said}: octal digits or u+rwX,go=rX are expected")
+        self.inputs = {
+            "target": self.path + ("/" if self.is_folder else ""),
+            "owner": self.owner,
+            "mode": self.mode,
+            "link": self.link,
+            "parents": manners.parents,
+            "exclude": manners.exclude,
+        }
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        return tuple(os.fsencode(part) for part in self.path.split("/") if part)
 
 
-class _Copier:
-    def __init__(
-        self, context: Context, tree: Tree, line: Line, ids: tuple[int, int], mode: int | None
-    ) -> None:
-        self._context = context
-        self._tree = tree
-        self._line = line
-        self._ids = ids
-        self._mode = mode
-        self._times: dict[Path, int] = {}
-
-    def copy(self, item: Placed, target: Path, *, inside: bool) -> None:
-        """Lay one file or directory. ``inside``: the destination is a directory."""
-        below = tuple(os.fsencode(part) for part in item.path.split("/") if part)
-        if item.file.is_directory:
-            self._directory(item.file, (*target, *below))
-        elif inside or len(below) > 1:
-            self._leaf(item.file, (*target, *below))
+def select(
+    line: Line,
+    origin: Origin,
+    words: list[str],
+    manners: Manners,
+    stage: Stage,
+    documents: list[Document],
+) -> Selected:
+    """The files that the words mean. Raises the line's error where a word means none."""
+    files = origin.files
+    found = [(word, one) for word in words for one in files.sources(line, word)]
+    placed: list[Placed] = []
+    for word, one in found:
+        if manners.parents:
+            placed += _with_parents(origin, word, one)
         else:
-            self._leaf(item.file, target)
-
-    def finish(self) -> None:
-        """Owners of directories made on the way, and times: each file laid changes them."""
-        for path in self._tree.implied:
-            if path not in self._times:
-                os.fchown(self._tree.directory(path), *self._ids)
-        self._tree.restore_times(self._times)
-
-    def _directory(self, file: File, path: Path) -> None:
-        known = _is_directory(self._tree, path)
-        fd = self._tree.directory(path)
-        if not known and file.path:
-            os.fchown(fd, *self._ids)
-            os.fchmod(fd, stat.S_IMODE(file.found.st_mode))
-            self._times[path] = file.found.st_mtime_ns
-
-    def _leaf(self, file: File, path: Path) -> None:
-        parent, name = self._tree.touch(path[:-1]), path[-1]
-        if _exists(parent, name):
-            if stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
-                raise self._line.invalid(f"{file.path}: there is a directory of this name already")
-            os.unlink(name, dir_fd=parent)
-        mtime = file.found.st_mtime_ns
-        if file.link:
-            os.symlink(file.link, name, dir_fd=parent)
-            os.chown(name, *self._ids, dir_fd=parent, follow_symlinks=False)
-            os.utime(name, ns=(mtime, mtime), dir_fd=parent, follow_symlinks=False)
-            return
-        fd = os.open(name, _CREATE, 0o600, dir_fd=parent)
-        try:
-            if _transfer(self._context, file, fd) != self._context.digest(file):
-                raise self._line.invalid(f"{file.path}: changed while it was copied; build again")
-            os.fchown(fd, *self._ids)
-            mode = self._mode if self._mode is not None else stat.S_IMODE(file.found.st_mode)
-            os.fchmod(fd, mode)
-            os.utime(fd, ns=(mtime, mtime))
-        finally:
-            os.close(fd)
+            placed += place(files, one.file, posixpath.basename(one.path))
+    excluded = _excluded(manners.exclude, line)
+    if excluded is not None:
+        placed = [item for item in placed if not item.path or not _hides(excluded, item.path)]
+    epoch = stage.tools.epoch
+    fingerprint: list[object] = [_fingerprint(item, epoch) for item in placed]
+    fingerprint += [[item.name, hashlib.sha256(item.data).hexdigest()] for item in documents]
+    return Selected(placed, documents, fingerprint, len(found) + len(documents))
 
 
-def place(context: Context, source: File) -> Iterator[Placed]:
-    """A file keeps its name; a directory's contents go, not the directory itself."""
-    if not source.is_directory:
-        yield Placed(source.path.rpartition("/")[2], source)
-        return
-    yield Placed("", source)
-    start = len(source.path) + 1 if source.path else 0
-    for file in context.below(source):
-        yield Placed(file.path[start:], file)
+def build_layer(
+    stage: Stage,
+    line: Line,
+    target: Target,
+    selected: Selected,
+    owner: tuple[int, int] | None,
+) -> Layer | None:
+    """``owner``: without ``--chown``; None keeps those of the files."""
+    many = selected.total > 1
+    if many and not target.is_folder:
+        raise line.invalid(f"{target.text}: with several sources it must end with /")
+    with Change(stage, apart=target.link) as change:
+        with change.tree(f"{line.source.name}:{line.number}: {line.keyword}") as tree:
+            ids = owner_ids(tree, target.owner, line) or owner
+            placer = Placer(tree, line, Manner(ids, target.mode, stage.tools.epoch))
+            folders = any(item.file.is_directory for item in selected.placed)
+            inside = target.is_folder or folders or not target.parts
+            inside = inside or is_directory(tree, target.parts)
+            for item in selected.placed:
+                placer.lay(item, target.parts, inside=inside)
+            for document in selected.documents:
+                path = (*target.parts, os.fsencode(document.name)) if inside else target.parts
+                placer.write(document.data, path, _HEREDOC_MODE, (stage.tools.epoch or 0) * 10**9)
+            placer.finish()
+        return change.commit()
 
 
-def _fingerprint(context: Context, item: Placed) -> list[object]:
-    """All of a file that the layer's content depends on; its times do not count, as in docker."""
-    file = item.file
-    mode = stat.S_IMODE(file.found.st_mode)
+def owner_ids(tree: Tree, owner: str | None, line: Line) -> tuple[int, int] | None:
+    if owner is None:
+        return None
+    try:
+        found = find_user(tree.root, owner)
+    except Invalid as error:
+        raise line.invalid(f"--chown: {error}") from error
+    # a number without a group means the same number for both (reference, "COPY --chown")
+    same = ":" not in owner
+    return found.uid, found.uid if same and owner.isdecimal() else found.gid
+
+
+def read_documents(stage: Stage, line: Line) -> list[Document]:
+    found = []
+    for item in line.heredocs:
+        text = item.stripped
+        if item.expands:
+            text = expand_text(text, stage.variables, line)
+        found.append(Document(item.name, text.encode()))
+    return found
+
+
+def _with_parents(origin: Origin, word: str, one: Found) -> list[Placed]:
+    """``--parents``: the whole path counts, or what stands behind ``/./``."""
+    _, pivot, after = word.partition("/./")
+    start = len(posixpath.normpath("/" + word[: -len(after) - 2]).strip("/")) + 1 if pivot else 0
+    shown = one.path[start if start > 1 else 0 :].lstrip("/")
+    found: list[Placed] = []
+    parent = ""
+    for part in shown.split("/")[:-1]:
+        parent = f"{parent}/{part}" if parent else part
+        above = origin.files.find(one.path[: len(one.path) - len(shown)] + parent)
+        if above is not None:
+            found.append(Placed(parent, above, origin.files))
+    for item in place(origin.files, one.file, ""):
+        path = posixpath.join(shown, item.path) if one.file.is_directory else shown
+        found.append(item._replace(path=path.rstrip("/")))
+    return found
+
+
+def _excluded(patterns: tuple[str, ...], line: Line) -> Ignore | None:
+    if not patterns:
+        return None
+    return parse_ignore("\n".join(patterns).encode(), f"{line.keyword} --exclude")
+
+
+def _hides(excluded: Ignore, path: str) -> bool:
+    state, ignored = excluded.start, False
+    parts = path.split("/")
+    for number in range(1, len(parts) + 1):
+        ignored, state = excluded.decide("/".join(parts[:number]), state)
+    return ignored
+
+
+def _fingerprint(item: Placed, epoch: int | None) -> list[object]:
+    """All of a file that the layer's content depends on; its times do not total, as in docker."""
+    file, files = item.file, item.files
+    mode = stat.S_IMODE(mode_of(item, epoch))
+    owner = [] if files.outside else [file.found.st_uid, file.found.st_gid]
+    kept = [(name, value.hex()) for name, value in files.attributes(file)]
     if file.is_directory:
-        return [item.path, "directory", mode if file.path else 0]
+        return [item.path, "directory", mode if file.path else 0, *owner, *kept]
     if file.link:
-        return [item.path, "link", file.link]
+        return [item.path, "link", file.link, *owner]
     if not stat.S_ISREG(file.found.st_mode):
-        raise Invalid(f"COPY: {file.path}: is a device, FIFO or socket; leave it out")
-    return [item.path, "file", mode, context.digest(file)]
+        if files.outside:
+            reason = "is a device, FIFO or socket; leave it out"
+            raise Invalid(f"COPY: {file.path}: {reason}")
+        return [item.path, stat.S_IFMT(file.found.st_mode), file.found.st_rdev, mode, *owner]
+    return [item.path, "file", mode, files.digest(file), *owner, *kept]
 
 
-def _transfer(context: Context, file: File, target: int) -> str:
-    """Copy the bytes; their SHA-256."""
-    hasher = hashlib.sha256()
-    source = context.open(file)
-    try:
-        while chunk := os.read(source, _CHUNK):
-            hasher.update(chunk)
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[os.write(target, rest) :]
-    finally:
-        os.close(source)
-    return hasher.hexdigest()
-
-
-def _is_directory(tree: Tree, path: Path) -> bool:
-    try:
-        os.close(open_in_root(tree.root, b"/".join(path) or b".", os.O_PATH | os.O_DIRECTORY))
-    except OSError:
-        return False
-    return True
-
-
-def _exists(parent: int, name: bytes) -> bool:
-    try:
-        os.lstat(name, dir_fd=parent)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def parse(line: Line) -> Copy:
-    options = line.options("chown", "chmod")
+def parse_words(line: Line) -> tuple[tuple[str, ...], str]:
+    """Sources and destination; here-documents are no sources."""
     words = json_list(line)
     found = list(words) if words is not None else split(line)
     if len(found) < 2:
         raise line.invalid("a source and a destination are expected")
-    mode = options.get("chmod")
-    if mode is not None and not (mode.isdecimal() and set(mode) <= set("01234567")):
-        raise line.unsupported(f"--chmod={mode}; octal digits are")
-    return Copy(
-        line,
-        tuple(found[:-1]),
-        found[-1],
+    documents = {item.word for item in line.heredocs}
+    sources = tuple(word for word in found[:-1] if word not in documents)
+    return sources, found[-1]
+
+
+def parse_manners(line: Line, options: dict[str, str]) -> Manners:
+    return Manners(
         options.get("chown"),
-        int(mode, 8) & 0o7777 if mode else None,
+        options.get("chmod"),
+        switch(line, options, "link"),
+        switch(line, options, "parents"),
+        tuple(line.all("exclude")),
     )
+
+
+def parse(line: Line) -> Copy:
+    options = line.options("chown", "chmod", "from", "link", "parents", repeated=("exclude",))
+    origin = options.get("from")
+    if origin is not None and "$" in origin:
+        raise line.invalid(
+            "variable expansion is not supported for --from, define a new stage with FROM using "
+            "ARG from global scope as a workaround"
+        )
+    mode = options.get("chmod")
+    if mode is not None and "$" not in mode and parse_mode(mode) is None:
+        raise line.invalid(f"--chmod={mode}: octal digits or u+rwX,go=rX are expected")
+    sources, target = parse_words(line)
+    return Copy(line, sources, target, parse_manners(line, options), origin)

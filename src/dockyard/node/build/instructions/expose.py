@@ -29,7 +29,7 @@ class Expose(NamedTuple):
 
 def ports(text: str, line: Line) -> set[str]:
     """``80``, ``80/udp`` or ``8000-8010/tcp``, as ``port/protocol``."""
-    match = _PORT.fullmatch(text)
+    match = _PORT.fullmatch(text.rpartition(":")[2])  # a host's address and port say nothing
     if match is None:
         raise line.invalid(f"{text[:40]!r}: PORT[-PORT][/tcp|udp|sctp] is expected")
     first, last = int(match[1]), int(match[2] or match[1])

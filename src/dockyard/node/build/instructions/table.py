@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable
 
 from dockyard.node.build.instructions import (
+    add,
     arg,
     cmd,
     copy,
@@ -13,6 +14,8 @@ from dockyard.node.build.instructions import (
     from_,
     healthcheck,
     label,
+    maintainer,
+    onbuild,
     run,
     shell,
     stopsignal,
@@ -27,6 +30,7 @@ INSTRUCTIONS: dict[str, Callable[[Line], Step]] = {
     "FROM": from_.parse,
     "RUN": run.parse,
     "COPY": copy.parse,
+    "ADD": add.parse,
     "ENV": env.parse,
     "ARG": arg.parse,
     "WORKDIR": workdir.parse,
@@ -39,8 +43,9 @@ INSTRUCTIONS: dict[str, Callable[[Line], Step]] = {
     "STOPSIGNAL": stopsignal.parse,
     "SHELL": shell.parse,
     "HEALTHCHECK": healthcheck.parse,
+    "ONBUILD": onbuild.parse,
+    "MAINTAINER": maintainer.parse,
 }
-KNOWN_TO_DOCKER = ("ADD", "ONBUILD", "MAINTAINER")
 
 
 def parse_step(line: Line) -> Step:
@@ -48,8 +53,6 @@ def parse_step(line: Line) -> Step:
     parse = INSTRUCTIONS.get(line.keyword)
     if parse is not None:
         return parse(line)
-    if line.keyword in KNOWN_TO_DOCKER:
-        raise line.unsupported("this instruction")
     close = difflib.get_close_matches(line.keyword, INSTRUCTIONS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(INSTRUCTIONS)} is expected"
     raise line.invalid(f"no such instruction; {hint}")

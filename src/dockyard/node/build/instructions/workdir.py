@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.base.errors import Invalid
+from dockyard.base.oci.users import find_user
 from dockyard.node.build.change import Change
 
 if TYPE_CHECKING:
     from dockyard.node.build.source import Line
     from dockyard.node.build.stage import Stage
     from dockyard.node.image.image import Layer
+    from dockyard.node.image.tree import Tree
 
 
 class Workdir(NamedTuple):
@@ -21,8 +25,12 @@ class Workdir(NamedTuple):
         if not path:
             raise self.line.invalid(f"{self.line.rest!r} is empty; a path is expected")
         path = absolute(stage, path)
-        key = stage.key("WORKDIR", path=path)
-        layer = stage.recall(key) or self._build(stage, path, key)
+        key = stage.key("WORKDIR", path=path, user=stage.config.user)
+        layer = stage.recall(key)
+        if layer is not None:
+            stage.was_cached()
+        else:
+            layer = self._build(stage, path, key)
         stage.config = stage.config._replace(working_dir=path)
         stage.record(f"WORKDIR {path}", layer)
 
@@ -31,11 +39,22 @@ class Workdir(NamedTuple):
         with Change(stage) as change:
             with change.tree(f"WORKDIR {path}") as tree:
                 tree.directory(parts)
+                if tree.implied and stage.config.user:
+                    self._give(tree, stage.config.user)
                 tree.restore_times({})
             layer = change.commit()
         if layer is not None:
-            stage.tools.store.remember(key, layer)
+            stage.remember(key, layer)
         return layer
+
+    def _give(self, tree: Tree, name: str) -> None:
+        """What is made belongs to the user of that moment, as with BuildKit."""
+        try:
+            user = find_user(tree.root, name)
+        except Invalid as error:
+            raise self.line.invalid(str(error)) from error
+        for path in tree.implied:
+            os.fchown(tree.directory(path), user.uid, user.gid)
 
 
 def absolute(stage: Stage, path: str) -> str:

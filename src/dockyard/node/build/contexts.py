@@ -1,0 +1,150 @@
+"""Turns the words for build contexts (a folder, ``-``, a git repository, a URL) into trees.
+
+An archive that comes from outside goes through the same reader, with the same limits, as a layer
+(E02).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import IO, TYPE_CHECKING
+
+from dockyard.base.errors import Invalid, NotFound
+from dockyard.node.build import gitsource
+from dockyard.node.build.download import download, is_url
+from dockyard.node.build.ignorefile import open_context
+from dockyard.node.build.stage import Origin
+from dockyard.node.image.compression import decompress
+from dockyard.node.image.extract import extract_files
+from dockyard.node.image.tarread import BLOCK, TarReader
+from dockyard.node.image.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dockyard.node.image.store import ImageStore
+
+STDIN = "-"
+IMAGE = "docker-image://"
+_PIECE = 1 << 20
+_LARGEST_DOCKERFILE = 1 << 20
+
+
+class Main:
+    """The main context and the Dockerfile in it."""
+
+    def __init__(
+        self, directory: str, dockerfile: bytes | None, commit: int | None, *, temporary: bool
+    ) -> None:
+        self.directory = directory
+        self.temporary = temporary
+        """Whether it was fetched: then its Dockerfile must lie in it."""
+        self.dockerfile = dockerfile
+        """The Dockerfile itself, where there is no directory to look into."""
+        self.time = commit
+
+
+class Contexts:
+    """All contexts of a build. Use ``with``."""
+
+    def __init__(self, store: ImageStore, agent: str = "") -> None:
+        self._store = store
+        self._agent = agent
+        self._stack = contextlib.ExitStack()
+        self._named: dict[str, Origin | str] = {}
+
+    def __enter__(self) -> Contexts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __call__(self, name: str) -> Origin | str | None:
+        return self._named.get(name.lower())
+
+    def main(self, word: str, stdin: IO[bytes]) -> Main:
+        """Find the main context; :meth:`open_main` opens it once its Dockerfile is known."""
+        if word == STDIN:
+            return self._from_archive(iter(lambda: stdin.read(_PIECE), b""), "stdin", bare=True)
+        address = gitsource.parse_address(word)
+        if address is not None:
+            return self._from_git(address)
+        if is_url(word):
+            path = os.path.join(self._space(), "archive")
+            download(word, path)
+            with open(path, "rb") as file:
+                return self._from_archive(iter(lambda: file.read(_PIECE), b""), word, bare=True)
+        if not os.path.isdir(word):
+            raise NotFound(f"build: {word}: no such directory; a context is a folder, a URL or -")
+        return Main(word, None, None, temporary=False)
+
+    def open_main(self, main: Main, dockerfile: str) -> None:
+        """``dockerfile``: its path inside the context; empty where it is not there."""
+        files = self._stack.enter_context(open_context(main.directory, dockerfile))
+        if main.time is not None:
+            files.time = main.time * 1_000_000_000
+        self._named[""] = Origin(files, "", (main.directory,))
+
+    def add(self, name: str, word: str) -> None:
+        """``--build-context name=word``."""
+        if not name or len(name) > 255:
+            raise Invalid(f"build: --build-context {name!r}: NAME=PATH or NAME=URL is expected")
+        if word.lower().startswith(IMAGE):
+            self._named[name.lower()] = word[len(IMAGE) :]
+            return
+        if word.lower().startswith("oci-layout://"):
+            raise Invalid(f"build: --build-context {name}: oci-layout: not implemented; load it")
+        if word == STDIN:
+            raise Invalid(f"build: --build-context {name}: - is the main context's alone")
+        found = self.main(word, contextlib.nullcontext())  # type: ignore[arg-type]
+        what = f"the context {name}"
+        files = self._stack.enter_context(open_context(found.directory, what=what))
+        if found.time is not None:
+            files.time = found.time * 1_000_000_000
+        self._named[name.lower()] = Origin(files, "", (found.directory,))
+
+    def _from_git(self, address: gitsource.GitAddress) -> Main:
+        space = os.path.join(self._space(), "clone")
+        os.mkdir(space)
+        found = gitsource.check_out(address, space, keep_git=False, agent=self._agent)
+        return Main(found.directory, None, found.time, temporary=True)
+
+    def _from_archive(self, chunks: Iterable[bytes], what: str, *, bare: bool) -> Main:
+        """A tar, compressed or not; with ``bare`` also a Dockerfile alone, without a context."""
+        plain = iter(decompress(chunks, what))
+        start = b""
+        for chunk in plain:
+            start += chunk
+            if len(start) >= BLOCK:
+                break
+        folder = os.path.join(self._space(), "context")
+        os.mkdir(folder, 0o755)
+        if bare and not is_tar(start):
+            for chunk in plain:
+                start += chunk
+                if len(start) > _LARGEST_DOCKERFILE:
+                    raise Invalid(f"build: {what}: neither a tar nor a Dockerfile")
+            return Main(folder, start, None, temporary=True)
+        with Tree(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), what) as tree:
+            extract_files(TarReader(_chained(start, plain), what), tree, what, (0, 0))
+        return Main(folder, None, None, temporary=True)
+
+    def _space(self) -> str:
+        return self._stack.enter_context(self._store.workspace())
+
+
+def is_tar(block: bytes) -> bool:
+    """Whether the first block of a stream is a tar header: its checksum is right."""
+    if len(block) < BLOCK:
+        return False
+    try:
+        told = int(block[148:156].strip(b" \0") or b"x", 8)
+    except ValueError:
+        return False
+    return told == sum(block[:148]) + sum(block[156:BLOCK]) + 8 * ord(" ")
+
+
+def _chained(start: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield start
+    yield from rest

@@ -1,0 +1,119 @@
+"""Turns a URL into a file: what ``ADD`` fetches.
+
+Nobody is led to this machine's link-local services: the address is looked at on the
+connected socket, at every redirect (E06, C07).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import ipaddress
+import os
+import ssl
+import urllib.parse
+from typing import NamedTuple
+
+from dockyard.base.errors import Denied, Invalid, NotFound, Unavailable
+
+_SECONDS = 60.0
+_MOST_REDIRECTS = 10
+LARGEST = 16 << 30
+_PIECE = 1 << 20
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class Downloaded(NamedTuple):
+    name: str
+    """The last part of the URL's path."""
+    mtime: int
+    """Nanoseconds: what the server said, or 0."""
+
+
+def is_url(word: str) -> bool:
+    return word.lower().startswith(("http://", "https://"))
+
+
+def download(url: str, target: str) -> Downloaded:
+    """Fetch into the file ``target``, which is made. Raises what a person can act on."""
+    where = url
+    for _ in range(_MOST_REDIRECTS):
+        parts = urllib.parse.urlsplit(where)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Invalid(f"{url[:200]}: leads to {where[:200]!r}: http or https is expected")
+        connection = _connect(parts, url)
+        try:
+            answer = _ask(connection, parts, url)
+            if answer.status in _REDIRECTS and (location := answer.headers.get("Location")):
+                where = urllib.parse.urljoin(where, location)
+                continue
+            if answer.status != http.HTTPStatus.OK:
+                kind = NotFound if answer.status in (404, 410) else Unavailable
+                raise kind(f"{url[:200]}: invalid response status {answer.status}")
+            _save(answer, target, url)
+            return Downloaded(_name(url), _modified(answer.headers.get("Last-Modified", "")))
+        finally:
+            connection.close()
+    raise Unavailable(f"{url[:200]}: more than {_MOST_REDIRECTS} redirects")
+
+
+def _connect(parts: urllib.parse.SplitResult, url: str) -> http.client.HTTPConnection:
+    host = parts.hostname or ""
+    try:
+        port = parts.port
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            found: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, port, timeout=_SECONDS, context=context
+            )
+        else:
+            found = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+        found.connect()
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{url[:200]}: {error}") from error
+    address = ipaddress.ip_address(found.sock.getpeername()[0].partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    if mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified:
+        found.close()
+        raise Denied(f"{url[:200]}: {address}: a link-local address; refused")
+    return found
+
+
+def _ask(
+    connection: http.client.HTTPConnection, parts: urllib.parse.SplitResult, url: str
+) -> http.client.HTTPResponse:
+    path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    try:
+        headers = {"User-Agent": "dockyard", "Accept-Encoding": "identity"}
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unavailable(f"{url[:200]}: {error}") from error
+
+
+def _save(answer: http.client.HTTPResponse, target: str, url: str) -> None:
+    size = 0
+    with open(target, "wb") as file:
+        try:
+            while piece := answer.read(_PIECE):
+                size += len(piece)
+                if size > LARGEST:
+                    raise Invalid(f"{url[:200]}: more than {LARGEST} bytes; refused")
+                file.write(piece)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(f"{url[:200]}: cut after {size} bytes: {error}") from error
+    if answer.length:
+        raise Unavailable(f"{url[:200]}: cut after {size} bytes")
+
+
+def _name(url: str) -> str:
+    path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
+    name = os.path.basename(path)
+    return "" if name in (".", "..") or "\0" in name else name
+
+
+def _modified(text: str) -> int:
+    try:
+        return int(email.utils.parsedate_to_datetime(text).timestamp()) * 1_000_000_000
+    except (ValueError, TypeError, OverflowError):
+        return 0

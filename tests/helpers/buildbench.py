@@ -1,0 +1,84 @@
+"""Builds of the real program in a data root that has busybox, and what came out."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from dockyard.node.image.bootstrap.recipes import bootstrap
+from dockyard.node.image.image import Image
+from dockyard.node.image.store import ImageStore
+
+PROGRAM = Path(sys.executable).parent / "dockyard"
+Files = dict[str, str]
+
+
+class Bench:
+    """A data root with busybox in it, and a context to build from."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.context = base / "context"
+        self.context.mkdir()
+        self.store = ImageStore(base / "data")
+        bootstrap(self.store, "busybox", (), None, str(base / "packages"))
+
+    def write(self, files: Files) -> None:
+        for name, text in files.items():
+            path = self.context / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def try_build(
+        self, *words: str, env: dict[str, str] | None = None, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "DOCKYARD_ROOT": str(self.base / "data"), **(env or {})}
+        return subprocess.run(
+            [PROGRAM, "build", "-t", "out", "--network", "none", "--progress", "plain", *words,
+             str(self.context)],
+            env=env, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    def build(self, dockerfile: str, *words: str) -> str:
+        """What the build printed, and its steps without their numbers."""
+        self.write({"Dockerfile": dockerfile})
+        done = self.try_build(*words)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout + re.sub(r"(?m)^#[0-9]+ (?:[0-9]+[.][0-9]{3} )?", "", done.stderr)
+
+    def fail(self, dockerfile: str, *words: str) -> str:
+        self.write({"Dockerfile": dockerfile})
+        done = self.try_build(*words)
+        assert done.returncode != 0, done.stdout
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    @property
+    def image(self) -> Image:
+        return self.store.resolve("out")
+
+    def top(self, depth: int = 0) -> Path:
+        """The unpacked directory of the topmost layer."""
+        return Path(self.store.mount_layers(self.image)[depth])
+
+    def files(self, path: str = ".") -> dict[str, str]:
+        """Names and contents of regular files below a path of the image; links as ``-> target``."""
+        found: dict[str, str] = {}
+        for lower in reversed(self.store.mount_layers(self.image)):
+            top = Path(lower) / path
+            for each in [top, *top.rglob("*")] if top.exists() else []:
+                name = str(each.relative_to(lower))
+                if each.is_symlink():
+                    found[name] = f"-> {each.readlink()}"
+                elif each.is_file():
+                    found[name] = each.read_text(errors="replace")
+                elif each.is_char_device():
+                    found.pop(name, None)
+        return found
+
+    def said(self, path: str) -> str:
+        """The contents of one file of the image."""
+        return self.files(path)[path]
