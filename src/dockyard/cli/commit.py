@@ -54,7 +54,7 @@ def changed(texts: list[str]) -> Callable[[ImageConfig], ImageConfig]:
     from dockyard.node.build.parse import parse_dockerfile
     from dockyard.node.build.stage import Stage
 
-    lines = parse_dockerfile("\n".join(texts).encode(), "--change")
+    lines = parse_dockerfile("\n".join(texts).encode(), "--change").lines
     for line in lines:
         if line.keyword not in CHANGES:
             raise Invalid(f"{line.keyword.lower()} is not a valid change command")
@@ -64,7 +64,8 @@ def changed(texts: list[str]) -> Callable[[ImageConfig], ImageConfig]:
         """A stage that makes no layers and keeps no history: nothing is built, without tools."""
 
         def __init__(self, config: ImageConfig) -> None:
-            super().__init__(cast("Tools", None), config)
+            super().__init__(cast("Tools", None), config.platform, {}, number=0, name="")
+            self.config = config
 
         def record(self, *_: object) -> None: ...
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.errors import Invalid
 from dockyard.node.build.instructions.healthcheck import parse
 from dockyard.node.build.parse import parse_dockerfile
 
 
 def check(text: str) -> dict[str, Any]:
-    [line] = parse_dockerfile(f"HEALTHCHECK {text}\n".encode(), "Dockerfile")
+    [line] = parse_dockerfile(f"HEALTHCHECK {text}\n".encode(), "Dockerfile").lines
     return parse(line).check
 
 
@@ -48,5 +48,5 @@ def test_what_it_does_not_take(text: str) -> None:
 
 
 def test_an_unknown_flag() -> None:
-    with pytest.raises(Unsupported):
+    with pytest.raises(Invalid, match="unknown flag: --speed"):
         check("--speed=1 CMD x")
