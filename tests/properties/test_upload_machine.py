@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -165,11 +166,12 @@ class Uploads(RuleBasedStateMachine):
             assert self._ask("GET", f"/v2/{name}/blobs/{digest}").body == data
 
 
-def test_uploads_follow_the_model() -> None:
+@pytest.mark.parametrize("examples", [6, pytest.param(150, marks=pytest.mark.long)])
+def test_uploads_follow_the_model(examples: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Uploads,
         settings=settings(
-            max_examples=6, stateful_step_count=25, deadline=None,
+            max_examples=examples, stateful_step_count=25, deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

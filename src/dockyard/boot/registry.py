@@ -259,8 +259,8 @@ async def tidy(registry: Registry, settings: Settings, now: asyncio.Event) -> No
         now.clear()
         try:
             await sweep(registry, settings.policy)
-        except OSError as error:
-            log.error("garbage is not collected: %s", error)
+        except Exception:  # the next time may go well, and the registry serves on
+            log.exception("garbage is not collected")
 
 
 async def sweep(registry: Registry, policy: Policy) -> Swept:

@@ -211,6 +211,28 @@ def test_a_damaged_manifest_stops_the_collection_of_its_repository(bench: Bench)
         bench.store.manifest(APP, Tag("v1"))
 
 
+def test_g05_what_is_no_record_of_ours_harms_nothing_else(bench: Bench) -> None:
+    """A record of zeroes, a link's name that is none, foreign files: told, or left alone."""
+    good, bad = bench.image(b"good", "good"), bench.image(b"bad", "bad")
+    root = Path(bench.driver._path(""))
+    Path(bench.driver._path(places.manifest(APP, bad))).write_bytes(bytes(40))
+    for folder in (places.links(APP), places.manifests(APP), places.BLOBS):
+        (root / folder / "sha256" / "zz").mkdir(exist_ok=True)
+        (root / folder / "sha256" / "zz" / "lost").write_bytes(b"x")
+        (root / folder / "lost+found").mkdir(exist_ok=True)
+    (root / places.tags(APP) / ".swp").write_bytes(b"x")
+    assert bench.store.tags(APP) == ["bad", "good"]
+    assert bench.store.manifest(APP, Tag("good")).digest == good
+    with pytest.raises(Refusal, match="damaged"):
+        bench.store.manifest(APP, Tag("bad"))
+    bench.collect()
+    assert bench.has(digest_of(b"good"))
+    assert (root / places.BLOBS / "sha256/zz/lost").exists()
+    bench.store.remove_manifest(APP, bad)
+    assert bench.store.tags(APP) == ["good"]
+    assert bench.store.used(APP) > 0
+
+
 def test_g06_a_push_mends_a_damaged_blob(bench: Bench) -> None:
     digest = bench.push(b"whole")
     Path(bench.driver._path(places.blob(digest))).write_bytes(b"broke")
@@ -316,7 +338,11 @@ def test_g01_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> None:
         assert ask(server.url, "GET", f"/v2/a/blobs/{digest(whole)}").body == whole
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.08, 0.2])
+DELAYS = [0.0, 0.01, 0.03, 0.08, 0.2]
+MANY = [pytest.param(number / 300, marks=pytest.mark.long) for number in range(1, 60)]
+
+
+@pytest.mark.parametrize("delay", [*DELAYS, *MANY])
 def test_g01_a_kill_at_any_moment_leaves_nothing_half(tmp_path: Path, delay: float) -> None:
     """Clients push while it dies; what is visible afterwards is whole."""
     root = tmp_path / "root"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from dockyard.base.oci.digest import Digest
+from dockyard.base.errors import Invalid
+from dockyard.base.oci.digest import Digest, parse_digest
 from dockyard.base.oci.manifest import LARGEST
 from dockyard.base.oci.strictjson import decode_object
 from dockyard.node.image.registry.server import places
@@ -177,7 +178,10 @@ def _sweep_blobs(store: Store, policy: Policy) -> tuple[int, int]:
         for shard in list(store.driver.list(f"{places.BLOBS}/{algorithm.name}")):
             folder = f"{places.BLOBS}/{algorithm.name}/{shard.name}"
             for item in list(store.driver.list(folder)):
-                digest = Digest(f"{algorithm.name}:{item.name}")
+                try:
+                    digest = parse_digest(f"{algorithm.name}:{item.name}")
+                except Invalid:
+                    continue  # it is not ours
                 if digest in used:
                     continue
                 freed = _remove_bytes(store, digest, policy)

@@ -30,6 +30,11 @@ class Tag(str):
     __slots__ = ()
 
 
+def is_tag(text: str) -> bool:
+    """Whether a file's name is a tag's."""
+    return _TAG.fullmatch(text) is not None
+
+
 def parse_name(text: str) -> Repository:
     """A repository's name."""
     if len(text) > LONGEST_NAME or _NAME.fullmatch(text) is None:

@@ -10,15 +10,16 @@ import bisect
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
+from dockyard.base.errors import Invalid
 from dockyard.base.oci.digest import Digest, hash_document, parse_digest
 from dockyard.node.image.registry.server import places
 from dockyard.node.image.registry.server.documents import Pushed
 from dockyard.node.image.registry.server.driver import Driver
-from dockyard.node.image.registry.server.names import Repository, Tag, is_name
+from dockyard.node.image.registry.server.names import Repository, Tag, is_name, is_tag
 from dockyard.node.image.registry.server.quota import Quotas
 from dockyard.node.image.registry.server.refusal import Refusal
 
@@ -59,6 +60,11 @@ class Store:
         """Refuse a repository that nobody has pushed to."""
         if not self.exists(name):
             raise Refusal("NAME_UNKNOWN", detail={"name": name})
+
+    def check_quota(self, name: Repository, more: int) -> None:
+        """Refuse what would be too much for a repository."""
+        if self.quotas.limit(name) is not None:
+            self.quotas.check(name, self.used(name), more)
 
     def used(self, name: Repository) -> int:
         """Bytes that a repository holds."""
@@ -173,7 +179,7 @@ class Store:
             self.need(name)
             raise Refusal("MANIFEST_UNKNOWN", detail={"name": name, "reference": target}) from None
         if hash_document(digest.algorithm, data) != digest:
-            raise Refusal("UNKNOWN", f"{name}: {digest}: is damaged on this server; push it again")
+            raise _damaged(name, digest)
         return Found(digest, media_type, data)
 
     def use_manifest(self, name: Repository, target: Tag | Digest) -> Found:
@@ -244,7 +250,7 @@ class Store:
         """A manifest and the tags that stand for it."""
         with self.lock:
             try:
-                about = orjson.loads(self.driver.read(places.manifest(name, digest)))
+                size, subject = self._size_and_subject(name, digest)
             except FileNotFoundError:
                 self.need(name)
                 raise Refusal("MANIFEST_UNKNOWN", detail={"digest": digest}) from None
@@ -253,14 +259,23 @@ class Store:
                     self.driver.remove(places.tag(name, tag))
             self._change(name)
             self.driver.remove(places.manifest(name, digest))
-            if "subject" in about:
-                subject = parse_digest(about["subject"])
+            if subject is not None:
                 self.driver.remove(places.referrer(name, subject, digest))
                 self.driver.prune(places.referrers(name, subject))
             if name in self._used:
-                self._used[name] -= about["size"]
+                self._used[name] -= size
             self._change(name)
             self._vanish(name)
+
+    def _size_and_subject(self, name: Repository, digest: Digest) -> tuple[int, Digest | None]:
+        """Of a manifest that goes; one whose record is damaged may go too."""
+        try:
+            about = self._record(name, digest)
+            told = about.get("subject")
+            return int(about["size"]), None if told is None else parse_digest(told)
+        except (Refusal, Invalid, KeyError, TypeError, ValueError):
+            self._used.pop(name, None)
+            return 0, None
 
     def remove_tag(self, name: Repository, tag: Tag) -> None:
         with self.lock:
@@ -271,7 +286,8 @@ class Store:
 
     def tags(self, name: Repository) -> list[Tag]:
         """In the order of their bytes."""
-        return [Tag(item.name) for item in sorted(self.driver.list(places.tags(name)))]
+        found = sorted(self.driver.list(places.tags(name)))
+        return [Tag(item.name) for item in found if is_tag(item.name)]
 
     def referrers(self, name: Repository, subject: Digest) -> list[dict[str, object]]:
         """Descriptors of the manifests that are about another, by digest."""
@@ -279,18 +295,34 @@ class Store:
         folder = places.referrers(name, subject)
         for item in sorted(self.driver.list(folder)):
             algorithm, _, encoded = item.name.partition("-")
-            digest = parse_digest(f"{algorithm}:{encoded}")
-            if self.has_manifest(name, digest):
-                with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, Invalid, ValueError):
+                digest = parse_digest(f"{algorithm}:{encoded}")
+                if self.has_manifest(name, digest):
                     found.append(orjson.loads(self.driver.read(f"{folder}/{item.name}")))
         return found
 
     def _known(self, name: Repository, digest: Digest) -> tuple[str, int]:
-        about = orjson.loads(self.driver.read(places.manifest(name, digest)))
-        return about["mediaType"], about["size"]
+        about = self._record(name, digest)
+        try:
+            return str(about["mediaType"]), int(about["size"])
+        except (KeyError, TypeError, ValueError):
+            raise _damaged(name, digest) from None
+
+    def _record(self, name: Repository, digest: Digest) -> dict[str, Any]:
+        try:
+            about = orjson.loads(self.driver.read(places.manifest(name, digest)))
+        except ValueError:
+            raise _damaged(name, digest) from None
+        if not isinstance(about, dict):
+            raise _damaged(name, digest)
+        return about
 
     def _change(self, name: Repository) -> None:
         self.versions[name] = self.versions.get(name, 0) + 1
+
+
+def _damaged(name: Repository, digest: Digest) -> Refusal:
+    return Refusal("UNKNOWN", f"{name}: {digest}: is damaged on this server; push it again")
 
 
 def _descriptor(digest: Digest, size: int, pushed: Pushed) -> dict[str, object]:
@@ -305,7 +337,8 @@ def _descriptor(digest: Digest, size: int, pushed: Pushed) -> dict[str, object]:
 def _digests(driver: Driver, folder: str) -> Iterator[Digest]:
     for algorithm in driver.list(folder):
         for item in driver.list(f"{folder}/{algorithm.name}"):
-            yield Digest(f"{algorithm.name}:{item.name}")
+            with contextlib.suppress(Invalid):  # what somebody else has laid there
+                yield parse_digest(f"{algorithm.name}:{item.name}")
 
 
 def _repositories(driver: Driver) -> Iterator[str]:

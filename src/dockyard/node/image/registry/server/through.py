@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from dockyard.base.aio.clock import Clock
 from dockyard.base.aio.tasks import Tasks, in_thread
-from dockyard.base.errors import DockyardError, NotFound, Unavailable
+from dockyard.base.errors import Denied, DockyardError, NotFound, Unavailable
 from dockyard.base.oci.digest import Digest, hash_document
 from dockyard.node.image.registry.server.call import ALWAYS, Call, about_blob, opened
 from dockyard.node.image.registry.server.documents import parse_pushed
@@ -88,7 +88,7 @@ class Through:
                     self._count("hits")
                     return here
             return await self._fetch(name, target)
-        except NotFound:
+        except (NotFound, Denied):
             raise Refusal("MANIFEST_UNKNOWN", detail={"name": name, "reference": target}) from None
         except Unavailable as error:
             if here is None:

@@ -6,8 +6,8 @@ from dockyard.node.image.registry.server.paging import page
 
 async def get(call: Call) -> None:
     registry, identity = call.registry, call.identity
-    names = registry.store.names
+    names = list(registry.store.names)
     if identity.access is not None and not registry.auth.open:
-        names = [name for name in names if identity.may("pull", name)]
+        names = await call.work(lambda: [name for name in names if identity.may("pull", name)])
     taken, link = page(call, names, "/v2/_catalog")
     call.json({"repositories": taken}, link)

@@ -126,7 +126,7 @@ async def _receive(call: Call, session: Session) -> None:
         if length is not None and length != chunk[1] - chunk[0] + 1:
             raise _out_of_order(call, session, "Content-Range and Content-Length differ")
         length = chunk[1] - chunk[0] + 1
-    _check_room(call, session, length or 0)
+    await _check_room(call, session, length or 0)
     before = session.mark()
     if incoming is None:
         await _end(call, session, before, call.request.body, length)
@@ -138,7 +138,7 @@ async def _receive(call: Call, session: Session) -> None:
             waiting.append(piece)
             size += len(piece)
             if size >= PIECE:
-                _check_room(call, session, size)
+                await _check_room(call, session, size)
                 data, waiting, size = b"".join(waiting), [], 0
                 await _last(call, session.append, data)
     except Refusal:
@@ -154,7 +154,7 @@ async def _receive(call: Call, session: Session) -> None:
 
 async def _end(call: Call, session: Session, before: Mark, data: bytes, length: int | None) -> None:
     try:
-        _check_room(call, session, len(data))
+        await _check_room(call, session, len(data))
         if length is not None and session.size + len(data) - before.size != length:
             raise _out_of_order(call, session, "Content-Range and what came differ", before.size)
     except Refusal:
@@ -166,14 +166,14 @@ async def _end(call: Call, session: Session, before: Mark, data: bytes, length: 
     call.registry.metrics.count("blob_bytes_received_total", "Bytes of blobs received.", received)
 
 
-def _check_room(call: Call, session: Session, more: int) -> None:
+async def _check_room(call: Call, session: Session, more: int) -> None:
     """Before bytes are written, not after."""
     largest = call.registry.rules.largest_blob
     if session.size + more > largest:
         raise Refusal("SIZE_INVALID", f"a blob has at most {largest} bytes here", status=413)
     store = call.registry.store
     if store.quotas.limit(call.name) is not None:
-        store.quotas.check(call.name, store.used(call.name), session.size + more)
+        await call.work(store.check_quota, call.name, session.size + more)
 
 
 async def _last(call: Call, act: Callable[..., object], *args: object) -> None:
