@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import NotFound
 from dockyard.base.oci.instance import data_root
-from dockyard.cli import common, images, imageview, pull, push, rmi
+from dockyard.cli import common, images, imagetrust, imageview, pull, push, rmi
 
 if TYPE_CHECKING:
     from dockyard.node.image.image import Image
@@ -162,5 +162,8 @@ VERBS: common.Verbs = {
     "tag": (_tag, "Give an image one more name"),
     "rm": (rmi.run, "Remove images"),
     "prune": (_prune, "Remove images without a name"),
+    "sign": (imagetrust.sign, "Sign an image in its registry"),
+    "verify-signature": (imagetrust.verify, "Look for a key's signature of an image"),
+    "generate-key-pair": (imagetrust.generate, "Make a pair of keys to sign images with"),
     "bootstrap": (_bootstrap, "Make a base image of the host's packages"),
 }

@@ -31,6 +31,10 @@ class RegistryUnavailable(PullFailed):
     """The registry does not answer."""
 
 
+class SignatureRefused(PullFailed):
+    """The runtime's policy takes no such image, or none without another signature."""
+
+
 class SandboxFailed(DockyardError):
     """A sandbox could not be made; nothing of it is left."""
 

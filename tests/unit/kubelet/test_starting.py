@@ -46,6 +46,28 @@ def test_an_image_that_is_not_there(tmp_path: Path) -> None:
     with_kubelet(tmp_path, test)
 
 
+def test_an_image_that_the_policy_refuses(tmp_path: Path) -> None:
+    """Reason and wording of the kubelet's image manager for the CRI's SignatureValidationFailed."""
+    why = "image x:1: refused by /etc/containers/policy.json (default): it has no signature"
+
+    async def test(place: Place) -> None:
+        place.cri.registry["x:1"] = cri.SignatureRefused(why)
+        await place.create(containers=[{"name": "c", "image": "x:1"}])
+        told = f"image pull failed for x:1 because the signature validation failed: {why}"
+        assert await place.waits() == ("SignatureValidationFailed", told)
+        assert (await place.events())[1:] == [
+            ("Warning", "Failed", f'Failed to pull image "x:1": SignatureValidationFailed: {why}'),
+            ("Warning", "Failed", "Error: SignatureValidationFailed"),
+        ]
+        await place.client.patch(PODS, "web", {"metadata": {"labels": {"x": "y"}}}, "default")
+        await place.clock.settle()
+        assert await place.waits() == (
+            "ImagePullBackOff", f'Back-off pulling image "x:1": SignatureValidationFailed: {told}',
+        )  # fmt: skip
+
+    with_kubelet(tmp_path, test)
+
+
 @pytest.mark.parametrize(
     ("image", "policy", "reason", "message", "event"),
     [

@@ -16,6 +16,7 @@ from dockyard.interfaces import cri
 
 SOON = 1.0
 """After a pull has failed: then the status says that it is backing off."""
+REFUSED = "SignatureValidationFailed"
 _Say = Callable[[str, str, str], None]
 """(type, reason, message) of an event of the container."""
 
@@ -68,18 +69,19 @@ class Puller:
         if left > 0:
             message = f'Back-off pulling image "{image}"'
             say(NORMAL, "BackOff", message)
-            raise NoImage("ImagePullBackOff", f"{message}: ErrImagePull: {why}", left)
+            raise NoImage("ImagePullBackOff", f"{message}: {why}", left)
         say(NORMAL, "Pulling", f'Pulling image "{image}"')
         started = self._clock.monotonic()
         try:
             found = await self._images.pull_image(image)
         except cri.PullFailed as error:
-            say(WARNING, "Failed", f'Failed to pull image "{image}": {error}')
+            say(WARNING, "Failed", f'Failed to pull image "{image}": {_code(error)}{error}')
+            reason, message = _told(image, error)
             now = self._clock.time()
             self._pauses.tried(key, now, now)
-            self._failures[key] = (now, str(error))
+            self._failures[key] = (now, f"{reason}: {message}")
             left = self._pauses.left(key, now, now)
-            raise NoImage("ErrImagePull", str(error), min(left, SOON)) from error
+            raise NoImage(reason, message, min(left, SOON)) from error
         took = go_duration(round(self._clock.monotonic() - started, 3))
         say(NORMAL, "Pulled", f'Successfully pulled image "{image}" in {took} ({took} including '
                               f"waiting). Image size: {found.size} bytes.")  # fmt: skip
@@ -92,3 +94,16 @@ class Puller:
         for key in [key for key in self._failures if key.startswith(f"{uid}_")]:
             del self._failures[key]
             self._pauses.forget(key)
+
+
+def _code(error: cri.PullFailed) -> str:
+    """How the CRI's own word for a failure begins its message (cri-api, pkg/errors)."""
+    return f"{REFUSED}: " if isinstance(error, cri.SignatureRefused) else ""
+
+
+def _told(image: str, error: cri.PullFailed) -> tuple[str, str]:
+    """Reason and message of a container that waits (the kubelet's evalCRIPullErr)."""
+    if isinstance(error, cri.SignatureRefused):
+        return REFUSED, (f"image pull failed for {image} because the signature validation failed: "
+                         f"{error}")  # fmt: skip
+    return "ErrImagePull", str(error)

@@ -12,6 +12,7 @@ from dockyard.interfaces import cri
 from dockyard.node.cri.stats import tree_usage
 from dockyard.node.image.image import Image
 from dockyard.node.image.store import ImageStore
+from dockyard.node.image.trust.refusal import PolicyRefused
 
 
 class CriImages:
@@ -31,6 +32,8 @@ class CriImages:
             raise cri.InvalidImageName(str(error)) from error
         except Unavailable as error:
             raise cri.RegistryUnavailable(str(error)) from error
+        except PolicyRefused as error:
+            raise cri.SignatureRefused(str(error)) from error
         except DockyardError as error:
             raise cri.PullFailed(str(error)) from error
         except OSError as error:

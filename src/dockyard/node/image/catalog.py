@@ -45,6 +45,11 @@ class Catalog:
         self.layers = Layers(root, self.ingest)
         self.database = Database(root)
 
+    @property
+    def data_root(self) -> str:
+        """Where the store's own policy.json may be."""
+        return os.path.dirname(self._root)
+
     @contextlib.contextmanager
     def adding(self) -> Iterator[None]:
         """Held while content comes that no name points to yet: nothing is collected meanwhile."""

@@ -27,6 +27,7 @@ from dockyard.node.image.catalog import Catalog, layers_of
 from dockyard.node.image.fetch import fetch_layers
 from dockyard.node.image.image import ContentMismatch, Image
 from dockyard.node.image.progress import Progress
+from dockyard.node.image.trust.gate import admit_archive
 
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
@@ -35,8 +36,10 @@ def load(catalog: Catalog, path: str, progress: Progress) -> list[Image]:
     """See :meth:`ImageStore.load`. An archive that is both is read as an OCI layout."""
     with catalog.adding(), open_archive(path, catalog.ingest) as archive:
         if archive.has("index.json"):
+            admit_archive(catalog.data_root, "oci-archive", archive.what)
             images = _load_layout(catalog, archive, progress)
         elif archive.has("manifest.json"):
+            admit_archive(catalog.data_root, "docker-archive", archive.what)
             images = _load_docker(catalog, archive, progress)
         else:
             raise Invalid(

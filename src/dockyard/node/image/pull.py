@@ -19,6 +19,7 @@ from dockyard.node.image.image import ContentMismatch, Image
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
+from dockyard.node.image.trust.gate import admit
 
 
 def pull(
@@ -36,6 +37,7 @@ def pull(
         listed = _document(client, name.target, name.digest, what)
         found = _image_of(client, listed, platform or host_platform(), what)
         check_image(found, what)
+        admit(catalog.data_root, client, name, (listed.digest, found.digest))
         raw = _config(client, found, what)
         config = parse_config(raw, what)
         if not (platform or host_platform()).runs(config.platform):

@@ -8,7 +8,7 @@ fork afterwards.
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.imageconfig import ImageConfig
@@ -19,6 +19,10 @@ from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import Image, Layer, Removed
 from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
+
+if TYPE_CHECKING:
+    from dockyard.node.image.trust.keys import PrivateKey, PublicKey
+    from dockyard.node.image.trust.sign import Verified
 
 Images = list[Image]
 Directories = list[str]
@@ -79,6 +83,32 @@ class ImageStore:
 
         name = parse_reference(reference)
         return push(self._catalog, self._hosts, name, auth, progress or Silent())
+
+    def sign(
+        self,
+        reference: str,
+        key: "PrivateKey",
+        *,
+        identity: str = "",
+        auth: Credentials | None = None,
+        progress: Progress | None = None,
+    ) -> Digest:
+        """Add a signature to an image in its registry (an index' images are signed with it).
+
+        ``identity``: the name that is signed, if it is not ``reference`` in normal form.
+        """
+        from dockyard.node.image.trust.sign import sign
+
+        name = parse_reference(reference)
+        return sign(self._hosts, name, key, identity, auth, progress or Silent())
+
+    def verify_signature(
+        self, reference: str, keys: "tuple[PublicKey, ...]", *, auth: Credentials | None = None
+    ) -> "Verified":
+        """What one of the keys signed about an image in its registry; :class:`SignatureRefused`."""
+        from dockyard.node.image.trust.sign import verify
+
+        return verify(self._hosts, parse_reference(reference), keys, auth)
 
     def load(self, archive: str, *, progress: Progress | None = None) -> Images:
         """Images of a tar made by ``docker save``, or of an oci-archive (compressed or not)."""

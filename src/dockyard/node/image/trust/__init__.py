@@ -1,0 +1,1 @@
+"""Whose images are taken: policy.json and signatures come in, a refusal or nothing goes out."""
