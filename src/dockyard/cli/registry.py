@@ -41,6 +41,8 @@ def serve(argv: list[str]) -> int:
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
+    if settings.rules.log:
+        logging.getLogger("dockyard.registry.access").setLevel(logging.INFO)
     import uvloop
 
     from dockyard.boot import registry
@@ -84,6 +86,7 @@ def _parser() -> common.Parser:
     parser.many("--quota", metavar="PATTERN=SIZE", help="bytes a repository may hold; first fits")
     add("--max-blob-size", default="100g", metavar="SIZE", help="largest blob (100g)")
     add("--upload-expiry", default="24h", metavar="TIME", help="unfinished uploads end after it")
+    flag("--log-requests", help="a line for each request: address, user, what, status, seconds")
     flag("--no-delete", help="refuse deletes")
     flag("--sparse", help="take manifests that name what is not here")
     add(
@@ -138,7 +141,12 @@ def parse(words: argparse.Namespace) -> Settings:
         port=int(port),
         tls=tls if words.tls_cert else None,
         users=users,
-        rules=Rules(common.size(words.max_blob_size), not words.no_delete, words.sparse),
+        rules=Rules(
+            common.size(words.max_blob_size),
+            not words.no_delete,
+            words.sparse,
+            words.log_requests,
+        ),
         quotas=tuple(_quota(text) for text in words.quota),
         policy=Policy(grace, words.gc_untagged, keep or None),
         collect_seconds=_time("--gc-interval", words.gc_interval),

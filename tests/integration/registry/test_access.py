@@ -356,6 +356,21 @@ def test_metrics_are_for_somebody_known(issuing: Server) -> None:
     )
 
 
+def test_requests_are_logged_when_asked(tmp_path: Path, users: Path) -> None:
+    """Who did what; nothing in a path starts a line of its own."""
+    flags = ["--htpasswd", str(users), "--log-requests"]
+    with own_registry.serve(tmp_path / "root", *flags) as server:
+        ask(server.url, "GET", "/v2/", authorization=basic("alice"))
+        ask(server.url, "GET", "/v2/a/tags/list")
+        ask(server.url, "GET", "/v2/%0aINFO%20faked")
+        lines = [line.split("INFO ", 1)[1] for line in server.log.read_text().splitlines()]
+    assert [line.rsplit(" ", 1)[0] for line in lines] == [
+        "127.0.0.1 alice GET /v2/ 200",
+        "127.0.0.1 - GET /v2/a/tags/list 401",
+        "127.0.0.1 - GET /v2/%0aINFO%20faked 400",
+    ]
+
+
 # certificates
 
 

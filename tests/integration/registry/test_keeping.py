@@ -409,6 +409,46 @@ def test_a_broken_connection_keeps_what_has_come(tmp_path: Path) -> None:
         assert reply.status == 201
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_g10_a_push_that_is_cut_anywhere_leaves_the_whole_or_nothing(
+    tmp_path: Path, method: str
+) -> None:
+    """Cut behind each of many bytes of head and body."""
+    data = os.urandom(600_000)
+    path = f"/v2/a/blobs/uploads/?digest={digest(data)}"
+    with own_registry.serve(tmp_path / "root") as server:
+        host, _, port = server.address.partition(":")
+        for part in (10, 60, 200, 201, 300, 5000, 262_000, 262_400, 599_000, 600_000):
+            if method == "PUT":
+                location = ask(server.url, "POST", "/v2/a/blobs/uploads/").header("Location")
+                path = f"{location}?digest={digest(data)}"
+            head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
+            with socket.create_connection((host, int(port)), 10) as client:
+                client.sendall((head.encode() + data)[:part])
+            until(lambda: b"connections 1\n" in ask(server.url, "GET", "/metrics").body)
+            assert ask(server.url, "GET", f"/v2/a/blobs/{digest(data)}").status == 404
+            if method == "PUT":
+                assert ask(server.url, "DELETE", location).status == 204
+        until(lambda: b"_uploads 0\n" in ask(server.url, "GET", "/metrics").body)
+        assert list((tmp_path / "root/uploads").iterdir()) == []
+        path = f"/v2/a/blobs/uploads/?digest={digest(data)}"
+        assert ask(server.url, "POST", path, data).status == 201
+
+
+def test_c01_two_who_write_to_one_upload(tmp_path: Path) -> None:
+    """The second is told where the upload is, and changes nothing."""
+    with own_registry.serve(tmp_path / "root") as server:
+        location = ask(server.url, "POST", "/v2/a/blobs/uploads/").header("Location")
+        host, _, port = server.address.partition(":")
+        with socket.create_connection((host, int(port)), 20) as client:
+            head = f"PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n"
+            client.sendall(head.encode() + b"abc")
+            until(lambda: ask(server.url, "PATCH", location, b"").status == 416)
+            client.sendall(b"def")
+            assert client.recv(1000).startswith(b"HTTP/1.1 202 ")
+        assert size_of(server, location) == 6
+
+
 def size_of(server: Server, location: str) -> int:
     return int(ask(server.url, "GET", location).header("Range").partition("-")[2]) + 1
 

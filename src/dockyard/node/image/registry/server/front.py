@@ -21,7 +21,10 @@ from dockyard.node.image.registry.server.registry import Registry
 from dockyard.node.image.registry.server.routes import table
 
 log = logging.getLogger("dockyard.registry")
+access = logging.getLogger("dockyard.registry.access")
 MOST_CONNECTIONS = 8192
+LONGEST_TOLD = 500
+"""Characters of a path in the log."""
 MOST_OF_ONE = 1024
 """Connections of one address."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -82,7 +85,10 @@ class Front:
                 if identity is not None and (registry.auth.open or identity.may("pull", kept.name)):
                     registry.metrics.hits += 1
                     known = request.header(b"if-none-match") == kept.etag
-                    answer(connection, 304 if known else 200, kept.headers, kept.body)
+                    status = 304 if known else 200
+                    answer(connection, status, kept.headers, kept.body)
+                    if registry.rules.log:
+                        self._tell(request, connection, identity, status, 0.0)
                     return None
         return self._serve(request, connection)
 
@@ -135,6 +141,19 @@ class Front:
             seconds = registry.clock.monotonic() - began
             method = request.method if request.method in _KNOWN else "other"
             registry.metrics.answered(kind, method, status, seconds)
+            if registry.rules.log:
+                identity = getattr(call, "identity", None)
+                self._tell(request, connection, identity, status, seconds)
+
+    def _tell(
+        self, request: Request, connection: Connection, identity: Identity | None, status: int,
+        seconds: float,
+    ) -> None:  # fmt: skip
+        """A line for one request: address, user, what, status (0: broken off), seconds."""
+        user = "-" if identity is None or identity.user is None else identity.user
+        target = ascii(request.target[:LONGEST_TOLD])[2:-1]
+        access.info("%s %s %s %s %d %.3f", self._open.get(connection, "-"), ascii(user)[1:-1],
+                    request.method, target, status, seconds)  # fmt: skip
 
     def _check(self, call: Call, needs: str) -> None:
         auth, identity = self._registry.auth, call.identity

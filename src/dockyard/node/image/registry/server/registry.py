@@ -24,6 +24,8 @@ class Rules(NamedTuple):
     deletes: bool = True
     sparse: bool = False
     """Manifests may name what is not here."""
+    log: bool = False
+    """Each request gets a line."""
 
 
 class Registry(NamedTuple):

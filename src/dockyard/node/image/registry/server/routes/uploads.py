@@ -31,7 +31,7 @@ async def post(call: Call) -> None:
     algorithm = call.one("digest-algorithm") or "sha256"
     if digest is not None and mount is None:
         wanted = parse_blob_digest(digest)
-        session = await call.work(uploads.start, call.name, wanted.algorithm)
+        session = await _start(call, wanted.algorithm)
         try:
             with _held(call, session):
                 await _receive(call, session)
@@ -43,8 +43,21 @@ async def post(call: Call) -> None:
         return
     if algorithm not in ALGORITHMS:
         raise Refusal("DIGEST_INVALID", f"{algorithm[:80]!r}: sha256 and sha512 are known")
-    session = await call.work(uploads.start, call.name, algorithm)
+    session = await _start(call, algorithm)
     _progress(call, session, 202)
+
+
+async def _start(call: Call, algorithm: str) -> Session:
+    """A session; should the client leave before it knows of it, there is none."""
+    uploads = call.registry.uploads
+    work = asyncio.ensure_future(call.work(uploads.start, call.name, algorithm))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        if work.exception() is None:
+            await _last(call, uploads.cancel, work.result())
+        raise
 
 
 async def _mount(call: Call, mount: str) -> bool:
