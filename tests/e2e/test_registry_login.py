@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from dockyard.base.aio import now
+from dockyard.base.errors import Invalid
 from dockyard.node.image.image import RegistryDenied, RegistryUnavailable
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 from dockyard.node.image.store import ImageStore
-from helpers import registry_server
+from helpers import own_registry, registry_server
 from helpers.scripted_http import Asked, Reply, serve
 from helpers.tars import file, tar
 
@@ -171,3 +172,23 @@ def test_config_json_and_passwords(tmp_path: Path, layer: Path) -> None:
         config.write_text("{}")
         with pytest.raises(RegistryDenied, match="log in"):
             ImageStore(tmp_path / "three", hosts=hosts).pull(name)
+
+
+def test_a_client_certificate_is_shown(tmp_path: Path, keys: Keys, layer: Path) -> None:
+    """docker's names in certs.d: ``client.cert`` and ``client.key``."""
+    flags = ("--tls-cert", str(keys.certificate_path), "--tls-key", str(keys.key_path),
+             "--tls-client-ca", str(keys.certificate_path))  # fmt: skip
+    with own_registry.serve(tmp_path / "registry", *flags) as registry:
+        trusted = tmp_path / "certs.d" / registry.address
+        trusted.mkdir(parents=True)
+        (trusted / "ca.crt").write_bytes(keys.certificate_path.read_bytes())
+        hosts = Hosts(cert_dirs=(str(tmp_path / "certs.d"),))
+        name = f"{registry.address}/app:1"
+        store = with_image(tmp_path / "one", layer, name, hosts)
+        with pytest.raises((RegistryDenied, RegistryUnavailable)):
+            store.push(name)
+        (trusted / "client.cert").write_bytes(keys.certificate_path.read_bytes())
+        with pytest.raises(Invalid, match=r"its key .*client\.key is missing"):
+            store.push(name)
+        (trusted / "client.key").write_bytes(keys.key_path.read_bytes())
+        assert store.push(name) == ImageStore(tmp_path / "two", hosts=hosts).pull(name).digest

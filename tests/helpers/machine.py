@@ -16,6 +16,8 @@ PROGRAM = Path(sys.executable).parent / "dockyard"
 class Machine:
     """One data root and the command line on it."""
 
+    program = PROGRAM
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.env = {**os.environ, "DOCKYARD_ROOT": str(root), "DOCKER_CONFIG": str(root / "cfg")}

@@ -51,6 +51,8 @@ VERBS: dict[str, tuple[str, str, bool]] = {
     "images": ("images", "List images", True),
     "pull": ("pull", "Fetch an image from a registry", True),
     "push": ("push", "Send an image to a registry", True),
+    "login": ("login", "Log in to a registry", False),
+    "logout": ("logout", "Forget a registry's password", False),
     "rmi": ("rmi", "Remove images", True),
     "image": ("image", "Import, load, save, list, tag, bootstrap images", True),
     "registry": ("registry", "Serve a registry of images", False),
@@ -68,7 +70,8 @@ GROUPS = (
                     "kill", "wait", "rm", "pause", "unpause", "rename", "update", "top", "stats",
                     "port", "diff", "cp", "export", "commit", "events", "inspect", "container",
                     "volume", "network", "namespaces", "chroot")),
-    ("Images", ("build", "images", "pull", "push", "rmi", "image", "registry")),
+    ("Images", ("build", "images", "pull", "push", "login", "logout", "rmi", "image",
+                "registry")),
     ("Cluster", ("up", "down", "status", "kubeconfig", "server", "apply", "get")),
     ("Other", ("completion",)),
 )  # fmt: skip

@@ -4,6 +4,7 @@ The mount lies nowhere and lives as long as its descriptor: nobody else sees it,
 unmounted afterwards, and a process that is killed leaves none.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from dockyard.base.linux import mountapi, syscalls
 
 LONGEST_DATA = 4095
 """mount(2) takes one page of data."""
+MOST_LAYERS = 500
+"""OVL_MAX_STACK of the kernel's fs/overlayfs."""
 LONGEST_PARAMETER = 255
 """fsconfig(2) takes as many characters."""
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -37,7 +40,8 @@ def open_overlay(lower: Sequence[str], upper: str, work: str, at: str) -> int:
             return _opened(f"/proc/self/fd/{tree}/.", tree)
         data = f"lowerdir={layers},upperdir={upper_path},workdir={work_path}"
         if len(data) > LONGEST_DATA:
-            raise Invalid(f"overlay: {len(lower)} layers: more than mount(2) takes")
+            tree = many_layers(lower_paths, upper_path, work_path)
+            return _opened(f"/proc/self/fd/{tree}/.", tree)
         syscalls.mount("overlay", at, "overlay", 0, data)
         try:
             return _opened(at, -1)
@@ -46,6 +50,27 @@ def open_overlay(lower: Sequence[str], upper: str, work: str, at: str) -> int:
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def many_layers(lower: Sequence[str], upper: str, work: str, extra: str = "") -> int:
+    """A mount that lies nowhere, of more layers than mount(2)'s page has room for: each is a
+    parameter of its own (Linux 6.5). ``extra``: further options, with commas between."""
+    if len(lower) > MOST_LAYERS:
+        raise Invalid(f"overlay: {len(lower)} layers: the kernel takes {MOST_LAYERS} at most")
+    parameters: list[tuple[str, str | None]] = [("lowerdir+", path) for path in lower]
+    parameters += [("upperdir", upper), ("workdir", work)]
+    for option in filter(None, extra.split(",")):
+        name, equals, value = option.partition("=")
+        parameters.append((name, value if equals else None))
+    try:
+        return mountapi.new_mount("overlay", parameters)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Invalid(
+            f"overlay: {len(lower)} layers: more than mount(2) takes, and this kernel has no other "
+            f"way (Linux 6.5): {error.strerror}"
+        ) from error
 
 
 def _opened(path: str, tree: int) -> int:

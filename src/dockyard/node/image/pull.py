@@ -15,10 +15,17 @@ from dockyard.base.oci.reference import Reference
 from dockyard.node.image.blobs import verified
 from dockyard.node.image.catalog import Catalog, layers_of
 from dockyard.node.image.fetch import fetch_layers
-from dockyard.node.image.image import ContentMismatch, Image
+from dockyard.node.image.image import (
+    ContentMismatch,
+    Image,
+    ImageNotFound,
+    RegistryDenied,
+    RegistryUnavailable,
+)
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
+from dockyard.node.image.registry.mirrors import Place, places, reached
 from dockyard.node.image.trust.gate import admit
 
 
@@ -30,9 +37,30 @@ def pull(
     auth: Credentials | None,
     progress: Progress,
 ) -> Image:
-    """See :meth:`ImageStore.pull`."""
+    """See :meth:`ImageStore.pull`. A mirror that has it not, or does not answer, is passed over."""
+    for place in places(hosts, name):
+        try:
+            return _pull_from(catalog, hosts, name, place, platform, auth, progress)
+        except (ImageNotFound, RegistryDenied, RegistryUnavailable) as error:
+            if not place.mirror:
+                raise
+            progress.note(f"mirror {place.name.registry}: {error}; trying the next")
+    raise AssertionError("the registry itself is the last place")
+
+
+def _pull_from(
+    catalog: Catalog,
+    hosts: Hosts,
+    name: Reference,
+    place: Place,
+    platform: Platform | None,
+    auth: Credentials | None,
+    progress: Progress,
+) -> Image:
     what = f"image {name}"
-    with RegistryClient(hosts, name, auth, "pull") as client, catalog.adding():
+    shown = None if place.mirror else auth  # what was given is for the registry that was named
+    client = RegistryClient(reached(hosts, place), place.name, shown, "pull")
+    with client, catalog.adding():
         progress.note(f"{name.target}: Pulling from {name.repository}")
         listed = _document(client, name.target, name.digest, what)
         found = _image_of(client, listed, platform or host_platform(), what)

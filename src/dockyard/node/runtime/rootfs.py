@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from dockyard.base.errors import Invalid
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import (
@@ -133,11 +132,26 @@ def mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
         data = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
         data = f"{data},{extra}" if extra else data
         if len(data) > LONGEST_DATA:
-            raise Invalid(f"overlay: {len(lower)} layers: more than mount(2) takes")
+            _mount_many(lower, upper, work, target, extra)
+            return
         syscalls.mount("overlay", target, "overlay", 0, data)
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def _mount_many(lower: list[str], upper: str, work: str, target: str, extra: str) -> None:
+    from dockyard.base.linux.overlay import many_layers
+
+    tree = many_layers(lower, upper, work, extra)
+    try:
+        place = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscalls.put_tree(tree, place)
+        finally:
+            os.close(place)
+    finally:
+        os.close(tree)
 
 
 def write_sysctls(sysctls: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ OCI distribution-spec 1.1. What comes is not trusted: callers verify bytes again
 
 import http.client
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.manifest import ACCEPT, LARGEST, SCHEMA_1
 from dockyard.base.oci.reference import Reference
+from dockyard.base.oci.strictjson import decode_object
 from dockyard.node.image.image import (
     ImageNotFound,
     RegistryDenied,
@@ -29,6 +31,7 @@ from dockyard.node.image.registry.transport import Answer, Request, Transport, o
 _ERROR_BODY = 1 << 20
 _RESUMES = 5
 _UPLOADS = 3
+_PAGES = 1000
 _SOURCES = 5
 """Repositories in one token's scope: more make its URL too long for some."""
 _STREAM = {"Content-Type": "application/octet-stream"}
@@ -57,7 +60,7 @@ class RegistryClient:
         self.name = name
         self._transport = Transport(hosts, name.registry)
         self._tokens = Tokens(self._transport, auth or find_credentials(hosts, name.registry))
-        self._scope = f"repository:{name.repository}:{actions}"
+        self._scope = f"repository:{name.repository}:{actions}" if actions else ""
         for repository in sorted(set((elsewhere or {}).values()))[:_SOURCES]:
             self._scope += f" repository:{repository}:pull"
 
@@ -122,6 +125,31 @@ class RegistryClient:
                 return False
             self._expect(answer, 200)
             return True
+
+    def check_login(self) -> None:
+        """Raise :class:`RegistryDenied` where the credentials are not taken (``GET /v2/``)."""
+        with self._send("GET", f"{self._transport.base}/v2/", {}) as answer:
+            self._expect(answer, 200)
+            answer.read(_ERROR_BODY)
+
+    def tags(self) -> list[str]:
+        """All tags of the repository, page by page (distribution-spec, "Listing Tags")."""
+        found: list[str] = []
+        path = "tags/list"
+        for _ in range(_PAGES):
+            with self._send("GET", path, {}) as answer:
+                self._expect(answer, 200)
+                what = f"registry: {self.name.registry}: tags of {self.name.repository}"
+                value = decode_object(answer.read(LARGEST), what, limit=LARGEST)
+                tags = value.get("tags") or []
+                if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+                    raise RegistryUnavailable(f"{what}: the answer has no list of tags")
+                found += tags
+                link = re.match(r"\s*<([^>]+)>", answer.headers.get("Link") or "")
+                if not link:
+                    return found
+                path = urljoin(answer.url, link[1])
+        raise RegistryUnavailable(f"{what}: more than {_PAGES} pages; refused")
 
     def mount(self, digest: Digest, source: str) -> bool:
         """Have the registry take a blob from another of its repositories; whether it did.

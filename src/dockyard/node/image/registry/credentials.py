@@ -1,11 +1,13 @@
-"""Turns docker's ``config.json`` into the credentials for one registry.
+"""Turns docker's ``config.json`` into the credentials for one registry, and back at a login.
 
-``auths`` only: credential helpers are programs, and are not started here.
+``credHelpers`` and ``credsStore`` name programs that keep them (:mod:`helper`); else ``auths``.
 """
 
 import base64
 import binascii
+import json
 import os
+from typing import Any
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.reference import DEFAULT_REGISTRY
@@ -18,24 +20,58 @@ _DOCKER_HUB = "https://index.docker.io/v1/"
 
 def find_credentials(hosts: Hosts, registry: str) -> Credentials | None:
     """What the user is known as at this registry; None for nobody."""
-    path = hosts.auth_file or _default_path()
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        if hosts.auth_file:
-            raise Invalid(f"auth file: {path}: does not exist") from None
-        return None
+    path = config_path(hosts)
+    value = _read(path, must_exist=bool(hosts.auth_file))
     what = f"auth file: {path}"
-    auths = decode_object(data, what, limit=_LARGEST).get("auths")
-    if auths is None:
-        return None
-    if not isinstance(auths, dict):
-        raise Invalid(f"{what}: auths: an object is expected")
+    if helper := _helper(value, registry, what):
+        from dockyard.node.image.registry import helper as program
+
+        if found := program.get(helper, server_of(registry)):
+            return found
+    auths = _object(value, "auths", what)
     for key in _keys(registry):
         if key in auths:
             return _parse(auths[key], f"{what}: auths: {key}")
     return None
+
+
+def keep_credentials(hosts: Hosts, registry: str, credentials: Credentials) -> str | None:
+    """Remember a login: the file in which the password lies, None where a helper has it."""
+    path = config_path(hosts)
+    value = _read(path)
+    what = f"auth file: {path}"
+    server = server_of(registry)
+    helper = _helper(value, registry, what)
+    entry: dict[str, str] = {}
+    if helper:
+        from dockyard.node.image.registry import helper as program
+
+        program.store(helper, server, credentials)
+    else:
+        pair = f"{credentials.username}:{credentials.password}".encode()
+        entry = {"auth": base64.b64encode(pair).decode()}
+    _write(path, {**value, "auths": {**_object(value, "auths", what), server: entry}})
+    return None if helper else path
+
+
+def forget_credentials(hosts: Hosts, registry: str) -> bool:
+    """Forget a login; whether there was one."""
+    path = config_path(hosts)
+    value = _read(path)
+    what = f"auth file: {path}"
+    auths = _object(value, "auths", what)
+    gone = [key for key in _keys(registry) if key in auths]
+    helper = _helper(value, registry, what)
+    if helper:
+        from dockyard.node.image.registry import helper as program
+
+        found = program.get(helper, server_of(registry)) is not None
+        program.erase(helper, server_of(registry))
+        if found and not gone:
+            return True
+    if gone:
+        _write(path, {**value, "auths": {key: auths[key] for key in auths if key not in gone}})
+    return bool(gone)
 
 
 def parse_login(text: str) -> Credentials:
@@ -46,9 +82,60 @@ def parse_login(text: str) -> Credentials:
     return Credentials(username, password)
 
 
-def _default_path() -> str:
+def config_path(hosts: Hosts) -> str:
+    """The file: the user's own, or docker's."""
     folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    return os.path.join(folder, "config.json")
+    return hosts.auth_file or os.path.join(folder, "config.json")
+
+
+def server_of(registry: str) -> str:
+    """What docker calls a registry in its file, and towards helpers."""
+    return _DOCKER_HUB if registry == DEFAULT_REGISTRY else registry
+
+
+def _read(path: str, *, must_exist: bool = False) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        if must_exist:
+            raise Invalid(f"auth file: {path}: does not exist") from None
+        return {}
+    return decode_object(data, f"auth file: {path}", limit=_LARGEST) if data.strip() else {}
+
+
+def _write(path: str, value: dict[str, Any]) -> None:
+    """For this user's eyes; a cut leaves the old file whole."""
+    path = os.path.realpath(path)
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    new = f"{path}.{os.getpid()}"
+    try:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(value, file, indent="\t")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(new, path)
+    except BaseException:
+        if os.path.exists(new):
+            os.unlink(new)
+        raise
+
+
+def _helper(value: dict[str, Any], registry: str, what: str) -> str:
+    """The program's name without its prefix; empty where there is none."""
+    for key in (*_keys(registry), registry):
+        if helper := _object(value, "credHelpers", what).get(key):
+            return str(helper)
+    return str(value.get("credsStore") or "")
+
+
+def _object(value: dict[str, Any], key: str, what: str) -> dict[str, Any]:
+    found = value.get(key)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise Invalid(f"{what}: {key}: an object is expected")
+    return found
 
 
 def _keys(registry: str) -> tuple[str, ...]:
@@ -61,6 +148,8 @@ def _parse(entry: object, what: str) -> Credentials | None:
         raise Invalid(f"{what}: an object is expected")
     if entry.get("registrytoken"):
         return Credentials(token=str(entry["registrytoken"]))
+    if entry.get("identitytoken"):
+        return Credentials(refresh=str(entry["identitytoken"]))
     packed = entry.get("auth")
     if packed:
         try:

@@ -45,7 +45,11 @@ class Tokens:
             for challenge in challenges:
                 if challenge.scheme == "bearer" and "realm" in challenge.parameters:
                     found = self._bearer(challenge, scope)
-                elif challenge.scheme == "basic" and self._credentials is not None:
+                elif (
+                    challenge.scheme == "basic"
+                    and self._credentials
+                    and not (self._credentials.refresh)
+                ):
                     found = basic(self._credentials)
                 else:
                     continue
@@ -57,7 +61,7 @@ class Tokens:
     def _bearer(self, challenge: Challenge, scope: str) -> str:
         realm = challenge.parameters["realm"]
         check_realm(realm, self._transport.base)
-        query = [("scope", each) for each in scope.split(" ")]
+        query = [("scope", each) for each in scope.split()]
         if "service" in challenge.parameters:
             query.append(("service", challenge.parameters["service"]))
         headers = {}
@@ -65,8 +69,10 @@ class Tokens:
             query.append(("account", self._credentials.username))
             headers["Authorization"] = basic(self._credentials)
         join = "&" if urlsplit(realm).query else "?"
-        url = f"{realm}{join}{urlencode(query)}"
-        with self._transport.send(Request("GET", url, headers)) as answer:
+        request = Request("GET", f"{realm}{join}{urlencode(query)}", headers)
+        if self._credentials is not None and self._credentials.refresh:
+            request = _exchange(realm, scope, query, self._credentials.refresh)
+        with self._transport.send(request) as answer:
             data = answer.read(_LARGEST)
             where = f"registry: {self._transport.registry}: token server {urlsplit(realm).netloc}"
             if answer.status != 200:
@@ -76,6 +82,20 @@ class Tokens:
         if not isinstance(token, str) or not token.isprintable():
             raise RegistryDenied(f"{where}: its answer has no token")
         return f"Bearer {token}"
+
+
+def _exchange(realm: str, scope: str, query: list[tuple[str, str]], refresh: str) -> Request:
+    """An identity token for an access token (distribution, "OAuth2 Token Authentication")."""
+    form = [
+        *((key, value) for key, value in query if key != "scope"),
+        ("scope", scope),
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh),
+        ("client_id", "dockyard"),
+    ]
+    body = urlencode(form).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return Request("POST", realm, headers, lambda: [body], len(body))
 
 
 def basic(credentials: Credentials) -> str:

@@ -4,9 +4,7 @@ One :class:`Transport` a registry. Credentials go only to the origin they were m
 elsewhere is followed without them, and never from https to http (C06).
 """
 
-import glob
 import http.client
-import os
 import socket
 import ssl
 import threading
@@ -21,6 +19,7 @@ from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch, RegistryUnavailable
 from dockyard.node.image.registry.challenge import is_loopback
 from dockyard.node.image.registry.hosts import Hosts
+from dockyard.node.image.registry.reach import Proxy, proxy_of, trust_of
 
 _TIMEOUT = 60.0
 _PROBE = 5.0
@@ -98,8 +97,7 @@ class Transport:
         self._lax = registry in hosts.insecure or is_loopback(
             urlsplit("//" + registry).hostname or ""
         )
-        self._context = _tls(hosts, registry)
-        self._trusts_own = self._context is not None
+        self._context, self._trusts_own = trust_of(hosts, registry)
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
         self._base: str | None = None
@@ -170,6 +168,9 @@ class Transport:
         path = parts.path or "/"
         target = f"{path}?{parts.query}" if parts.query else path
         headers = {"User-Agent": _AGENT, **request.headers}
+        if parts.scheme == "http" and (proxy := _proxy(parts)):
+            target = f"http://{parts.netloc}{target}"
+            headers |= proxy.headers
         if request.body is not None:
             if request.length >= 0:
                 headers["Content-Length"] = str(request.length)
@@ -211,11 +212,16 @@ class Transport:
 
     def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
         host = parts.hostname or ""
+        proxy = _proxy(parts)
+        where = (proxy.host, proxy.port) if proxy else (host, parts.port)
         if parts.scheme == "http":
-            return http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT)
+            return http.client.HTTPConnection(*where, timeout=_TIMEOUT)
         ours = parts.netloc == self._host
         context = self._registry_context() if ours else ssl.create_default_context()
-        return http.client.HTTPSConnection(host, parts.port, timeout=_TIMEOUT, context=context)
+        found = http.client.HTTPSConnection(*where, timeout=_TIMEOUT, context=context)
+        if proxy:
+            found.set_tunnel(host, parts.port or 443, proxy.headers)
+        return found
 
     def _registry_context(self) -> ssl.SSLContext:
         if self._context is None:
@@ -246,6 +252,11 @@ class Transport:
         return RegistryUnavailable(f"registry: {self.registry}: {where}: {reason}")
 
 
+def _proxy(parts: SplitResult) -> Proxy | None:
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return proxy_of(parts.scheme, parts.hostname or "", port)
+
+
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host, port: what credentials belong to."""
     parts = urlsplit(url)
@@ -254,21 +265,6 @@ def origin(url: str) -> tuple[str, str, int]:
         parts.hostname or "",
         parts.port or (443 if parts.scheme == "https" else 80),
     )
-
-
-def _tls(hosts: Hosts, registry: str) -> ssl.SSLContext | None:
-    """Trust the certificates that the user laid down for this registry (docker's certs.d)."""
-    found = [
-        path
-        for folder in hosts.cert_dirs
-        for path in sorted(glob.glob(os.path.join(glob.escape(folder), registry, "*.crt")))
-    ]
-    if not found:
-        return None
-    context = ssl.create_default_context()
-    for path in found:
-        context.load_verify_locations(path)
-    return context
 
 
 def _wait(attempt: int, retry_after: str | None) -> float:

@@ -1,0 +1,218 @@
+"""login, logout, credential helpers, client certificates, mirrors, proxies: against Debian's
+docker-registry, with a helper, a proxy and certificates of the test's own."""
+
+import base64
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import select
+import socket
+import socketserver
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helpers import registry_server
+from helpers.machine import Machine, archive
+from helpers.registry_server import Registry
+from helpers.tars import file, tar
+
+pytestmark = pytest.mark.root
+
+HELPER = """#!/bin/sh
+# docker-credential-test: one file a server, as docker's protocol has it
+read -r line
+echo "$1 $line" >> "$HELPER_DIR/log"
+case $1 in
+  get) cat "$HELPER_DIR/entry" 2>/dev/null && exit
+    echo "credentials not found in native keychain"; exit 1 ;;
+  store) echo "$line" > "$HELPER_DIR/entry" ;;
+  erase) rm -f "$HELPER_DIR/entry" ;;
+esac
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    found = Machine(tmp_path / "one")
+    found.run("image", "load", "-qi", str(archive(tmp_path / "a.tar", tar(file("f")))))
+    return found
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Registry]:
+    made = subprocess.run(
+        ["htpasswd", "-nbB", "ann", "secret"], capture_output=True, text=True, check=True
+    )
+    with registry_server.serve(tmp_path / "registry", htpasswd=made.stdout) as found:
+        yield found
+
+
+def piped(machine: Machine, text: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [machine.program, *words], env=machine.env, input=text, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+
+
+def test_login_writes_what_docker_writes(guarded: Registry, machine: Machine) -> None:
+    name = f"{guarded.address}/a:1"
+    machine.run("image", "tag", "plain:1", name)
+    assert machine.try_run("push", name).returncode == 1
+    config = machine.root / "cfg/config.json"
+    refused = piped(machine, "wrong\n", "login", "-u", "ann", "--password-stdin", guarded.address)
+    assert refused.returncode == 1
+    assert "401" in refused.stderr
+    assert "wrong" not in refused.stderr
+    assert not config.exists()
+
+    done = piped(machine, "secret\n", "login", "-u", "ann", "--password-stdin", guarded.address)
+    assert (done.returncode, done.stdout) == (0, "Login Succeeded\n")
+    assert "stored unencrypted" in done.stderr
+    packed = base64.b64encode(b"ann:secret").decode()
+    assert json.loads(config.read_text()) == {"auths": {guarded.address: {"auth": packed}}}
+    assert config.stat().st_mode & 0o777 == 0o600
+    machine.run("push", "-q", name)
+
+    gone = f"Removing login credentials for {guarded.address}\n"
+    assert machine.run("logout", guarded.address) == gone
+    assert machine.run("logout", guarded.address) == f"Not logged in to {guarded.address}\n"
+    assert machine.try_run("pull", name).returncode == 1
+
+
+def test_a_helper_keeps_the_password(guarded: Registry, machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/docker-credential-test"
+    program.write_text(HELPER)
+    program.chmod(0o755)
+    machine.env |= {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "HELPER_DIR": str(tmp_path)}
+    config = machine.root / "cfg/config.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps({"credsStore": "test", "other": {"kept": True}}))
+    done = piped(machine, "secret", "login", "-u", "ann", "--password-stdin", guarded.address)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Login Succeeded\n", "")
+    assert json.loads((tmp_path / "entry").read_text()) == {
+        "ServerURL": guarded.address, "Username": "ann", "Secret": "secret",
+    }  # fmt: skip
+    assert "secret" not in config.read_text()
+    assert json.loads(config.read_text())["other"] == {"kept": True}
+    name = f"{guarded.address}/a:1"
+    machine.run("image", "tag", "plain:1", name)
+    machine.run("push", "-q", name)
+    assert f"get {guarded.address}" in (tmp_path / "log").read_text()
+    machine.run("logout", guarded.address)
+    assert not (tmp_path / "entry").exists()
+    assert machine.try_run("push", name).returncode == 1
+    config.write_text(json.dumps({"credHelpers": {guarded.address: "nowhere"}}))
+    assert "docker-credential-nowhere: is not installed" in machine.try_run("push", name).stderr
+    config.write_text(json.dumps({"credsStore": "../../bin/sh"}))
+    assert "is no program's name" in machine.try_run("push", name).stderr
+
+
+def test_mirrors_are_asked_first_and_passed_over(machine: Machine, tmp_path: Path) -> None:
+    conf = tmp_path / "registries.conf"
+    machine.env["CONTAINERS_REGISTRIES_CONF"] = str(conf)
+    with registry_server.serve(tmp_path / "r") as registry:
+        kept = f"{registry.address}/kept/app:1"
+        machine.run("image", "tag", "plain:1", kept)
+        machine.run("push", "-q", kept)
+        dead = registry_server.free_port()
+        conf.write_text(f"""
+            [[registry]]
+            prefix = "registry.invalid/team"
+            location = "registry.invalid/elsewhere"
+            [[registry.mirror]]
+            location = "127.0.0.1:{dead}/gone"
+            [[registry.mirror]]
+            location = "{registry.address}/kept"
+            [[registry]]
+            prefix = "registry.invalid/team/secret"
+            blocked = true
+        """)
+        other = Machine(tmp_path / "two")
+        other.env["CONTAINERS_REGISTRIES_CONF"] = str(conf)
+        told = other.run("pull", "registry.invalid/team/app:1")
+        assert f"mirror 127.0.0.1:{dead}" in told
+        assert other.run("images", "-q", "registry.invalid/team/app:1").strip()
+        blocked = other.try_run("pull", "registry.invalid/team/secret:1")
+        assert blocked.returncode == 1
+        assert "is blocked by" in blocked.stderr
+        conf.write_text("[[registry]]\nprefix = 3\n")
+        assert "prefix: a text is expected" in other.try_run("pull", "x").stderr
+
+
+class _Proxy(http.server.BaseHTTPRequestHandler):
+    """A forward proxy for plain HTTP that leads every name to one registry."""
+
+    target = ""
+    seen: list[tuple[str, str | None]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append((self.path, self.headers.get("Proxy-Authorization")))
+        path = "/" + self.path.split("/", 3)[3]
+        upstream = http.client.HTTPConnection(self.target, timeout=10)
+        upstream.request("GET", path, headers={"Accept": self.headers.get("Accept", "*/*")})
+        answer = upstream.getresponse()
+        body = answer.read()
+        self.send_response(answer.status)
+        for key in ("Content-Type", "Docker-Content-Digest"):
+            if value := answer.headers.get(key):
+                self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_CONNECT(self) -> None:
+        self.seen.append((self.path, self.headers.get("Proxy-Authorization")))
+        host, port = self.target.split(":")
+        with socket.create_connection((host, int(port)), 10) as upstream:
+            self.send_response(200)
+            self.end_headers()
+            self.close_connection = True
+            ends = {upstream: self.connection, self.connection: upstream}
+            while True:
+                for end in select.select(list(ends), [], [], 10)[0]:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    ends[end].sendall(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def proxy(target: str) -> Iterator[str]:
+    _Proxy.target, _Proxy.seen = target, []
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Proxy)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://me:pass@127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_proxies_of_the_environment(machine: Machine, tmp_path: Path) -> None:
+    """A name that nobody resolves is reached through the proxy alone."""
+    with registry_server.serve(tmp_path / "r") as registry, proxy(registry.address) as url:
+        machine.run("image", "tag", "plain:1", f"{registry.address}/app:1")
+        machine.run("push", "-q", f"{registry.address}/app:1")
+        other = Machine(tmp_path / "two")
+        other.env |= {"HTTP_PROXY": url, "https_proxy": url}
+        other.run("pull", "-q", "--no-tls-verify", "registry.invalid/app:1")
+        shown = "Basic " + base64.b64encode(b"me:pass").decode()
+        assert _Proxy.seen[0] == ("registry.invalid:443", shown)
+        assert ("http://registry.invalid/v2/app/manifests/1", shown) in _Proxy.seen
+        seen = len(_Proxy.seen)
+        other.env["NO_PROXY"] = "example.com,.invalid"
+        refused = other.try_run("pull", "--no-tls-verify", "registry.invalid/app:1")
+        assert refused.returncode == 1
+        assert len(_Proxy.seen) == seen

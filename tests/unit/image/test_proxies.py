@@ -1,0 +1,42 @@
+"""Which hosts a proxy is not asked for: the rules of Go's httpproxy, which docker follows."""
+
+import pytest
+
+from dockyard.base.errors import Unsupported
+from dockyard.node.image.registry.reach import proxy_of
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "direct"),
+    [
+        ("", "example.com", False),
+        ("example.com", "example.com", True),
+        ("example.com", "registry.example.com", True),
+        (".example.com", "registry.example.com", True),
+        ("example.com", "notexample.com", False),
+        ("other, example.com", "example.com", True),
+        ("example.com:443", "example.com", True),
+        ("example.com:5000", "example.com", False),
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        ("*", "anything.org", True),
+        ("", "localhost", True),
+        ("", "127.0.0.1", True),
+    ],
+)
+def test_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    found = proxy_of("https", host, 443)
+    assert (found is None) == direct
+    if found:
+        assert (found.host, found.port, found.headers) == ("proxy", 3128, {})
+
+
+def test_other_kinds_of_proxies_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://proxy:1080")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(Unsupported, match="socks5: not implemented"):
+        proxy_of("https", "example.com", 443)
