@@ -363,6 +363,7 @@ def test_requests_are_logged_when_asked(tmp_path: Path, users: Path) -> None:
         ask(server.url, "GET", "/v2/", authorization=basic("alice"))
         ask(server.url, "GET", "/v2/a/tags/list")
         ask(server.url, "GET", "/v2/%0aINFO%20faked")
+        until(lambda: len(server.log.read_text().splitlines()) == 3)
         lines = [line.split("INFO ", 1)[1] for line in server.log.read_text().splitlines()]
     assert [line.rsplit(" ", 1)[0] for line in lines] == [
         "127.0.0.1 alice GET /v2/ 200",
