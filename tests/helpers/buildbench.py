@@ -35,12 +35,21 @@ class Bench:
     def try_build(
         self, *words: str, env: dict[str, str] | None = None, stdin: bytes | None = None
     ) -> subprocess.CompletedProcess[str]:
+        return self.try_build_at(str(self.context), *words, env=env, stdin=stdin)
+
+    def try_build_at(
+        self, context: str, *words: str, env: dict[str, str] | None = None,
+        stdin: bytes | None = None,
+    ) -> subprocess.CompletedProcess[str]:  # fmt: skip
+        """As :meth:`try_build`, of another context."""
         env = {**os.environ, "DOCKYARD_ROOT": str(self.base / "data"), **(env or {})}
-        return subprocess.run(
+        done = subprocess.run(
             [PROGRAM, "build", "-t", "out", "--network", "none", "--progress", "plain", *words,
-             str(self.context)],
-            env=env, capture_output=True, text=True, timeout=60,
+             context],
+            env=env, capture_output=True, timeout=60, input=stdin, check=False,
         )  # fmt: skip
+        out, err = (part.decode(errors="replace") for part in (done.stdout, done.stderr))
+        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
     def build(self, dockerfile: str, *words: str) -> str:
         """What the build printed, and its steps without their numbers."""

@@ -102,7 +102,7 @@ def _variable(text: str, variables: Mapping[str, str], line: Line, depth: int) -
     if not rest or modifier not in ("-", "+", "?"):
         raise line.invalid(f"${text[:20]}: }} is expected after the name, or :- :+ :? # % /")
     word, rest = _scan(rest[2:] if colon else rest[1:], variables, line, stop="}", depth=depth + 1)
-    given = bool(variables.get(name)) if colon else name in variables
+    given = name in variables and (not colon or bool(variables[name]))
     if modifier == "+":
         return (word if given else ""), rest
     if not given and modifier == "?":

@@ -66,7 +66,7 @@ def parse_mount(text: str, line: Line, expand: Callable[[str], str]) -> Mount:
     source = next((pairs[key] for key in _SOURCES if key in pairs), "")
     if kind in (BIND, CACHE, TMPFS) and not target:
         raise line.invalid(f"--mount={text[:80]}: mount target is required")
-    if target and kind in (BIND, CACHE, TMPFS) and posixpath.normpath("/" + target) == "/":
+    if target and kind in (BIND, CACHE, TMPFS) and not posixpath.normpath("/" + target).strip("/"):
         raise line.invalid(f"--mount={text[:80]}: invalid mount target {target!r}")
     sharing = pairs.get("sharing", SHARED).lower()
     if sharing not in (SHARED, PRIVATE, LOCKED):
@@ -90,7 +90,7 @@ def parse_mount(text: str, line: Line, expand: Callable[[str], str]) -> Mount:
 
 def _default_id(kind: str, target: str, source: str) -> str:
     if kind == CACHE:
-        return posixpath.normpath("/" + target)
+        return "/" + posixpath.normpath("/" + target).strip("/")
     if kind == SSH:
         return "default"
     return posixpath.basename(source or target) if kind == SECRET else ""

@@ -83,7 +83,9 @@ class Mounts:
 
     def _cache(self, mount: Mount) -> None:
         folder = cache_folder(self._stage, mount, self._stack, self._fill)
-        inner = self._part(folder, mount.source, f"cache {mount.id}") if mount.source else folder
+        inner = folder
+        if mount.source and not mount.origin:  # else it is a part of what ``from`` has
+            inner = self._part(folder, mount.source, f"cache {mount.id}")
         self._give(mount.target, inner, read_only=mount.read_only)
 
     def _fill(self, folder: str, mount: Mount) -> None:
