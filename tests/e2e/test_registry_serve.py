@@ -137,12 +137,14 @@ def test_buildah(server: Server, archive: Path, tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def dockerd(base: Path) -> Iterator[list[str]]:
+def dockerd(base: Path, **settings: object) -> Iterator[list[str]]:
     """Debian's daemon with everything of its own; it makes no bridge and no rules."""
     with tempfile.TemporaryDirectory() as short:
         socket = f"{short}/s"
         config = Path(short, "daemon.json")
-        config.write_text("{}")
+        config.write_text(
+            json.dumps({key.replace("_", "-"): item for key, item in settings.items()})
+        )
         with (base / "dockerd.log").open("wb") as log:
             daemon = subprocess.Popen(
                 ["dockerd", "--config-file", config, "--data-root", base / "docker", "--exec-root",
@@ -180,6 +182,38 @@ def test_dockerd(server: Server, archive: Path, tmp_path: Path) -> None:
         run([*docker, "rmi", "app:1", name, f"{server.address}/other:1"], env)
         assert "Status: Downloaded newer image" in run([*docker, "pull", name], env)
     assert layers(f"docker://{name}") == layers(f"docker-archive:{archive}")
+
+
+@pytest.mark.skipif(not shutil.which("dockerd"), reason="docker is not installed")
+def test_dockerd_logs_in_for_tokens_and_has_a_mirror(archive: Path, tmp_path: Path) -> None:
+    """``docker login`` against our token server; ``docker pull app:1`` by way of our cache."""
+    users = tmp_path / "users"
+    users.write_text(run(["htpasswd", "-nbB", "-C", "4", "alice", "secret"]))
+    with (
+        registry_server.serve(tmp_path / "origin") as origin,
+        own_registry.serve(tmp_path / "cache", "--proxy", f"http://{origin.address}") as cache,
+        own_registry.serve(tmp_path / "own", "--htpasswd", str(users), "--tokens") as server,
+        dockerd(tmp_path, registry_mirrors=[cache.url]) as docker,
+    ):
+        env = {**os.environ, "DOCKER_CONFIG": str(tmp_path / "cfg")}
+        run(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"docker-archive:{archive}",
+             f"docker://{origin.address}/library/app:1"])  # fmt: skip
+        assert "Status: Downloaded newer image" in run([*docker, "pull", "app:1"], env)
+        assert json.loads(ask(cache.url, "GET", "/v2/_catalog").body) == {
+            "repositories": ["library/app"]
+        }
+        name = f"{server.address}/team/app:1"
+        run([*docker, "tag", "app:1", name], env)
+        refused = subprocess.run([*docker, "push", name], capture_output=True, text=True, env=env)
+        assert refused.returncode == 1
+        wrong = subprocess.run([*docker, "login", "-u", "alice", "-p", "x", server.address],
+                               capture_output=True, text=True, env=env)  # fmt: skip
+        assert wrong.returncode == 1
+        login = [*docker, "login", "-u", "alice", "-p", "secret", server.address]
+        assert "Login Succeeded" in run(login, env)
+        assert "digest: sha256:" in run([*docker, "push", name], env)
+        run([*docker, "rmi", name], env)
+        run([*docker, "pull", name], env)
 
 
 def test_our_client(server: Server, archive: Path, tmp_path: Path) -> None:

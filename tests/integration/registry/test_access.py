@@ -424,6 +424,21 @@ def test_a_client_certificate_is_who_one_is(tmp_path: Path, rules: Path) -> None
             ask(server.url, "GET", "/v2/", context=pki.context())
 
 
+def test_a_certificate_or_a_password(tmp_path: Path, users: Path) -> None:
+    """With both ways in, either will do; with neither, nobody comes in."""
+    pki = Pki(tmp_path)
+    flags = [*pki.flags(), "--tls-client-ca", str(tmp_path / "ca.crt"), "--htpasswd", str(users)]
+    with own_registry.serve(tmp_path / "root", *flags) as server:
+        assert ask(server.url, "GET", "/v2/", context=pki.context("alice")).status == 200
+        plain = pki.context()
+        assert ask(server.url, "GET", "/v2/", context=plain).status == 401
+        shown = basic("bob")
+        assert ask(server.url, "GET", "/v2/", context=plain, authorization=shown).status == 200
+        wrong = basic("bob", "x")
+        known = pki.context("alice")
+        assert ask(server.url, "GET", "/v2/", context=known, authorization=wrong).status == 401
+
+
 def test_g23_a_new_certificate_is_taken_without_a_break(tmp_path: Path) -> None:
     """By SIGHUP, at once; an open connection goes on with the old one."""
     import http.client
