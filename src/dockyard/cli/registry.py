@@ -47,11 +47,29 @@ def serve(argv: list[str]) -> int:
 
     from dockyard.boot import registry
 
+    for line in warnings(settings):
+        print(f"dockyard: registry: {line}", file=sys.stderr)
+
     def ready(url: str) -> None:
         print(f"serving on {url}, kept in {settings.root}", flush=True)
 
     uvloop.run(registry.serve(settings, ready))
     return 0
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What an administrator may not have meant."""
+    from dockyard.node.image.registry.challenge import is_loopback
+
+    if is_loopback(settings.host):
+        return []
+    users = settings.users
+    certificates = settings.tls is not None and settings.tls.client_authority
+    if not (users.htpasswd or users.key or users.tokens or certificates):
+        return [f"everybody who reaches {settings.host} may push and delete; see --htpasswd"]
+    if settings.tls is None:
+        return ["passwords and tokens travel in the clear; see --tls-cert"]
+    return []
 
 
 def _parser() -> common.Parser:
@@ -62,7 +80,7 @@ def _parser() -> common.Parser:
     add, flag = parser.add_argument, parser.flag
     add("--address", default="127.0.0.1:5000", metavar="HOST:PORT",
         help="where to listen (127.0.0.1:5000); port 0: a free one")  # fmt: skip
-    add("--root", required=True, metavar="DIR", help="where everything is kept")
+    add("--root", default="", metavar="DIR", help="where everything is kept")
     add(
         "--tls-cert",
         default="",
@@ -116,6 +134,8 @@ def parse(words: argparse.Namespace) -> Settings:
     from dockyard.node.image.registry.server.collect import Policy
     from dockyard.node.image.registry.server.registry import Rules
 
+    if not words.root:
+        raise Invalid("registry: --root DIR is missing: where everything is kept")
     host, _, port = words.address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise Invalid(f"registry: --address {words.address}: not HOST:PORT")
