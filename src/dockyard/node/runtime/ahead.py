@@ -47,18 +47,20 @@ def _wait(control: socket.socket) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):  # at once: who reads from the command shall see its end
             os.dup2(null, descriptor)
-        from dockyard.node.runtime import launchmessage, monitor, newborn
+        from dockyard.node.runtime import spare
 
-        monitor.become_monitor(control.fileno())
-        child = newborn.born()
-        received = launchmessage.receive(control)
-        if received is not None:
+        def ask() -> spare.Asked | None:
+            from dockyard.node.runtime import launchmessage
+
+            received = launchmessage.receive(control)
+            if received is None:
+                return None
             control.close()
             payload, creator = received
             cache, _, packed = payload.partition(b"\0")
-            if child is not None:
-                child.tell(packed)
-            launch, attach = launchmessage.unpack(packed)
-            monitor.look_after(launch, os.fsdecode(cache), creator, attach, child)
+            return spare.Asked(os.fsdecode(cache), packed, creator)
+
+        spare.detach(control.fileno())
+        spare.part(ask, control.fileno())
     finally:
         os._exit(0)

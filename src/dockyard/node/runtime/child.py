@@ -7,26 +7,21 @@ import json
 import os
 import signal
 import socket
+from _socket import socket as Plain  # a monitor touches less memory with it
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from dockyard.base.linux import firststep, passing, syscalls
+from dockyard.base.linux import passing
 from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import StartFailed
-from dockyard.node.runtime import execution, init
 from dockyard.node.runtime.messages import LONGEST_MESSAGE, PID, READY, START
+from dockyard.node.runtime.streams import Streams
 
 if TYPE_CHECKING:
+    from dockyard.node.runtime import init
     from dockyard.node.runtime.attendant import Attendant
+    from dockyard.node.runtime.made import Made
     from dockyard.node.runtime.newborn import Newborn
-
-
-class Streams(NamedTuple):
-    """The monitor's ends of a child's standard streams; -1 is none."""
-
-    stdin: int
-    stdout: int
-    stderr: int
 
 
 class Child:
@@ -36,16 +31,31 @@ class Child:
         self, terminal: bool, open_stdin: bool, program: str, stdio: init.Stdio | None = None
     ) -> None:
         """``stdio``: descriptors of this process that it shall have; else it gets pipes."""
-        self.terminal, self._program = terminal, program
+        self._theirs: Plain
+        sync, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._be(terminal, program, sync)
+        self.stdio = stdio or self._open_streams(open_stdin)
+
+    def _be(self, terminal: bool, program: str, sync: Plain) -> None:
+        self.terminal, self._program, self.sync = terminal, program, sync
         self.pid = 0
         self.attendant: Attendant | None = None
         """Who does what it cannot do itself; None: it needs nobody."""
         self.moved: Callable[[int], None] | None = None
         """Called with the pid that it had when a sibling goes on in its place."""
+        self.between: Plain | None = None
+        """The way to a monitor whose child it shall be, which stands above this process."""
         self.streams = Streams(-1, -1, -1)
-        self.sync, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._given: list[int] = []
-        self.stdio = stdio or self._open_streams(open_stdin)
+
+    @classmethod
+    def of(cls, made: Made, sync: int, streams: Streams) -> Child:
+        """One that somebody else has made, and that waits to be started."""
+        child = cls.__new__(cls)
+        child._be(made.terminal, made.program, Plain(fileno=sync))
+        child._theirs = child.sync  # the other end is init's alone
+        child.pid, child.streams = made.pid, streams
+        return child
 
     def _open_streams(self, open_stdin: bool) -> init.Stdio:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -58,13 +68,15 @@ class Child:
         self._given += [out[1], err[1], *([in_[0]] if open_stdin else [])]
         return in_[0], out[1], err[1]
 
-    def fork(self, body: Callable[[socket.socket], NoReturn]) -> None:
+    def fork(self, body: Callable[[Plain], NoReturn]) -> None:
         """Start the process; ``body`` runs in it and gets its end of the socket."""
-        self.pid = through("clone", os.fork)
+        self.pid = through("clone", os.fork) if self.between is None else _fork_beside()
         if self.pid == 0:
             try:
                 signal.set_wakeup_fd(-1)  # it is the monitor's
                 self.sync.close()
+                if self.between is not None:
+                    self.between.close()
                 body(self._theirs)
             finally:
                 os._exit(1)
@@ -146,8 +158,16 @@ class Child:
         self._given, self.streams = [], Streams(-1, -1, -1)
 
 
+def _fork_beside() -> int:
+    from dockyard.base.linux import processes
+
+    return processes.clone3(processes.CLONE_PARENT).pid
+
+
 def enter_pid_namespace(path: str | None) -> None:
     """For the children of this process: the container's init and every command in it."""
+    from dockyard.base.linux import syscalls
+
     if path is None:
         syscalls.unshare(syscalls.CLONE_NEWPID)
         return
@@ -158,6 +178,9 @@ def enter_pid_namespace(path: str | None) -> None:
 
 def failure(message: bytes, program: str) -> StartFailed:
     """What a child's last message means. What it says is not trusted to be well formed."""
+    from dockyard.base.linux import firststep  # most starts do not fail
+    from dockyard.node.runtime import execution
+
     if not message:
         return StartFailed("container init: ended before it could say why", execution.FAILED)
     if len(message) == firststep.REPORT.size:

@@ -7,16 +7,16 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import StartFailed
-from dockyard.node.runtime import init
 from dockyard.node.runtime.cgroups import group
-from dockyard.node.runtime.child import Child
+from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.connection import Connection
 from dockyard.node.runtime.handshake import Handshake
+from dockyard.node.runtime.messages import FLAGS
 from dockyard.node.runtime.streams import Session
 
 if TYPE_CHECKING:
+    from dockyard.base.oci import runtimespec
     from dockyard.node.runtime.monitor import Monitor
 
 
@@ -35,20 +35,35 @@ class Commands:
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._by_pid: dict[int, Command] = {}
+        self.entered: bool | None = None
+        """Whether this process's children are born in the container's pid namespace."""
+
+    def _enter(self) -> bool:
+        """Whether commands need not enter the pid namespace themselves."""
+        if self.entered is None:
+            self.entered = True
+            if self._monitor.made.own_pids:
+                try:
+                    enter_pid_namespace(f"/proc/{self._monitor.child.pid}/ns/pid")
+                except PermissionError:  # an ordinary user's: only from its user namespace
+                    self.entered = False
+        return self.entered
 
     def execute(self, client: Connection, message: dict[str, Any]) -> None:
         """Start a command; its client gets its output and its exit code."""
+        from dockyard.node.runtime import init  # only a monitor that executes commands keeps it
+
         monitor = self._monitor
         process = self.check(message)
-        assert monitor.child is not None
+        entered = self._enter()
         container = os.pidfd_open(monitor.child.pid)
         child = Child(process.terminal, bool(message.get("stdin")), process.args[0])
-        child.attendant = monitor.attendant
-        flags = init.joinable(monitor.spec, staged=monitor.staged)
+        child.attendant = monitor.child.attendant
+        staged = monitor.made.staged and not entered
+        flags = monitor.made.namespaces | (FLAGS["pid"] if staged and monitor.made.own_pids else 0)
         errand = init.Errand(
-            monitor.launch.id, process, monitor.spec.cgroup, container, child.stdio, flags,
-            monitor.staged,
-        )  # fmt: skip
+            monitor.made.id, process, monitor.made.cgroup, container, child.stdio, flags, staged
+        )
         try:
             child.fork(lambda sync: init.become_command(errand, sync))
         except BaseException:
@@ -68,10 +83,12 @@ class Commands:
 
     def check(self, message: dict[str, Any]) -> runtimespec.Process:
         """The process that is asked for. Raises where the container takes none now."""
+        from dockyard.base.oci import runtimespec
+
         monitor = self._monitor
-        if monitor.status != "running" or monitor.child is None:
+        if monitor.status != "running":
             raise StartFailed(f"exec: the container is {monitor.status}, not running", 125)
-        if monitor.spec.cgroup and group.is_frozen(monitor.spec.cgroup):
+        if monitor.made.cgroup and group.is_frozen(monitor.made.cgroup):
             raise StartFailed("exec: the container is paused; resume it first", 125)
         return runtimespec.parse_process(message.get("process"))
 
@@ -111,7 +128,7 @@ class Commands:
         command = self._by_pid.get(pid)
         if command is None:
             return
-        if command.handshake is not None and self._monitor.staged:
+        if command.handshake is not None and not self.entered:
             command.handshake.advance()  # what it has said last: maybe that a sibling goes on
             if command.child.pid != pid:
                 return

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+from _socket import socket as Plain  # a monitor touches less memory with it
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,13 +16,15 @@ from dockyard.node.runtime import wire
 from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
 
+BACKLOG = 128
+
 
 class Connection:
     """One client: ``handle`` takes what it asks for, ``session`` is what it is attached to."""
 
     def __init__(
         self,
-        peer: socket.socket,
+        peer: Plain,
         loop: Loop,
         handle: Callable[[Connection, dict[str, Any]], None],
         gone: Callable[[Connection], None],
@@ -131,11 +134,11 @@ class Connection:
 class Accept(Protocol):
     """Called with each new client."""
 
-    def __call__(self, peer: socket.socket) -> object: ...
+    def __call__(self, peer: Plain) -> object: ...
 
 
-def listen(path: str, loop: Loop, accept: Accept, own_uid: int) -> socket.socket:
-    """A socket that only its owner's processes may use: 0600, and each peer's uid is checked."""
+def bind(path: str) -> socket.socket:
+    """A socket that only its owner's processes may use: 0600."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:
@@ -143,12 +146,26 @@ def listen(path: str, loop: Loop, accept: Accept, own_uid: int) -> socket.socket
             listener.bind(address)
     finally:
         os.umask(before)
-    listener.listen(128)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def unlink(path: str) -> None:
+    """Take its name away, if it has it still."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def listen(descriptor: int, loop: Loop, accept: Accept, own_uid: int) -> Plain:
+    """Take clients of such a socket; each peer's uid is checked."""
+    listener = Plain(fileno=descriptor)
+    listener.listen(BACKLOG)  # again: to its clients this process is the peer, not who made it
     listener.setblocking(False)
 
     def take() -> None:
         with contextlib.suppress(BlockingIOError):
-            peer, _ = listener.accept()
+            descriptor, _ = listener._accept()  # type: ignore[attr-defined]
+            peer = Plain(fileno=descriptor)
             try:
                 check_peer(peer, own_uid)
             except Denied:
@@ -160,7 +177,7 @@ def listen(path: str, loop: Loop, accept: Accept, own_uid: int) -> socket.socket
     return listener
 
 
-def check_peer(peer: socket.socket, own_uid: int) -> None:
+def check_peer(peer: Plain, own_uid: int) -> None:
     """Refuse a peer that runs as somebody else: SO_PEERCRED, unix(7)."""
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", credentials)

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import stat
+from _socket import socket as Plain
 
 from dockyard.base.linux import door, firststep, syscalls
 from dockyard.base.oci.runtimespec import Process
@@ -66,9 +67,7 @@ def refusal(program: str, code: int) -> StartFailed:
     return StartFailed(text, NOT_FOUND if missing else NOT_EXECUTABLE)
 
 
-def prepare(
-    programs: dict[str, str], sync: socket.socket, preserved: int = 0
-) -> tuple[socket.socket, str | int]:
+def prepare(programs: dict[str, str], sync: Plain, preserved: int = 0) -> tuple[Plain, str | int]:
     """Close every descriptor but the standard streams, ``preserved`` ones that follow them, the
     socket and the first step.
 

@@ -12,24 +12,24 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from dockyard.base.aio.now import wall
 from dockyard.base.errors import DockyardError, Unsupported
 from dockyard.base.linux import syscalls
 from dockyard.base.oci.mountoptions import MS_PRIVATE, MS_REC, MS_SLAVE
 from dockyard.interfaces.ociruntime import Launch, StartFailed
 from dockyard.node.runtime import terminal
 from dockyard.node.runtime.cgroups import group
-from dockyard.node.runtime.child import Child, Streams
+from dockyard.node.runtime.child import Child
 from dockyard.node.runtime.commands import Command, Commands
 from dockyard.node.runtime.connection import Connection
-from dockyard.node.runtime.logs import LogWriter
+from dockyard.node.runtime.made import Held, Made
+from dockyard.node.runtime.maker import Maker
 from dockyard.node.runtime.monitor import Monitor
 from dockyard.node.runtime.program import Program
 from dockyard.node.runtime.rootfs import mount_overlay
-from dockyard.node.runtime.streams import Session
+from dockyard.node.runtime.streams import Streams
 
 OLDEST = "1.0.2"
 """The specification's version that has every field of ours: crun 1.8 refuses later ones."""
@@ -38,7 +38,7 @@ STRAYS = 256
 Done = Callable[[int], None]
 
 
-class Made(Child):
+class Foreign(Child):
     """A process that the program makes, with streams of ours."""
 
     def given(self) -> None:
@@ -96,19 +96,34 @@ class Console:
             os.unlink(self.path)
 
 
-class ExternalMonitor(Monitor):
-    """The monitor of a container of another runtime."""
+@contextlib.contextmanager
+def console(run_dir: str, wanted: bool) -> Iterator[Console | None]:
+    """A console, where one is wanted."""
+    found = Console(f"{run_dir}/tty{os.urandom(4).hex()}") if wanted else None
+    try:
+        yield found
+    finally:
+        if found is not None:
+            found.close()
 
-    commands: ExternalCommands
 
-    def __init__(self, launch: Launch, cache: str, creator: socket.socket) -> None:
-        super().__init__(launch, cache, creator)
-        folder = f"{launch.state_dir}/runtime"
-        self.program = Program(launch.runtime, folder, launch.id)
-        self.commands = ExternalCommands(self)
-        self._operations["exec"] = self.commands.execute
-        self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        self._starting: tuple[int, Done] | None = None
+def end(program: Program) -> None:
+    """Nothing of the container is left, as far as the program can say."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    with contextlib.suppress(DockyardError, OSError):
+        program.call("delete", "--force", stdio=(null, null, null))
+    os.close(null)
+    shutil.rmtree(program.folder, ignore_errors=True)
+
+
+class ExternalMaker(Maker):
+    """Makes a container by another runtime. Only in the process that becomes its monitor."""
+
+    child: Foreign | None
+
+    def __init__(self, launch: Launch, cache: str) -> None:
+        super().__init__(launch, cache)
+        self.program = Program(launch.runtime, f"{launch.state_dir}/runtime", launch.id)
 
     def _make(self) -> None:
         if os.geteuid() != 0:
@@ -122,24 +137,23 @@ class ExternalMonitor(Monitor):
         self._mount_root()
         self.program.file("config.json", self._document())
         process = self.spec.process
-        made = self.child = Made(process.terminal, self.launch.open_stdin, process.args[0])
+        made = self.child = Foreign(process.terminal, self.launch.open_stdin, process.args[0])
         self._grouped = True
         pid_file = self.program.name("pid")
         words = ["--bundle", self.program.folder, "--pid-file", pid_file]
-        with self.console(process.terminal) as console:
-            more = ["--console-socket", console.path] if console else []
+        with console(self.launch.run_dir, process.terminal) as found:
+            more = ["--console-socket", found.path] if found else []
             self.program.call("create", *words, *more, stdio=made.stdio)
             made.given()
             made.pid = read_pid(pid_file)
-            if console:
-                made.take_terminal(console)
+            if found:
+                made.take_terminal(found)
                 if process.size:
                     terminal.resize(made.streams.stdout, *process.size)
-        if self.launch.log is not None:
-            self.log = LogWriter(self.launch.log, wall)
-        log = self.log.write if self.log else None
-        held = terminal.open_slave(made.streams.stdout) if process.terminal else -1
-        self.session = Session(made.streams, process.terminal, self.loop, log, held)
+
+    def _unmake(self) -> None:
+        super()._unmake()
+        end(self.program)
 
     def _mount_root(self) -> None:
         """Where only this monitor and the program that it starts see it."""
@@ -156,18 +170,31 @@ class ExternalMonitor(Monitor):
         document["linux"] = {**document.get("linux", {}), "cgroupsPath": cgroup}
         return document
 
-    @contextlib.contextmanager
-    def console(self, wanted: bool) -> Any:
-        """A console, where one is wanted."""
-        found = Console(f"{self.launch.run_dir}/tty{os.urandom(4).hex()}") if wanted else None
-        try:
-            yield found
-        finally:
-            if found is not None:
-                found.close()
+
+class ExternalMonitor(Monitor):
+    """The monitor of a container of another runtime."""
+
+    commands: ExternalCommands
+
+    def __init__(self, made: Made, held: Held) -> None:
+        super().__init__(made, held)
+        self.program = Program(self._launch().runtime, f"{made.state_dir}/runtime", made.id)
+        self.commands = ExternalCommands(self)
+        self._operations["exec"] = self.commands.execute
+        self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self._starting: tuple[int, Done] | None = None
+
+    def attendant(self) -> None:
+        """The program does it all."""
+
+    def _taken(self, held: Held) -> Foreign:
+        child = Foreign(self.made.terminal, False, self.made.program, (0, 1, 2))
+        child.given()
+        child.pid, child.streams = self.made.pid, held.streams
+        return child
 
     def _start(self, client: Connection, _: dict[str, Any]) -> None:
-        if self.status != "created" or self.child is None:
+        if self.status != "created":
             raise StartFailed(f"start: the container is {self.status}, not created", 125)
         pid = self.program.spawn("start", stdio=(self.null, self.null, self.null))
         self.status = "starting"
@@ -176,7 +203,7 @@ class ExternalMonitor(Monitor):
             self._starting = None
             error = self.program.failure("start", code) if code else None
             self._started(client, error)
-            if error is not None and self.child is not None:
+            if error is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.child.pid, signal.SIGKILL)
 
@@ -194,9 +221,7 @@ class ExternalMonitor(Monitor):
         super()._ended(code)
 
     def _close_listener(self) -> None:
-        with contextlib.suppress(DockyardError, OSError):
-            self.program.call("delete", "--force", stdio=(self.null, self.null, self.null))
-        shutil.rmtree(self.program.folder, ignore_errors=True)
+        end(self.program)
         super()._close_listener()
 
 
@@ -224,11 +249,11 @@ class ExternalCommands(Commands):
         document = program.name("process")
         program.file(os.path.basename(document), message["process"])
         pid_file = program.name("pid")
-        made = Made(process.terminal, bool(message.get("stdin")), process.args[0])
+        made = Foreign(process.terminal, bool(message.get("stdin")), process.args[0])
         try:
-            console = stack.enter_context(monitor.console(process.terminal))
+            found = stack.enter_context(console(monitor.made.run_dir, process.terminal))
             words = ["--detach", "--process", document, "--pid-file", pid_file]
-            words += ["--console-socket", console.path] if console else []
+            words += ["--console-socket", found.path] if found else []
             tool = program.spawn("exec", *words, stdio=made.stdio)
         except BaseException:
             made.abandon()
@@ -243,8 +268,8 @@ class ExternalCommands(Commands):
                     if code:
                         raise program.failure("exec", code)
                     made.pid = read_pid(pid_file)
-                    if console:
-                        made.take_terminal(console)
+                    if found:
+                        made.take_terminal(found)
                         if process.size:
                             terminal.resize(made.streams.stdout, *process.size)
                 except StartFailed as error:

@@ -10,11 +10,12 @@ import json
 import os
 import signal
 import socket
+from _socket import socket as Plain
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from dockyard.base.errors import DockyardError, Unsupported
-from dockyard.base.linux import cgroupfs, firststep, loopback, syscalls
+from dockyard.base.linux import cgroupfs, firststep, loopback, passing, syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
@@ -32,7 +33,7 @@ from dockyard.node.runtime.messages import (
 )
 
 Stdio = tuple[int, int, int]
-Gate = Callable[[], socket.socket]
+Gate = Callable[[], Plain]
 """Waits for whoever will say ``start``."""
 
 PAUSE = Process(
@@ -86,7 +87,7 @@ def joinable(spec: Spec, *, staged: bool) -> int:
     return sum(FLAGS[kind] for kind in kinds)
 
 
-def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
+def become_init(birth: Birth, sync: Plain) -> NoReturn:
     """The container's first process, from the fork on. Ends by the exec or by an exit."""
     try:
         ordinary = os.geteuid() != 0
@@ -116,7 +117,7 @@ def become_init(birth: Birth, sync: socket.socket) -> NoReturn:
     os._exit(1)
 
 
-def report(sync: socket.socket, error: BaseException) -> None:
+def report(sync: Plain, error: BaseException) -> None:
     """Tell the monitor why the start failed."""
     code = error.exit_code if isinstance(error, StartFailed) else execution.FAILED
     known = isinstance(error, (DockyardError, OSError))
@@ -125,7 +126,7 @@ def report(sync: socket.socket, error: BaseException) -> None:
         sync.send(json.dumps({"error": text, "code": code}).encode())
 
 
-def _die_with_monitor(sync: socket.socket) -> None:
+def _die_with_monitor(sync: Plain) -> None:
     """After the change of credentials, which clears it: prctl(2), PR_SET_PDEATHSIG."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(BlockingIOError):
@@ -133,7 +134,7 @@ def _die_with_monitor(sync: socket.socket) -> None:
             os._exit(1)  # it died before
 
 
-def _wait_for_start(sync: socket.socket) -> bytes | None:
+def _wait_for_start(sync: Plain) -> bytes | None:
     """The seccomp filter that comes with it. The monitor's death is the end."""
     message = sync.recv(LONGEST_MESSAGE)
     if not message.startswith(START):
@@ -141,18 +142,18 @@ def _wait_for_start(sync: socket.socket) -> bytes | None:
     return message[len(START) :] or None
 
 
-def _ask(sync: socket.socket, message: bytes, *descriptors: int) -> None:
+def _ask(sync: Plain, message: bytes, *descriptors: int) -> None:
     """Wait until the parent has done something. If it refuses or is gone, this process ends."""
-    socket.send_fds(sync, [message], descriptors)
+    passing.send(sync, message, list(descriptors))
     if sync.recv(len(GO)) != GO:
         os._exit(1)
 
 
-def _listening(sync: socket.socket) -> Callable[[int], None]:
+def _listening(sync: Plain) -> Callable[[int], None]:
     return lambda listener: _ask(sync, LISTENER, listener)
 
 
-def _build(birth: Birth, sync: socket.socket) -> None:
+def _build(birth: Birth, sync: Plain) -> None:
     spec, ordinary = birth.spec, os.geteuid() != 0
     through("setsid", os.setsid)
     through("umask", os.umask, 0)
@@ -220,7 +221,7 @@ def _apply_rare(birth: Birth) -> None:
         from dockyard.node.runtime import copyup  # noqa: F401 - its user may read no file here
 
 
-def _run_before_pivot(birth: Birth, sync: socket.socket) -> None:
+def _run_before_pivot(birth: Birth, sync: Plain) -> None:
     from dockyard.node.runtime import hooks
 
     found = birth.spec.hooks
@@ -253,16 +254,16 @@ def _run_inside(birth: Birth, step: str | int) -> None:
 
 
 def _hand_over_terminal(
-    sync: socket.socket, master: int, slave: int, process: Process, *, control: bool
+    sync: Plain, master: int, slave: int, process: Process, *, control: bool
 ) -> None:
     through("fchown", os.fchown, slave, process.uid, process.gid)
     terminal.take(slave, control)
     os.close(slave)
-    socket.send_fds(sync, [READY], [master])
+    passing.send(sync, READY, [master])
     os.close(master)
 
 
-def _take_stdio(sync: socket.socket, stdio: Stdio) -> None:
+def _take_stdio(sync: Plain, stdio: Stdio) -> None:
     for target, descriptor in enumerate(stdio):
         through("dup2", os.dup2, descriptor, target)
     sync.send(READY)
@@ -319,7 +320,7 @@ class Errand(NamedTuple):
     """Files of groups below the container's that it writes itself into."""
 
 
-def become_command(errand: Errand, sync: socket.socket) -> NoReturn:
+def become_command(errand: Errand, sync: Plain) -> NoReturn:
     """A further process of a running container.
 
     The caller is not dumpable, so neither is this fork until it executes: nothing in the container

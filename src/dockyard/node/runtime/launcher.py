@@ -53,12 +53,12 @@ class ForkLauncher:
         if self._hand_over(launch, attach, theirs):
             theirs.close()
             return ours
-        from dockyard.node.runtime import monitor  # much, of which most commands need nothing
+        from dockyard.node.runtime import alone, spare  # much, of which most commands need nothing
 
         if through("clone", os.fork) == 0:
             try:
-                monitor.become_monitor(theirs.fileno())
-                monitor.look_after(launch, self._cache, theirs, attach)
+                spare.detach(theirs.fileno())
+                alone.carry_out(launch, attach, self._cache, theirs)
             finally:
                 os._exit(1)
         theirs.close()

@@ -8,7 +8,7 @@ what the monitors share from being copied.
 
 from __future__ import annotations
 
-import contextlib
+import _signal  # type: ignore[import-not-found] # see :mod:`.spare`
 import gc
 import os
 import select
@@ -17,20 +17,28 @@ import socket
 import sys
 from typing import NoReturn
 
+# What a monitor goes on with comes first: it lies close together, and fewer pages are copied.
+from dockyard.node.runtime import monitor  # noqa: F401
+
+# isort: split
 from dockyard.base.linux import cgroupfs
-from dockyard.node.runtime import monitor
-from dockyard.node.runtime.launchmessage import receive, unpack
-from dockyard.node.runtime.newborn import born
+from dockyard.node.runtime import (  # before it forks: all that those forks need
+    alone,  # noqa: F401
+    launchmessage,
+    newborn,  # noqa: F401
+    spare,
+)
 
 LONGEST_MAKING = 50
 """Milliseconds until the next spare is forked in any case."""
-_TAKEN, _MADE = b"x", b"m"
+_TAKEN = b"x"
 
 
 def serve(control: socket.socket, cache: str) -> None:
     """Keep a spare until the socket closes."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    null = spare.prepare()
     cgroupfs.layout()  # no monitor has to look again
     gc.collect()
     gc.freeze()
@@ -38,7 +46,7 @@ def serve(control: socket.socket, cache: str) -> None:
     while True:
         taken, say = os.pipe()
         if os.fork() == 0:
-            _wait_and_monitor(control, say, cache)
+            _wait_and_monitor(control, say, null, cache)
         os.close(say)
         if os.read(taken, 1) != _TAKEN:  # the spare has seen the end of the socket, or was killed
             return
@@ -54,28 +62,21 @@ def _leave_alone(taken: int, control: socket.socket) -> None:
     waiting.poll(LONGEST_MAKING)
 
 
-def _wait_and_monitor(control: socket.socket, say: int, cache: str) -> NoReturn:
+def _wait_and_monitor(control: socket.socket, say: int, null: int, cache: str) -> NoReturn:
+    def ask() -> spare.Asked | None:
+        received = launchmessage.receive(control)
+        if received is None:
+            return None
+        control.close()
+        os.write(say, _TAKEN)
+        return spare.Asked(cache, *received)
+
     try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        monitor.become_monitor(control.fileno(), say)
-        newborn = born()
-        received = receive(control)
-        if received is not None:
-            os.write(say, _TAKEN)
-            control.close()
-            payload, creator = received
-            if newborn is not None:
-                newborn.tell(payload)
-            launch, attach = unpack(payload)
-            monitor.look_after(launch, cache, creator, attach, newborn, lambda: _say_made(say))
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        spare.leave(null)
+        spare.part(ask, control.fileno(), say, null)
     finally:
         os._exit(0)
-
-
-def _say_made(say: int) -> None:
-    with contextlib.suppress(OSError):
-        os.write(say, _MADE)
-    os.close(say)
 
 
 def main() -> None:

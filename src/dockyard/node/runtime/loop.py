@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # not `signal`, whose enumerations cost each monitor memory
 import os
 import select
-import signal
 from collections.abc import Callable, Iterable
 
 Callback = Callable[[], None]
+
+
+def _nothing(*_: object) -> None:
+    """The number is in the pipe."""
 
 
 class Loop:
@@ -19,7 +23,7 @@ class Loop:
         self._signals: dict[int, Callback] = {}
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.watch(self._wake, read=self._on_wake, write=None)
-        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        _signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
 
     def watch(self, descriptor: int, *, read: Callback | None, write: Callback | None) -> None:
         """Call back when it is ready; replaces what was asked for before."""
@@ -42,7 +46,7 @@ class Loop:
         """Call back, from the loop, after one of the signals."""
         for number in numbers:
             self._signals[number] = callback
-            signal.signal(number, lambda *_: None)
+            _signal.signal(number, _nothing)
 
     def turn(self, seconds: float | None) -> bool:
         """Wait for something and handle it; False when nothing came in that time."""
@@ -63,6 +67,6 @@ class Loop:
 
     def close(self) -> None:
         """Let go of the pipe; before a fork's child goes its own way."""
-        signal.set_wakeup_fd(-1)
+        _signal.set_wakeup_fd(-1)
         os.close(self._wake)
         os.close(self._woken)

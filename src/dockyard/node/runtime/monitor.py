@@ -1,7 +1,9 @@
-"""Turns a launch into a container that is looked after: its streams, its commands and its end.
+"""Turns a container that was made into one that is looked after: its streams, commands and end.
 
-One per container, forked by a launchpad or by a command, single-threaded, and small. It outlives
-whoever started it. When it dies the container's init dies with it; whoever looks next cleans up.
+One per container, forked by a launchpad or by a command, single-threaded, and small: another
+process has made the container (:mod:`.maker`, :mod:`.spare`), and what is rare is loaded when it
+is asked for. It outlives whoever started it. When it dies the container's init dies with it;
+whoever looks next cleans up.
 """
 
 from __future__ import annotations
@@ -11,68 +13,55 @@ import gc
 import json
 import os
 import signal
-import socket
+from _socket import socket as Plain
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio.now import monotonic, wall
 from dockyard.base.errors import DockyardError
-from dockyard.base.linux import door, seccomp, syscalls
+from dockyard.base.linux import door, syscalls
 from dockyard.base.linux.door import through
-from dockyard.base.oci import runtimespec
-from dockyard.interfaces.ociruntime import Launch, StartFailed
-from dockyard.node.runtime import connection, hooks, init
-from dockyard.node.runtime.attendant import Attendant
-from dockyard.node.runtime.cgroups import (  # before a launchpad forks: limits
-    group,
-    limits,  # noqa: F401
-    ownership,
-)
+from dockyard.interfaces.ociruntime import Launch, Log, StartFailed
+from dockyard.node.runtime import connection
+from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.commands import Commands
 from dockyard.node.runtime.connection import Connection
 from dockyard.node.runtime.handshake import Handshake
 from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.loop import Loop
-from dockyard.node.runtime.newborn import Newborn
 from dockyard.node.runtime.streams import Session
 from dockyard.node.runtime.terminal import open_slave, resize
 from dockyard.node.runtime.wire import exit_path, health_path, socket_path
 
 if TYPE_CHECKING:
+    from dockyard.node.runtime.attendant import Attendant
     from dockyard.node.runtime.health import Health
+    from dockyard.node.runtime.made import Held, Made
 
 SECONDS_FOR_CLIENTS = 10.0
 """How long clients may take to read what is left when the container has ended."""
 
 
 class Monitor:
-    """One container, from its making to its end."""
+    """One container, from where its init waits to its end."""
 
-    def __init__(self, launch: Launch, cache: str, creator: socket.socket) -> None:
-        self.launch, self.cache = launch, cache
-        self.newborn: Newborn | None = None
+    def __init__(self, made: Made, held: Held) -> None:
+        self.made = made
         self.loop = Loop()
-        self.status = "creating"
+        self.status = "created"
         self.started = 0.0
         self.clients: set[Connection] = set()
         self.waiters: list[Connection] = []
-        self.child: Child | None = None
-        self.session: Session | None = None
         self.exit: dict[str, Any] | None = None
-        self.log: LogWriter | None = None
-        self.filter: bytes | None = None
-        self.attendant: Attendant | None = None
+        self.filter = made.filter
         self.health: Health | None = None
-        self.staged = False
-        """Whether commands enter the pid namespace from inside the user namespace only."""
-        self.creator = self._accept(creator)
         self.loop.on_signal([signal.SIGCHLD], self._reap)
         self.commands = Commands(self)
+        self.on_exit = made.on_exit
         self._handshake: Handshake | None = None
         self._start_failure: StartFailed | None = None
         self._errands: dict[int, Callable[[int], None]] = {}
-        self._grouped = False
         self._home = ""
         self._operations: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
             "start": self._start,
@@ -87,99 +76,52 @@ class Monitor:
             "reopen-log": self._reopen_log,
             "watch": self._watch,
         }
-
-    # making
-
-    def create(self, attach: bool) -> None:
-        """Make the container, its init waiting. What fails is undone and raised."""
-        self.spec = runtimespec.parse(self.launch.spec)
-        init.check_rights(self.spec)
-        self.listener = connection.listen(
-            socket_path(self.launch.run_dir), self.loop, self._accept, os.geteuid()
-        )
-        try:
-            self._make()
-        except BaseException:
-            self._unmake()
-            raise
-        self.status = "created"
-        if attach:
-            self._join_session(self.creator)
-        assert self.child is not None
-        self.creator.say(pid=self.child.pid)
-
-    def _make(self) -> None:
-        newborn, self.newborn = self.newborn, None
-        if newborn is not None and not newborn.suits(self.spec):
-            newborn.end()
-            newborn = None
-        if newborn is None and "pid" in self.spec.namespaces and not init.staged(self.spec):
-            enter_pid_namespace(self.spec.namespaces["pid"])
-        process = self.spec.process
-        self.child = Child(
-            process.terminal, self.launch.open_stdin, process.args[0] if process.args else "pause"
-        )
-        self.child.attendant = self.attendant = Attendant(self.spec, self.identity)
-        made = group.create(self.spec.cgroup, self.spec.resources)
-        self._grouped = bool(made)
-        if not made:  # an ordinary user's, to whom none is delegated, and who has no newborn
-            self.spec = self.spec._replace(cgroup="")
-        if self.spec.uids:
-            ownership.hand_over(self.spec)
-        if newborn is not None:
-            self.child.be(newborn)
-        else:
-            birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
-                               bundle=self.launch.state_dir)  # fmt: skip
-            self.child.fork(lambda sync: init.become_init(birth, sync))
-        if self.spec.seccomp:
-            self.filter = seccomp.filter_for(self.spec.seccomp, self.cache)
-        if self.launch.log is not None:
-            self.log = LogWriter(self.launch.log, wall)
-        self.child.built()
-        self.staged = init.staged(self.spec) and not self._enter_as_owner()
+        self.child = self._taken(held)
+        self.child.attendant = self.attendant()
+        self.log = LogWriter(Log(*made.log), wall) if made.log else None
+        terminal = open_slave(held.streams.stdout) if made.terminal else -1
         log = self.log.write if self.log else None
-        held = open_slave(self.child.streams.stdout) if process.terminal else -1
-        self.session = Session(self.child.streams, process.terminal, self.loop, log, held)
+        self.session = Session(held.streams, made.terminal, self.loop, log, terminal)
+        self.listener = connection.listen(held.listener, self.loop, self._accept, os.geteuid())
+        self._answer(Plain(fileno=held.creator))
 
-    def _enter_as_owner(self) -> bool:
-        """Whether this monitor's children can be born in the container's pid namespace directly."""
-        assert self.child is not None
-        if "pid" in self.spec.namespaces:
-            try:
-                enter_pid_namespace(f"/proc/{self.child.pid}/ns/pid")
-            except PermissionError:  # an ordinary user's monitor
-                return False
-        return True
+    def _answer(self, creator: Plain) -> None:
+        with contextlib.suppress(OSError):  # it has gone; the container stays, as with Docker
+            creator.sendall(self.made.answer)
+        if self.made.attach:
+            self._join_session(self._accept(creator))
+        else:
+            creator.close()
 
-    @property
-    def identity(self) -> hooks.Identity:
-        return hooks.identity(self.launch.id, self.launch.state_dir, self.spec)
+    def _taken(self, held: Held) -> Child:
+        return Child.of(self.made, held.sync, held.streams)
+
+    def attendant(self) -> Attendant | None:
+        """Who does what init or a command cannot do itself, where there is such a thing."""
+        if not self.made.rest:
+            return None
+        from dockyard.base.oci import runtimespec
+        from dockyard.node.runtime import attendant, hooks
+
+        launch = self._launch()
+        spec = runtimespec.parse(launch.spec)
+        return attendant.Attendant(spec, hooks.identity(launch.id, launch.state_dir, spec))
+
+    def _launch(self) -> Launch:
+        from dockyard.node.runtime import launchmessage
+
+        return launchmessage.unpack(self.made.rest)[0]
 
     def _run_poststop(self) -> None:
-        """What fails there changes nothing (runtime.md, "Lifecycle")."""
-        with contextlib.suppress(DockyardError, OSError):
-            said = hooks.state(self.identity, "stopped", 0)
-            hooks.run_outside(self.spec.hooks, "poststop", said, self.launch.state_dir)
+        if "poststop" in self.made.hooks:
+            from dockyard.node.runtime import maker
 
-    def _unmake(self) -> None:
-        if self.session is not None:
-            self.session.close()
-        elif self.child is not None:
-            self.child.abandon()
-        if self.child is not None and self.child.pid:
-            os.waitpid(self.child.pid, 0)
-        if self._grouped:
-            group.remove(self.spec.cgroup)
-        if self.spec.hooks.get("poststop"):
-            self._run_poststop()
-        self._close_listener()
+            maker.run_poststop(self._launch())
 
     def _close_listener(self) -> None:
         # Unlinked first: who finds nobody listening may start the container again at once, and
         # its next monitor binds the same name.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(socket_path(self.launch.run_dir))
+        connection.unlink(socket_path(self.made.run_dir))
         self.loop.forget(self.listener.fileno())
         self.listener.close()
 
@@ -187,6 +129,7 @@ class Monitor:
 
     def run(self) -> None:
         """Look after the container until it has ended and its clients know."""
+        self._reap()  # what has ended before this process listened to signals
         while self.exit is None:
             self.loop.turn(self.health.turn() if self.health else None)
         for client in list(self.clients):
@@ -194,16 +137,14 @@ class Monitor:
                 client.say(**self.exit)
         # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
         with contextlib.suppress(DockyardError, OSError):
-            if self._grouped:
-                group.remove(self.spec.cgroup)
-        if self.spec.hooks.get("poststop"):
-            self._run_poststop()
+            if self.made.cgroup:
+                group.remove(self.made.cgroup)
+        self._run_poststop()
         self._close_listener()
         self._let_clients_read()
         with contextlib.suppress(OSError):
             group.leave(self._home)
-        if self.launch.on_exit:  # outside every group of ours, so that each of them can go
-            program = self.launch.on_exit
+        if program := self.on_exit:  # outside every group of ours, so that each of them can go
             with contextlib.suppress(PermissionError):  # an ordinary user's is in none other
                 enter_pid_namespace("/proc/self/ns/pid")  # the container's takes nobody in any more
             os.posix_spawn(program[0], program, os.environ, setsigmask=[])
@@ -213,15 +154,7 @@ class Monitor:
             if not self.loop.turn(SECONDS_FOR_CLIENTS):
                 break
 
-    def refuse(self, error: BaseException) -> None:
-        """Tell the creator why there is no container."""
-        known = isinstance(error, (DockyardError, OSError))
-        text = str(error) if known else f"{type(error).__name__}: {error}"
-        code = error.exit_code if isinstance(error, StartFailed) else 125
-        self.creator.say(error=text, code=code)
-        self._let_clients_read()
-
-    def _accept(self, peer: socket.socket) -> Connection:
+    def _accept(self, peer: Plain) -> Connection:
         client = Connection(peer, self.loop, self._handle, self._gone)
         self.clients.add(client)
         return client
@@ -234,7 +167,7 @@ class Monitor:
         session = client.session
         if session is not None and client in session.clients:
             session.clients.remove(client)
-            if self.launch.stdin_once and session is self.session:
+            if self.made.stdin_once and session is self.session:
                 session.end_input()
             session.refresh()
 
@@ -252,7 +185,7 @@ class Monitor:
     # what clients ask for
 
     def _start(self, client: Connection, _: dict[str, Any]) -> None:
-        if self.status != "created" or self.child is None:
+        if self.status != "created":
             raise StartFailed(f"start: the container is {self.status}, not created", 125)
         self.status = "starting"
         self._handshake = Handshake(
@@ -265,7 +198,7 @@ class Monitor:
 
     def _started(self, client: Connection, error: StartFailed | None) -> None:
         self._handshake = None
-        if door.recorder is not None and self.child is not None:
+        if door.recorder is not None:
             from dockyard.base.linux import recording
 
             recording.started(self.child.pid, error)
@@ -274,26 +207,30 @@ class Monitor:
             client.say(error=str(error), code=error.exit_code)
             return
         self.status, self.started = "running", wall()
-        if self.spec.hooks.get("poststart"):
+        if "poststart" in self.made.hooks:
             self._begin_poststart(client)
         else:
             client.say(ok=True)
-        if self.launch.health is not None:
+        if self.made.health and (check := self._launch().health) is not None:
             from dockyard.node.runtime.health import Health  # most containers do without
 
-            path = health_path(self.launch.state_dir)
-            self.health = Health(self.launch.health, path, self.commands, monotonic, wall)
+            path = health_path(self.made.state_dir)
+            self.health = Health(check, path, self.commands, monotonic, wall)
         # Whoever ends the group of the monitor's creator spares it. Nobody waits for this, and a
         # monitor that stays where it is does its work as well.
         with contextlib.suppress(OSError):
-            self._home = group.settle(os.path.dirname(self.spec.cgroup))
+            group.settle(self.made.doors)
+            self._home = self.made.home
 
     def _begin_poststart(self, client: Connection) -> None:
         """The start is done when they are. One that fails stops the container."""
-        assert self.child is not None
-        said = hooks.state(self.identity, "running", self.child.pid)
-        bundle = self.launch.state_dir
-        errand = hooks.begin_outside(self.spec.hooks, "poststart", said, bundle)
+        from dockyard.base.oci import runtimespec
+        from dockyard.node.runtime import hooks
+
+        launch = self._launch()
+        spec, bundle = runtimespec.parse(launch.spec), launch.state_dir
+        said = hooks.state(hooks.identity(launch.id, bundle, spec), "running", self.child.pid)
+        errand = hooks.begin_outside(spec.hooks, "poststart", said, bundle)
 
         def done(code: int) -> None:
             error = errand.outcome(code)
@@ -302,30 +239,27 @@ class Monitor:
                 return
             self._start_failure = error
             client.say(error=str(error), code=error.exit_code)
-            if self.exit is None and self.child is not None:
+            if self.exit is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.child.pid, signal.SIGKILL)
 
         self._errands[errand.pid] = done
 
     def _state(self, client: Connection, _: dict[str, Any]) -> None:
-        status = {"creating": "created", "starting": "created"}.get(self.status, self.status)
+        status = "created" if self.status == "starting" else self.status
         if status == "running" and self._frozen():
             status = "paused"
-        pid = self.child.pid if self.child else 0
         lost = self.log.lost if self.log else 0
-        client.say(status=status, pid=pid, started=self.started, log_bytes_lost=lost)
+        client.say(status=status, pid=self.child.pid, started=self.started, log_bytes_lost=lost)
 
     def _frozen(self) -> bool:
-        return self._grouped and group.is_frozen(self.spec.cgroup)
+        return bool(self.made.cgroup) and group.is_frozen(self.made.cgroup)
 
     def _attach(self, client: Connection, _: dict[str, Any]) -> None:
         self._join_session(client)
         client.say(ok=True)
 
     def _join_session(self, client: Connection) -> None:
-        if self.session is None:
-            raise StartFailed("attach: the container has no streams", 125)
         client.session = self.session
         self.session.clients.append(client)
 
@@ -336,13 +270,13 @@ class Monitor:
             self.waiters.append(client)
 
     def _signal(self, client: Connection, message: dict[str, Any]) -> None:
-        if self.child is None or self.exit is not None:
+        if self.exit is not None:
             raise StartFailed("kill: the container is not running", 125)
         number = int(message["number"])
-        if message.get("everyone") and not self._grouped:
+        if message.get("everyone") and not self.made.cgroup:
             raise StartFailed("kill: everyone: this container has no control group", 125)
         if message.get("everyone"):
-            group.signal_all(self.spec.cgroup, number)
+            group.signal_all(self.made.cgroup, number)
         else:
             os.kill(self.child.pid, number)
         client.say(ok=True)
@@ -351,13 +285,13 @@ class Monitor:
         number = int(message["number"])
         if client.command:
             self.commands.signal(client.command, number)
-        elif client.session is not None and self.child is not None:
+        elif client.session is not None:
             os.kill(self.child.pid, number)
 
     def _resize(self, client: Connection, message: dict[str, Any]) -> None:
         """The size of the client's terminal, or of the container's where it has none."""
         session = client.session or self.session
-        descriptor = session.terminal_descriptor() if session else -1
+        descriptor = session.terminal_descriptor()
         if descriptor >= 0:
             rows, columns = (int(message[name]) & 0xFFFF for name in ("rows", "columns"))
             resize(descriptor, rows, columns)
@@ -372,7 +306,7 @@ class Monitor:
         client.say(ok=True)
 
     def _watch(self, client: Connection, message: dict[str, Any]) -> None:
-        self.launch = self.launch._replace(on_exit=tuple(map(str, message["on_exit"])))
+        self.on_exit = tuple(map(str, message["on_exit"]))
         client.say(ok=True)
 
     # the end
@@ -387,7 +321,7 @@ class Monitor:
                 return
             code = os.waitstatus_to_exitcode(status)
             code = code if code >= 0 else 128 - code
-            if self.child is not None and pid == self.child.pid:
+            if pid == self.child.pid:
                 self._ended(code)
             elif pid in self._errands:
                 self._errands.pop(pid)(code)
@@ -396,22 +330,21 @@ class Monitor:
 
     def _ended(self, code: int) -> None:
         """The container's first process has ended, and with it everything in its pid namespace."""
-        if self.exit is not None or self.status == "creating":
+        if self.exit is not None:
             return
         if self._handshake is not None:
             self._handshake.end()
         if self._start_failure is not None:
             code = self._start_failure.exit_code
-        if self.session is not None:
-            self.session.drain()
+        self.session.drain()
         if self.log is not None:
             self.log.close()
         if self.health is not None:
             self.health.end()
-        oom_killed = self._grouped and group.oom_kills(self.spec.cgroup) > 0
+        oom_killed = group.oom_kills(self.made.cgroup) > 0
         self.exit = {"exit": code, "oom_killed": oom_killed, "finished": wall()}
         self.status = "stopped"
-        path = exit_path(self.launch.state_dir)
+        path = exit_path(self.made.state_dir)
         with open(f"{path}.new", "w") as file:
             json.dump(self.exit, file)
         os.replace(f"{path}.new", path)
@@ -439,39 +372,13 @@ def become_monitor(*kept: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _monitor_of(launch: Launch) -> type[Monitor]:
-    if not launch.runtime:
-        return Monitor
-    from dockyard.node.runtime.external import ExternalMonitor  # most containers are ours
-
-    return ExternalMonitor
-
-
-def look_after(
-    launch: Launch,
-    cache: str,
-    creator: socket.socket,
-    attach: bool,
-    newborn: Newborn | None = None,
-    made: Callable[[], None] = lambda: None,
-) -> None:
-    """Be the monitor of a container, from its making to its end. ``made`` is called in between."""
-    if launch.runtime and newborn is not None:  # another runtime makes its own
-        newborn.end()
-        newborn = None
-    monitor = _monitor_of(launch)(launch, cache, creator)
-    monitor.newborn = newborn
+def look_after(made: Made, held: Held, monitor: type[Monitor] = Monitor) -> None:
+    """Be the monitor of a container, to its end."""
     try:
-        monitor.create(attach)
-    except BaseException as error:  # whatever it is: the creator must hear of it
-        monitor.refuse(error)
-        return
-    made()
-    try:
-        monitor.run()
+        monitor(made, held).run()
     except BaseException:  # nobody listens any more: whoever looks for the reason finds it here
         import traceback
 
-        with open(f"{launch.state_dir}/monitor.error", "w") as file:
+        with open(f"{made.state_dir}/monitor.error", "w") as file:
             traceback.print_exc(file=file)
         raise

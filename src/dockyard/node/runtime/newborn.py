@@ -1,4 +1,4 @@
-"""Turns a monitor's waiting into a process in namespaces of its own, before anybody has asked.
+"""Turns a maker's waiting into a process in namespaces of its own, before anybody has asked.
 
 Whatever most containers have alike is made ahead: the fork as the first process of a new pid
 namespace, and empty network, ipc and uts namespaces. The mount namespace is not: it would show the
@@ -13,7 +13,7 @@ import signal
 import socket
 from typing import NoReturn
 
-from dockyard.base.linux import passing, syscalls
+from dockyard.base.linux import passing, processes, syscalls
 from dockyard.base.oci import runtimespec
 from dockyard.base.oci.runtimespec import Spec
 from dockyard.node.runtime import init
@@ -29,14 +29,15 @@ STREAMS = 3
 
 
 class Newborn:
-    """A child of the monitor-to-be. It ends with its socket, and with its monitor."""
+    """A sibling of who makes the container, and so a child of the monitor-to-be. It ends with its
+    socket, and with its monitor."""
 
     def __init__(self) -> None:
         """Needs every right of root."""
         self._told = False
         enter_pid_namespace(None)
         self.sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.pid = os.fork()
+        self.pid = processes.clone3(processes.CLONE_PARENT).pid
         if self.pid == 0:
             _wait(theirs)
         theirs.close()
@@ -63,7 +64,6 @@ class Newborn:
         self.sync.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
         enter_pid_namespace("/proc/self/ns/pid")
 
 

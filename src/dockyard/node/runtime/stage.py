@@ -8,7 +8,7 @@ the first, and goes on as the container's init, or as a command in it.
 from __future__ import annotations
 
 import os
-import socket
+from _socket import socket as Plain
 
 from dockyard.base.linux import processes, syscalls
 from dockyard.base.linux.door import last, through
@@ -18,7 +18,7 @@ from dockyard.node.runtime import bindtrees, confine, rootfs
 from dockyard.node.runtime.messages import FLAGS, GO, MAP, PID
 
 
-def enter(spec: Spec, overlay: Overlay | None, sync: socket.socket) -> dict[int, int]:
+def enter(spec: Spec, overlay: Overlay | None, sync: Plain) -> dict[int, int]:
     """For a new container. Returns in its init only: trees that are made already, of its bind
     mounts and of its root."""
     how = os.O_RDONLY | os.O_CLOEXEC
@@ -65,7 +65,7 @@ def _join(kind: str, descriptor: int) -> bool:
     return True
 
 
-def _enter_user_namespace(descriptor: int | None, sync: socket.socket) -> None:
+def _enter_user_namespace(descriptor: int | None, sync: Plain) -> None:
     if descriptor is not None:
         syscalls.setns(descriptor, syscalls.CLONE_NEWUSER)
     else:
@@ -79,7 +79,7 @@ def _enter_user_namespace(descriptor: int | None, sync: socket.socket) -> None:
     confine.become_root()
 
 
-def ask(sync: socket.socket, message: bytes) -> None:
+def ask(sync: Plain, message: bytes) -> None:
     """Wait until the parent has done something. It is gone, or has refused: so is this process."""
     sync.send(message)
     if sync.recv(len(GO)) != GO:
@@ -107,7 +107,7 @@ def _set_clocks(descriptor: int, offsets: dict[str, tuple[int, int]]) -> None:
         os.close(descriptor)
 
 
-def go_on_as_sibling(sync: socket.socket) -> None:
+def go_on_as_sibling(sync: Plain) -> None:
     """Returns in a new process, of a session of its own; this one says who it is, and ends."""
     forked = processes.clone3(processes.CLONE_PARENT)
     if forked.pid:

@@ -9,13 +9,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dockyard.node.runtime import wire
-from dockyard.node.runtime.child import Streams
 
 PIECE = 64 * 1024
 MOST_PENDING = 1024 * 1024
+
+
+class Streams(NamedTuple):
+    """The monitor's ends of a child's standard streams; -1 is none."""
+
+    stdin: int
+    stdout: int
+    stderr: int
 
 
 class Watcher(Protocol):

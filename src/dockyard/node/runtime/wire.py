@@ -19,6 +19,7 @@ HEADER = struct.Struct(">BI")
 LONGEST = 16 * 1024 * 1024
 """A control frame may carry a whole container specification."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 LONGEST_ADDRESS = 107
 """unix(7): the path of a socket."""
 
@@ -63,7 +64,7 @@ def frame(kind: int, data: bytes) -> bytes:
 
 def control(message: dict[str, Any]) -> bytes:
     """One control frame."""
-    return frame(CONTROL, json.dumps(message, separators=(",", ":")).encode())
+    return frame(CONTROL, _ENCODER.encode(message).encode())
 
 
 class Decoder:

@@ -138,24 +138,36 @@ def _folder_of_init(folder: str) -> str:
     return found
 
 
-def settle(path: str) -> str:
-    """Put this process into a group that is above containers', if it is in none such. Which."""
+def home(path: str) -> tuple[str, tuple[str, ...]]:
+    """A group for the monitor of a container of this group, which is there: one above containers',
+    and the files by which a process enters it; none where this process is in such a group."""
     if not path:
-        return ""
-    path = checked(path)
-    layout = cgroupfs.layout()
+        return "", ()
+    path, layout = checked(os.path.dirname(path)), cgroupfs.layout()
     if layout.pure:
         path = f"{path}/{MONITORS}"
     with open("/proc/self/cgroup") as file:
         if any(line.rstrip("\n").endswith(f":/{path}") for line in file):
-            return path
-    for root in layout.roots:  # beside version 1, version 2 may have groups of some containers
-        tree.make_v1(root, path)
-        cgroupfs.write(f"{root}/{path}/tasks", "0")
+            return path, ()
     if layout.pure:
         tree.make_v2(path)
-        join(path)
-    return path
+        return path, (f"{layout.v2}/{path}/cgroup.procs",)
+    # beside version 1, version 2 may have groups of some containers
+    return path, tuple(f"{root}/{path}/tasks" for root in layout.roots)
+
+
+def settle(doors: tuple[str, ...]) -> None:
+    """Put this process there. A monitor does this: it touches little."""
+    for door in doors:
+        try:
+            descriptor = os.open(door, os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # its last monitor has ended since
+            os.makedirs(os.path.dirname(door), exist_ok=True)
+            descriptor = os.open(door, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"0")
+        finally:
+            os.close(descriptor)
 
 
 def leave(path: str) -> None:

@@ -1,0 +1,114 @@
+"""Turns a container whose init waits into a message from whoever made it to its monitor, and back.
+
+What making takes, in modules, memory and open files, ends with its maker: the monitor gets these
+few values and descriptors, as long as the container lives.
+"""
+
+# no postponed annotations: typing compiles each of a NamedTuple's that is a string
+import marshal
+import os
+import socket
+import struct
+from _socket import socket as Plain
+from typing import NamedTuple
+
+from dockyard.base.linux import passing
+from dockyard.node.runtime.streams import Streams
+
+_HEAD = struct.Struct("=BI")
+_MADE, _LAUNCH = 1, 2
+_SOLE = b"s"
+MOST = 6
+"""Descriptors that come along."""
+LogValues = tuple[str, str, int, int]
+
+
+class Made(NamedTuple):
+    """What a monitor knows of its container; plain values."""
+
+    id: str
+    run_dir: str
+    state_dir: str
+    program: str
+    """For errors."""
+    pid: int
+    terminal: bool
+    stdin_once: bool
+    cgroup: str
+    """Empty: it has none."""
+    home: str
+    """The group that its monitor lives in, by ``doors``."""
+    doors: tuple[str, ...]
+    namespaces: int
+    """Flags of those that commands join, but for the pid namespace."""
+    own_pids: bool
+    """Whether it is in a pid namespace that commands enter."""
+    staged: bool
+    """Whether its init had to enter namespaces before it was born."""
+    filter: bytes | None
+    log: LogValues | None
+    on_exit: tuple[str, ...]
+    hooks: tuple[str, ...]
+    """Kinds that there are."""
+    health: bool
+    answer: bytes
+    """To whoever asked for it."""
+    attach: bool
+    """Whether whoever asked has its streams from the beginning."""
+    rest: bytes
+    """The launch (see :mod:`.launchmessage`) of a container that needs more of it than this."""
+
+
+class Held(NamedTuple):
+    """Descriptors: where clients connect, the way to init, the standard streams, and whoever asked
+    for it. -1 is none."""
+
+    listener: int
+    sync: int
+    streams: Streams
+    creator: int
+
+
+def give(way: Plain, made: Made, held: Held) -> None:
+    """Send it all, and let go of it: only then does the monitor go on, and its death is the end
+    of every way to init."""
+    flat = (held.listener, held.sync, *held.streams, held.creator)
+    places = tuple(descriptor >= 0 for descriptor in flat)
+    given = [descriptor for descriptor in flat if descriptor >= 0]
+    _send(way, _MADE, marshal.dumps((tuple(made), places)), given)
+    for descriptor in given:
+        os.close(descriptor)
+    way.sendall(_SOLE)
+
+
+def pass_on(way: Plain, packed: bytes, creator: socket.socket) -> None:
+    """A launch that the monitor carries out itself."""
+    _send(way, _LAUNCH, packed, [creator.fileno()])
+    creator.close()
+    way.sendall(_SOLE)
+
+
+def _send(way: Plain, kind: int, payload: bytes, descriptors: list[int]) -> None:
+    passing.send(way, _HEAD.pack(kind, len(payload)), descriptors)
+    way.sendall(payload)
+
+
+def take(way: Plain) -> tuple[Made, Held] | tuple[bytes, int] | None:
+    """What :func:`give` or :func:`pass_on` sent; None: nothing was made, and somebody knows why."""
+    head, descriptors = passing.receive(way, _HEAD.size, MOST)
+    if len(head) < _HEAD.size:
+        return None
+    kind, size = _HEAD.unpack(head)
+    payload = b""
+    while len(payload) < size:
+        piece = way.recv(size - len(payload))
+        if not piece:
+            return None
+        payload += piece
+    way.recv(1)  # or its end, which says the same
+    if kind == _LAUNCH:
+        return payload, descriptors[0]
+    values, places = marshal.loads(payload)  # noqa: S302 - from our own fork
+    order = iter(descriptors)
+    listener, sync, in_, out, err, creator = (next(order) if there else -1 for there in places)
+    return Made(*values), Held(listener, sync, Streams(in_, out, err), creator)

@@ -1,0 +1,165 @@
+"""Turns a launch into a container whose init waits to be started.
+
+A process of its own does this where there is one (:mod:`.spare`): what making touches ends with it,
+and init is its monitor's child nevertheless.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+from _socket import socket as Plain
+
+from dockyard.base.errors import DockyardError
+from dockyard.base.linux import seccomp
+from dockyard.base.oci import runtimespec
+from dockyard.interfaces.ociruntime import Launch, StartFailed
+from dockyard.node.runtime import connection, hooks, init, launchmessage, wire
+from dockyard.node.runtime.attendant import Attendant
+from dockyard.node.runtime.cgroups import (  # before a launchpad forks: limits
+    group,
+    limits,  # noqa: F401
+    ownership,
+)
+from dockyard.node.runtime.child import Child, enter_pid_namespace
+from dockyard.node.runtime.made import Held, Made
+from dockyard.node.runtime.newborn import Newborn
+
+
+class Maker:
+    """One container, until its init waits."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        cache: str,
+        newborn: Newborn | None = None,
+        between: Plain | None = None,
+    ) -> None:
+        """``between``: the way to the monitor, where that is another process, the parent."""
+        self.launch, self._cache = launch, cache
+        self._newborn, self._between = newborn, between
+        self.child: Child | None = None
+        self._grouped = False
+        self.filter: bytes | None = None
+        self.spec = runtimespec.parse(launch.spec)
+
+    def make(self, attach: bool, creator: socket.socket) -> tuple[Made, Held]:
+        """What fails is undone and raised. The monitor tells the creator: who hears of a container
+        finds it listening."""
+        init.check_rights(self.spec)
+        listener = connection.bind(wire.socket_path(self.launch.run_dir))
+        try:
+            self._make()
+        except BaseException:
+            self._unmake()
+            connection.unlink(wire.socket_path(self.launch.run_dir))
+            listener.close()
+            raise
+        assert self.child is not None
+        sync = self.child.sync.detach()
+        held = Held(listener.detach(), sync, self.child.streams, creator.detach())
+        return self._made(self.child, attach), held
+
+    def _made(self, child: Child, attach: bool) -> Made:
+        launch, spec = self.launch, self.spec
+        listens = bool((spec.seccomp or {}).get("listenerPath"))
+        home, doors = group.home(spec.cgroup if self._grouped else "")
+        more = bool(spec.hooks or launch.health or listens or launch.runtime)
+        return Made(
+            id=launch.id,
+            run_dir=launch.run_dir,
+            state_dir=launch.state_dir,
+            program=spec.process.args[0] if spec.process.args else "pause",
+            pid=child.pid,
+            terminal=spec.process.terminal,
+            stdin_once=launch.stdin_once,
+            cgroup=spec.cgroup if self._grouped else "",
+            home=home,
+            doors=doors,
+            namespaces=init.joinable(spec, staged=False),
+            own_pids="pid" in spec.namespaces,
+            staged=init.staged(spec),
+            filter=self.filter,
+            log=launch.log and (*launch.log,),
+            on_exit=launch.on_exit,
+            hooks=tuple(spec.hooks),
+            health=launch.health is not None,
+            answer=wire.control({"pid": child.pid}),
+            attach=attach,
+            rest=launchmessage.pack(launch, False) if more else b"",
+        )
+
+    def _make(self) -> None:
+        newborn, self._newborn = self._newborn, None
+        if newborn is not None and not newborn.suits(self.spec):
+            newborn.end()
+            newborn = None
+        if newborn is None and "pid" in self.spec.namespaces and not init.staged(self.spec):
+            enter_pid_namespace(self.spec.namespaces["pid"])
+        process = self.spec.process
+        self.child = Child(
+            process.terminal, self.launch.open_stdin, process.args[0] if process.args else "pause"
+        )
+        self.child.between = self._between
+        who = hooks.identity(self.launch.id, self.launch.state_dir, self.spec)
+        self.child.attendant = Attendant(self.spec, who)
+        made = group.create(self.spec.cgroup, self.spec.resources)
+        self._grouped = bool(made)
+        if not made:  # an ordinary user's, to whom none is delegated, and who has no newborn
+            self.spec = self.spec._replace(cgroup="")
+        if self.spec.uids:
+            ownership.hand_over(self.spec)
+        if newborn is not None:
+            self.child.be(newborn)
+        else:
+            birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
+                               bundle=self.launch.state_dir)  # fmt: skip
+            self.child.fork(lambda sync: init.become_init(birth, sync))
+        if self.spec.seccomp:
+            self.filter = seccomp.filter_for(self.spec.seccomp, self._cache)
+        self.child.built()
+
+    def _unmake(self) -> None:
+        if self.child is not None:
+            self.child.abandon()
+            if self.child.pid:
+                _see_end(self.child.pid)
+        if self._grouped:
+            group.remove(self.spec.cgroup)
+        if self.spec.hooks.get("poststop"):
+            run_poststop(self.launch)
+
+
+def run_poststop(launch: Launch) -> None:
+    """Hooks of a container that is no more. What fails there changes nothing (runtime.md,
+    "Lifecycle")."""
+    spec = runtimespec.parse(launch.spec)
+    with contextlib.suppress(DockyardError, OSError):
+        said = hooks.state(hooks.identity(launch.id, launch.state_dir, spec), "stopped", 0)
+        hooks.run_outside(spec.hooks, "poststop", said, launch.state_dir)
+
+
+def _see_end(pid: int) -> None:
+    """Of a child of this process or of its parent, which reaps it then."""
+    with contextlib.suppress(ProcessLookupError):
+        watched = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(watched, select.POLLIN)
+            poll.poll()
+        finally:
+            os.close(watched)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def refuse(creator: socket.socket, error: BaseException) -> None:
+    """Tell whoever asked why there is no container."""
+    known = isinstance(error, (DockyardError, OSError))
+    text = str(error) if known else f"{type(error).__name__}: {error}"
+    code = error.exit_code if isinstance(error, StartFailed) else 125
+    with contextlib.suppress(OSError):  # it has gone
+        creator.sendall(wire.control({"error": text, "code": code}))

@@ -1,0 +1,126 @@
+"""Turns one process into two that wait for a launch: a monitor-to-be, and who makes its container.
+
+The maker gets the launch and makes the container, whose init is the monitor's child; then it ends,
+and with it whatever making has loaded, opened and touched. The monitor has only waited meanwhile.
+A container that another runtime makes is its monitor's own affair: that gets the launch.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # not `signal` and `socket`, whose enumerations cost each monitor 0.2 MB
+import _socket
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dockyard.base.linux import door, syscalls
+from dockyard.base.linux.door import through
+from dockyard.node.runtime import made
+
+
+class Asked(NamedTuple):
+    """A launch that has come."""
+
+    cache: str
+    packed: bytes
+    """See :mod:`.launchmessage`."""
+    creator: socket.socket
+    """Where the answer goes."""
+
+
+IGNORED = tuple(
+    map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE))
+)
+
+Ask = Callable[[], Asked | None]
+"""Waits for a launch; None: none will come."""
+
+
+def prepare() -> int:
+    """What forks inherit that wait for a launch, of a process that keeps its own streams: that
+    nobody may look into it, and no folder or blocked signal. Returns /dev/null."""
+    through("chdir", os.chdir, "/")
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+
+def leave(null: int) -> None:
+    """Let a fresh fork go its own way: away from its parent's terminal, streams and signals."""
+    through("setsid", os.setsid)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    for number in IGNORED:
+        _signal.signal(number, _signal.SIG_IGN)
+
+
+def detach(*kept: int) -> None:
+    """All of it for a fork of something else, whose descriptors are closed, but for these."""
+    gc.disable()
+    leave(prepare())
+    if door.descriptor >= 0:
+        kept = (*kept, door.descriptor)
+    first = 3
+    for descriptor in sorted(kept):
+        if descriptor > first:
+            syscalls.close_range(first, descriptor - 1)
+        first = descriptor + 1
+    syscalls.close_range(first)
+
+
+def part(ask: Ask, *makers: int) -> None:
+    """Be both: ``ask`` is called in the maker, and this returns in the monitor, after the
+    container's end. ``makers``: descriptors that the monitor lets go of."""
+    ours, theirs = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    above = os.getpid()
+    if os.fork() == 0:
+        try:
+            ours.close()
+            _make(ask, theirs, above)
+        finally:
+            os._exit(0)
+    theirs.close()
+    for descriptor in makers:
+        os.close(descriptor)
+    found = made.take(ours)
+    ours.close()
+    if found is None:
+        return
+    if isinstance(found[0], made.Made):
+        from dockyard.node.runtime import monitor
+
+        monitor.look_after(*found)
+    else:
+        from dockyard.node.runtime import alone, launchmessage
+
+        packed, creator = found
+        alone.carry_out(*launchmessage.unpack(packed), "", socket.socket(fileno=creator))
+
+
+def _make(ask: Ask, way: _socket.socket, above: int) -> None:
+    from dockyard.node.runtime import launchmessage, maker, newborn
+
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != above:  # it died before
+        return
+    child = newborn.born()
+    asked = ask()
+    if asked is None:
+        return
+    launch, attach = launchmessage.unpack(asked.packed)
+    if launch.runtime:
+        if child is not None:
+            child.end()
+        made.pass_on(way, asked.packed, asked.creator)
+        return
+    if child is not None:
+        child.tell(asked.packed)
+    try:
+        found = maker.Maker(launch, asked.cache, child, way).make(attach, asked.creator)
+    except BaseException as error:  # whatever it is: the creator must hear of it
+        maker.refuse(asked.creator, error)
+        return
+    made.give(way, *found)
