@@ -116,7 +116,7 @@ class NoImages:
     def mount_layers(self, image: Any) -> list[str]:
         raise NotImplementedError
 
-    def lease(self, image: Any, holder: str) -> None:
+    def lease(self, image: Any, holder: str, *, lasting: bool) -> None:
         raise NotImplementedError
 
     def release(self, holder: str) -> None: ...

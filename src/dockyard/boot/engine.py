@@ -119,8 +119,8 @@ class EngineImages:
     def mount_layers(self, image: Image) -> list[str]:
         return self._images().mount_layers(image)
 
-    def lease(self, image: Image, holder: str) -> None:
-        self._images().lease(image, holder)
+    def lease(self, image: Image, holder: str, *, lasting: bool) -> None:
+        self._images().lease(image, holder, lasting=lasting)
         self._leased = image
 
     def release(self, holder: str) -> None:

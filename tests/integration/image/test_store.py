@@ -117,6 +117,25 @@ def test_names_move_and_images_go_with_their_last_name(store: ImageStore) -> Non
     assert store.list() == []
 
 
+def test_a_fleeting_lease_counts_until_the_machine_starts_anew(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    image = add(store, "app", file("a", b"1"))
+    store.lease(image, "container", lasting=False)
+    with pytest.raises(ImageInUse, match="container"):
+        store.remove("app")
+    assert store.prune(everything=True).deleted == ()
+    store.release("container")
+    store.release("container")
+    store.lease(image, "another", lasting=False)
+    boot = tmp_path / "boot_id"
+    boot.write_text("a later one\n")
+    monkeypatch.setattr("dockyard.node.image.fleeting.BOOT", str(boot))
+    assert image.id in store.remove("app").deleted
+    with pytest.raises(ImageNotFound):
+        store.lease(image, "late", lasting=False)
+
+
 def test_g10_content_of_others_is_never_collected(store: ImageStore) -> None:
     shared = file("same", b"layer")
     add(store, "one", shared)

@@ -6,7 +6,7 @@ import os
 
 from dockyard.base.errors import Conflict, Invalid
 from dockyard.node.engine import etcfiles, event, mounts, remove, roots, spec
-from dockyard.node.engine.config import CREATED, CREATING, Container, ContainerConfig
+from dockyard.node.engine.config import CREATED, CREATING, STARTING, Container, ContainerConfig
 from dockyard.node.engine.database import NameTaken
 from dockyard.node.engine.effective import effective, program
 from dockyard.node.engine.names import random_name
@@ -40,7 +40,11 @@ def make(
     draft = Container(container_id, "", owner, parts.clock(), CREATING, config)
     draft = reserve(parts, draft, name)
     try:
-        root = roots.lease_root(parts.images, config.image, config.rootfs, container_id)
+        # What only waits to be started is there after a restart of the machine.
+        lasting = not config.auto_remove or status != STARTING
+        root = roots.lease_root(
+            parts.images, config.image, config.rootfs, container_id, lasting=lasting
+        )
         asked = effective(config, root.image)
         if asked.system:
             asked = booted(config, asked, root.layers)

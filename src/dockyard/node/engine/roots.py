@@ -20,7 +20,7 @@ class Images(Protocol):
 
     def mount_layers(self, image: Image) -> list[str]: ...
 
-    def lease(self, image: Image, holder: str) -> None: ...
+    def lease(self, image: Image, holder: str, *, lasting: bool) -> None: ...
 
     def release(self, holder: str) -> None: ...
 
@@ -45,8 +45,9 @@ class Root(NamedTuple):
     """Empty: a directory."""
 
 
-def lease_root(images: Images, image: str, rootfs: str, holder: str) -> Root:
-    """The root that a configuration names; an image is kept while ``holder`` is there."""
+def lease_root(images: Images, image: str, rootfs: str, holder: str, *, lasting: bool) -> Root:
+    """The root that a configuration names; an image is kept while ``holder`` is there, which one
+    that is not ``lasting`` is not after a loss of power."""
     if rootfs:
         return Root(_directory(rootfs), None, "")
     found = images.resolve(image)
@@ -54,7 +55,7 @@ def lease_root(images: Images, image: str, rootfs: str, holder: str) -> Root:
         raise Unsupported(
             f"image: {image}: is for {found.config.platform.os}; only linux images can run here"
         )
-    images.lease(found, holder)
+    images.lease(found, holder, lasting=lasting)
     return Root(tuple(images.mount_layers(found)), found.config, str(found.id))
 
 

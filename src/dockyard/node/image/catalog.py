@@ -22,6 +22,7 @@ from dockyard.base.oci.manifest import (
 from dockyard.base.oci.reference import Reference, parse_reference
 from dockyard.node.image.blobs import Blobs
 from dockyard.node.image.database import Database
+from dockyard.node.image.fleeting import Fleeting
 from dockyard.node.image.image import (
     ContentMismatch,
     Image,
@@ -32,6 +33,7 @@ from dockyard.node.image.image import (
 from dockyard.node.image.ingest import Ingest
 from dockyard.node.image.layers import Layers
 
+_IS_THERE = "SELECT 1 FROM images WHERE manifest = ?"
 _ID = re.compile(r"(?:sha256:)?([a-f0-9]{2,64})")
 
 
@@ -44,6 +46,7 @@ class Catalog:
         self.blobs = Blobs(root, self.ingest)
         self.layers = Layers(root, self.ingest)
         self.database = Database(root)
+        self.fleeting = Fleeting(root)
 
     @property
     def data_root(self) -> str:
@@ -227,11 +230,19 @@ class Catalog:
         with self.adding(), self.layers.unpack(chunks, layer.diff_id, what) as staged:
             self.layers.adopt(staged, layer.chain_id, below)
 
-    def lease(self, image: Image, holder: str) -> None:
-        with self.database.write() as rows:
-            rows.execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", (holder, image.digest))
+    def lease(self, image: Image, holder: str, lasting: bool) -> None:
+        if not lasting:
+            self.fleeting.take(image.digest, holder)
+        with self.database.write() as rows:  # where nothing is written nobody waits for the disk
+            if lasting:
+                rows.execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", (holder, image.digest))
+            elif not rows.execute(_IS_THERE, (image.digest,)).fetchone():
+                self.fleeting.drop(holder)
+                raise ImageNotFound(f"image: {image.id}: it was removed just now")
 
     def release(self, holder: str) -> None:
+        if self.fleeting.drop(holder):
+            return
         with self.database.write() as rows:
             rows.execute("DELETE FROM leases WHERE holder = ?", (holder,))
 

@@ -29,7 +29,7 @@ def remove(catalog: Catalog, text: str, force: bool) -> Removed:
     last = going >= set(tags)
     with catalog.database.write() as rows:
         if last:
-            holders = _holders(rows, image.digest)
+            holders = _holders(catalog, rows, image.digest)
             if holders and not force:
                 raise ImageInUse(
                     f"image: {text}: container {holders[0][:12]} uses it; remove that first"
@@ -50,7 +50,9 @@ def prune(catalog: Catalog, everything: bool) -> Removed:
     """Drop images without a name (or all that nobody leases), the build cache with
     ``everything``, and content that nothing points to."""
     with catalog.database.write() as rows:
-        gone = rows.execute(_UNHELD if everything else _UNNAMED).fetchall()
+        held = set(catalog.fleeting.holders().values())
+        found = rows.execute(_UNHELD if everything else _UNNAMED).fetchall()
+        gone = [(manifest, identifier) for manifest, identifier in found if manifest not in held]
         untagged: list[str] = []
         for manifest, _ in gone:
             named = rows.execute("SELECT name FROM names WHERE manifest = ?", (manifest,))
@@ -113,6 +115,7 @@ def _names_meant(image: Image, text: str) -> tuple[str, ...]:
     return tuple(name for name in (*image.names, *image.digests) if name == wanted)
 
 
-def _holders(rows: sqlite.Connection, manifest: Digest) -> list[str]:
+def _holders(catalog: Catalog, rows: sqlite.Connection, manifest: Digest) -> list[str]:
     found = rows.execute("SELECT holder FROM leases WHERE manifest = ?", (manifest,))
-    return [holder for (holder,) in found]
+    fleeting = catalog.fleeting.holders().items()
+    return [*(holder for (holder,) in found), *(who for who, what in fleeting if what == manifest)]

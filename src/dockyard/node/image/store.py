@@ -175,9 +175,10 @@ class ImageStore:
         """As :meth:`mount_layers`, of layers (lowest first) that no image has yet."""
         return self._catalog.mount_layers(layers)
 
-    def lease(self, image: Image, holder: str) -> None:
-        """Keep an image while ``holder`` (a container's id) needs it; once each holder."""
-        self._catalog.lease(image, holder)
+    def lease(self, image: Image, holder: str, *, lasting: bool = True) -> None:
+        """Keep an image while ``holder`` (a container's id) needs it; once each holder. One that is
+        not ``lasting`` ends with this boot of the machine."""
+        self._catalog.lease(image, holder, lasting)
 
     def release(self, holder: str) -> None:
         """Give up a lease; no error where there is none."""

@@ -123,7 +123,7 @@ class Connection:
                 self.session.write(payload)
                 self._refresh()
         elif kind == wire.CONTROL:
-            message = json.loads(payload)
+            message = wire.PLAIN.get(payload) or json.loads(payload)
             if not isinstance(message, dict):
                 raise wire.Broken("monitor protocol: a control frame without an object")
             self._handle(self, message)

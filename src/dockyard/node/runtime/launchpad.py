@@ -26,6 +26,7 @@ from dockyard.node.runtime import (  # before it forks: all that those forks nee
     alone,  # noqa: F401
     launchmessage,
     newborn,  # noqa: F401
+    rehearsal,
     spare,
 )
 
@@ -36,6 +37,7 @@ _TAKEN = b"x"
 
 def serve(control: socket.socket, cache: str) -> None:
     """Keep a spare until the socket closes."""
+    rehearsal.rehearse()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     null = spare.prepare()

@@ -22,7 +22,7 @@ from dockyard.base.errors import DockyardError
 from dockyard.base.linux import door, syscalls
 from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import Launch, Log, StartFailed
-from dockyard.node.runtime import connection
+from dockyard.node.runtime import connection, wire
 from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.commands import Commands
@@ -32,7 +32,6 @@ from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
 from dockyard.node.runtime.terminal import open_slave, resize
-from dockyard.node.runtime.wire import exit_path, health_path, socket_path
 
 if TYPE_CHECKING:
     from dockyard.node.runtime.attendant import Attendant
@@ -121,7 +120,7 @@ class Monitor:
     def _close_listener(self) -> None:
         # Unlinked first: who finds nobody listening may start the container again at once, and
         # its next monitor binds the same name.
-        connection.unlink(socket_path(self.made.run_dir))
+        connection.unlink(wire.socket_path(self.made.run_dir))
         self.loop.forget(self.listener.fileno())
         self.listener.close()
 
@@ -210,11 +209,11 @@ class Monitor:
         if "poststart" in self.made.hooks:
             self._begin_poststart(client)
         else:
-            client.say(ok=True)
+            client.send(wire.OK)
         if self.made.health and (check := self._launch().health) is not None:
             from dockyard.node.runtime.health import Health  # most containers do without
 
-            path = health_path(self.made.state_dir)
+            path = wire.health_path(self.made.state_dir)
             self.health = Health(check, path, self.commands, monotonic, wall)
         # Whoever ends the group of the monitor's creator spares it. Nobody waits for this, and a
         # monitor that stays where it is does its work as well.
@@ -235,7 +234,7 @@ class Monitor:
         def done(code: int) -> None:
             error = errand.outcome(code)
             if error is None:
-                client.say(ok=True)
+                client.send(wire.OK)
                 return
             self._start_failure = error
             client.say(error=str(error), code=error.exit_code)
@@ -250,14 +249,20 @@ class Monitor:
         if status == "running" and self._frozen():
             status = "paused"
         lost = self.log.lost if self.log else 0
-        client.say(status=status, pid=self.child.pid, started=self.started, log_bytes_lost=lost)
+        client.send(
+            wire.frame(
+                wire.CONTROL,
+                b'{"status":"%s","pid":%d,"started":%r,"log_bytes_lost":%d}'
+                % (status.encode(), self.child.pid, self.started, lost),
+            )
+        )
 
     def _frozen(self) -> bool:
         return bool(self.made.cgroup) and group.is_frozen(self.made.cgroup)
 
     def _attach(self, client: Connection, _: dict[str, Any]) -> None:
         self._join_session(client)
-        client.say(ok=True)
+        client.send(wire.OK)
 
     def _join_session(self, client: Connection) -> None:
         client.session = self.session
@@ -279,7 +284,7 @@ class Monitor:
             group.signal_all(self.made.cgroup, number)
         else:
             os.kill(self.child.pid, number)
-        client.say(ok=True)
+        client.send(wire.OK)
 
     def _interrupt(self, client: Connection, message: dict[str, Any]) -> None:
         number = int(message["number"])
@@ -303,11 +308,11 @@ class Monitor:
     def _reopen_log(self, client: Connection, _: dict[str, Any]) -> None:
         if self.log is not None:
             self.log.reopen()
-        client.say(ok=True)
+        client.send(wire.OK)
 
     def _watch(self, client: Connection, message: dict[str, Any]) -> None:
         self.on_exit = tuple(map(str, message["on_exit"]))
-        client.say(ok=True)
+        client.send(wire.OK)
 
     # the end
 
@@ -344,7 +349,7 @@ class Monitor:
         oom_killed = group.oom_kills(self.made.cgroup) > 0
         self.exit = {"exit": code, "oom_killed": oom_killed, "finished": wall()}
         self.status = "stopped"
-        path = exit_path(self.made.state_dir)
+        path = wire.exit_path(self.made.state_dir)
         with open(f"{path}.new", "w") as file:
             json.dump(self.exit, file)
         os.replace(f"{path}.new", path)

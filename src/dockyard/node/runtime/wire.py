@@ -67,6 +67,14 @@ def control(message: dict[str, Any]) -> bytes:
     return frame(CONTROL, _ENCODER.encode(message).encode())
 
 
+OK = control({"ok": True})
+PLAIN = {
+    control({"op": operation})[HEADER.size :]: {"op": operation}
+    for operation in ("start", "state", "wait", "attach")
+}
+"""Requests that say no more, as clients of ours write them."""
+
+
 class Decoder:
     """Turns the bytes of a connection into frames, as they come in."""
 
