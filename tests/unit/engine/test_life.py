@@ -192,7 +192,7 @@ class OneImage:
     def mount_layers(self, image: SimpleNamespace) -> list[str]:
         return [f"{self._layer}/{image.id[-1]}"]
 
-    def lease(self, image: SimpleNamespace, holder: str) -> None:
+    def lease(self, image: SimpleNamespace, holder: str, *, lasting: bool) -> None:
         self.leases.append(holder)
 
     def release(self, holder: str) -> None:
