@@ -16,13 +16,12 @@ from dockyard.node.build.ignore import NOTHING
 from dockyard.node.build.plan import make_plan, needed, outer_args, predefined
 from dockyard.node.build.source import Line, Source
 
-WORDS = st.sampled_from(
-    ["FROM", "RUN", "COPY", "ADD", "ENV", "ARG", "ONBUILD", "HEALTHCHECK", "SHELL", "LABEL",
-     "VOLUME", "EXPOSE", "scratch", "AS", "a", "$A", "${A:-b}", "${A#*}", "${A//x/y}", "--from=0", "--mount=",
-     "--mount=type=cache,target=/x", "--chmod=u+x", "--platform=$P", "<<EOF", "<<-'E'", "EOF", "E",
-     "\\\n", "\n", "\n", " ", "\t", "=", '"', "'", "[", "]", '["a"]', "#", "# syntax=x",
-     "# escape=`", "# check=skip=all", "CMD", "NONE", "--interval=1s", "\r\n", "\ufeff", "é"]
-)  # fmt: skip
+_PLAIN = """
+FROM RUN COPY ADD ENV ARG ONBUILD HEALTHCHECK SHELL LABEL VOLUME EXPOSE CMD NONE AS scratch a $A
+${A:-b} ${A#*} ${A//x/y} --from=0 --mount= --mount=type=cache,target=/x --chmod=u+x --platform=$P
+--interval=1s <<EOF <<-'E' EOF E = " ' [ ] ["a"] # #escape=` #syntax=x #check=skip=all é
+""".split()
+WORDS = st.sampled_from([*_PLAIN, "\\\n", "\n", "\n", " ", "\t", "\r\n", "\ufeff"])
 FILES = st.lists(WORDS, max_size=40).map(" ".join) | st.text(max_size=300)
 
 

@@ -1,4 +1,4 @@
-"""Build checks: each rule's name, its words and its line, from docker's reference of build checks."""
+"""Build checks: each rule's name, words and line, from docker's reference of build checks."""
 
 import textwrap
 
@@ -104,7 +104,8 @@ def test_all_rules_are_there() -> None:
         'FROM alpine\nSHELL ["/bin/bash", "-c"]\nENTRYPOINT x\n',
         "FROM placed\nWORKDIR x\n",
         "FROM alpine AS one\nENV A=1\nFROM one\nENV B=$A\n",
-        "FROM --platform=$BUILDPLATFORM alpine AS one\nFROM --platform=linux/arm64 scratch AS arm64\n",
+        "FROM --platform=$BUILDPLATFORM alpine AS one\n"
+        "FROM --platform=linux/arm64 scratch AS arm64\n",
         "FROM alpine\nARG PUBLIC_KEY\nENV PATH=$PATH:/x\nARG TARGETARCH\nLABEL a=$TARGETARCH\n",
         "FROM alpine\n# any comment\nARG X\nCOPY other /\nEXPOSE 80/tcp 443\n",
         "# check=skip=JSONArgsRecommended,StageNameCasing\nFROM alpine AS Up\nCMD x\n",
