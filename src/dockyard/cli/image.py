@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import NotFound
 from dockyard.base.oci.instance import data_root
-from dockyard.cli import common, images, imagetrust, imageview, pull, push, rmi
+from dockyard.cli import common, imagerisk, images, imagetrust, imageview, pull, push, rmi
 
 if TYPE_CHECKING:
     from dockyard.node.image.image import Image
@@ -73,14 +73,30 @@ def _save(argv: list[str]) -> int:
     return 0
 
 
+_INSPECT = """  dockyard image inspect busybox
+  dockyard image inspect --format '{{.Config.Cmd}}' busybox
+  dockyard image inspect --risk stranger/app:1
+  dockyard image inspect --risk --output spdx stranger/app:1 >app.spdx.json
+"""
+
+
 def _inspect(argv: list[str]) -> int:
-    parser = _parser("inspect", "[OPTIONS] IMAGE...")
+    parser = common.Parser("image inspect", "[OPTIONS] IMAGE...", VERBS["inspect"][1] + ".",
+                           _INSPECT)  # fmt: skip
     parser.add_argument("-f", "--format", default="", metavar="TEMPLATE", help="a Go template")
+    parser.flag("--risk", help="what it would do: root, setuid, capabilities, secrets, packages")
+    parser.add_argument("--output", choices=imagerisk.FORMS, default="text", help="with --risk")
     parser.add_argument("image", nargs="+")
     words = parser.parse_args(argv)
+    store = imageview.open_store()
+    if words.risk:
+        if words.format:
+            parser.error("--format and --risk: one of them")
+        return imagerisk.show(store, words.image, words.output)
+    if words.output == "spdx":
+        parser.error("--output spdx: needs --risk")
     from dockyard.cli.inspect import show
 
-    store = imageview.open_store()
     show([describe(store.resolve(text)) for text in words.image], words.format)
     return 0
 

@@ -21,6 +21,7 @@ from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 
 if TYPE_CHECKING:
+    from dockyard.node.image.risk.finding import Report
     from dockyard.node.image.trust.keys import PrivateKey, PublicKey
     from dockyard.node.image.trust.sign import Verified
 
@@ -109,6 +110,12 @@ class ImageStore:
         from dockyard.node.image.trust.sign import verify
 
         return verify(self._hosts, parse_reference(reference), keys, auth)
+
+    def risk(self, image: Image) -> "Report":
+        """What this image would do: its user, setuid files, capabilities, secrets, packages."""
+        from dockyard.node.image.risk.look import look
+
+        return look(self._catalog, image)
 
     def load(self, archive: str, *, progress: Progress | None = None) -> Images:
         """Images of a tar made by ``docker save``, or of an oci-archive (compressed or not)."""

@@ -1,0 +1,1 @@
+"""Packages: a distribution's database comes in as bytes, names and versions go out."""
