@@ -137,6 +137,20 @@ def test_untagged_manifests_go_when_told_so(bench: Bench) -> None:
     assert [item["digest"] for item in bench.store.referrers(APP, new)] == [signature]
 
 
+def test_a_cache_forgets_what_nobody_uses(bench: Bench) -> None:
+    """Tagged or not; what was asked for a while ago stays."""
+    bench.image(b"unused", "unused")
+    bench.image(b"used", "used")
+    bench.later = DAY
+    bench.store.use_manifest(APP, Tag("used"))
+    assert bench.has(digest_of(b"used"))
+    manifests, links, blobs, _ = bench.collect(unused=2.5 * DAY)
+    assert (manifests, links, blobs) == (1, 2, 3)  # the config was asked for by nobody, too
+    assert bench.store.tags(APP) == ["used"]
+    assert bench.on_disk(digest_of(b"used"))
+    assert not bench.on_disk(digest_of(b"unused"))
+
+
 def test_a_push_during_a_collection_keeps_what_it_needs(bench: Bench) -> None:
     """Between the marking and each removal, at every point: a manifest comes for old blobs."""
     layers = [bench.push(b"layer %d" % number) for number in range(20)]

@@ -7,7 +7,9 @@ lock. What is younger than ``grace`` is left alone: its manifest may be on the w
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dockyard.base.errors import Invalid
@@ -64,40 +66,48 @@ def collect(store: Store, policy: Policy) -> Swept:
     return swept
 
 
-def _documents(store: Store, name: Repository) -> dict[Digest, Found | None]:
-    """Every manifest; None for one that is damaged: then nothing of its repository goes."""
-    found: dict[Digest, Found | None] = {}
+def _documents(store: Store, name: Repository) -> Iterator[Found]:
+    """Every manifest, one after the other. A damaged one ends it: then nothing of its repository
+    goes, for what it refers to is not known."""
     for digest in list(store.manifests(name)):
         try:
-            found[digest] = store.manifest(name, digest)
+            yield store.manifest(name, digest)
         except Refusal as refusal:
             if refusal.code != "MANIFEST_UNKNOWN":  # else it was deleted meanwhile
                 log.warning("%s: %s: not collected: %s", name, digest, refusal)
-                found[digest] = None
-    return found
+                raise _Damaged from refusal
+
+
+class _Damaged(Exception):
+    """A repository that is left alone."""
 
 
 def _sweep_manifests(store: Store, name: Repository, policy: Policy) -> int:
     if not policy.untagged and policy.unused is None:
         return 0
-    kept: set[Digest] = set()
-    documents = _documents(store, name)
-    if None in documents.values():
+    leads: dict[Digest, list[Digest]] = {}
+    try:
+        for document in _documents(store, name):
+            pushed = parse_pushed(document.data, document.media_type)
+            leads.setdefault(document.digest, []).extend(pushed.manifests)
+            if pushed.subject is not None:  # who is about it stays as long as it does
+                leads.setdefault(pushed.subject, []).append(document.digest)
+    except _Damaged:
         return 0
+    kept: set[Digest] = set()
     if policy.unused is None:
-        waiting = [store.resolve(name, tag) for tag in store.tags(name)]
-        about = _about(documents)
+        waiting = []
+        for tag in store.tags(name):
+            with contextlib.suppress(Refusal):  # it was deleted meanwhile
+                waiting.append(store.resolve(name, tag))
         while waiting:
             digest = waiting.pop()
             if digest not in kept:
                 kept.add(digest)
-                document = documents.get(digest)
-                if document is not None:
-                    waiting += parse_pushed(document.data, document.media_type).manifests
-                waiting += about.get(digest, ())
+                waiting += leads.get(digest, ())
+    age = policy.grace if policy.unused is None else policy.unused
     swept = 0
-    for digest in set(documents) - kept:
-        age = policy.grace if policy.unused is None else policy.unused
+    for digest in [one for one in store.manifests(name) if one in leads and one not in kept]:
         with store.lock:
             if _is_fresh(store, name, digest, places.manifest(name, digest), age):
                 continue
@@ -109,23 +119,13 @@ def _sweep_manifests(store: Store, name: Repository, policy: Policy) -> int:
     return swept
 
 
-def _about(documents: dict[Digest, Found | None]) -> dict[Digest, list[Digest]]:
-    """Subject: who is about it. They stay as long as it does."""
-    found: dict[Digest, list[Digest]] = {}
-    for digest, document in documents.items():
-        if document is not None:
-            subject = parse_pushed(document.data, document.media_type).subject
-            if subject is not None:
-                found.setdefault(subject, []).append(digest)
-    return found
-
-
 def _sweep_links(store: Store, name: Repository, policy: Policy) -> int:
     needed: set[str] = set()
-    for document in _documents(store, name).values():
-        if document is None:
-            return 0
-        needed |= _mentioned(document)
+    try:
+        for document in _documents(store, name):
+            needed |= _mentioned(document)
+    except _Damaged:
+        return 0
     swept = 0
     for digest in list(store.links(name)):
         if digest in needed and policy.unused is None:

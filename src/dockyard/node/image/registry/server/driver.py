@@ -53,6 +53,9 @@ class Driver(Protocol):
     def truncate(self, path: str, size: int) -> None:
         """Cut what was appended behind an offset."""
 
+    def sync(self, path: str) -> None:
+        """What was appended outlives a power cut, though nobody finds it yet."""
+
     def publish(self, path: str, target: str) -> None:
         """What was appended becomes another, whole file."""
 

@@ -100,6 +100,9 @@ class Files:
     def truncate(self, path: str, size: int) -> None:
         os.truncate(self._path(path), size)
 
+    def sync(self, path: str) -> None:
+        _sync(self._path(path))
+
     def publish(self, path: str, target: str) -> None:
         _sync(self._path(path))
         self._rename(self._path(path), target)

@@ -137,6 +137,7 @@ class Store:
 
         It takes the place of one that is here: should that be damaged, this mends it.
         """
+        self.driver.sync(path)  # a large one takes seconds, and nobody else has to wait for it
         with self.lock:
             if self.driver.size(places.link(name, digest)) is None:
                 self.quotas.check(name, self.used(name), size)

@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from dockyard.base.aio.clock import Clock
 from dockyard.base.aio.tasks import Tasks, in_thread
-from dockyard.base.errors import Denied, DockyardError, NotFound, Unavailable
+from dockyard.base.errors import Denied, NotFound, Unavailable
 from dockyard.base.oci.digest import Digest, hash_document
 from dockyard.node.image.registry.server.call import ALWAYS, Call, about_blob, opened
 from dockyard.node.image.registry.server.documents import parse_pushed
@@ -211,7 +211,7 @@ class Through:
             download.stopped.set()
             download.error = ConnectionAbortedError("the server ends")
             raise
-        except (DockyardError, Refusal, OSError) as error:
+        except Exception as error:  # whatever it was: who waits for the blob is told
             log.error("%s: %s: %s", name, digest, error)
             download.error = error
         finally:
