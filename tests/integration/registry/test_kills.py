@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -188,6 +189,21 @@ def test_told_to_end_it_finishes_what_it_is_doing(tmp_path: Path) -> None:
 def size_busy(server: Server) -> bool:
     """Whether both connections are open: the upload's, and the one that asks."""
     return ask(server.url, "GET", "/metrics").body.count(b"connections 2") == 1
+
+
+def test_g12_without_descriptors_it_goes_on_when_there_are_some(tmp_path: Path) -> None:
+    """More clients than it may have files: who is in is answered, and later everybody is."""
+    with own_registry.serve(tmp_path / "root") as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+        host, _, port = server.address.partition(":")
+        held = [socket.create_connection((host, int(port)), 20) for _ in range(80)]
+        try:
+            held[0].sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert held[0].recv(1000).startswith(b"HTTP/1.1 200 ")
+        finally:
+            for client in held:
+                client.close()
+        assert ask(server.url, "GET", "/v2/").status == 200
 
 
 @pytest.mark.root
