@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from dockyard.base.oci.instance import RUN_ROOT
 
 # timings decide nothing: a machine may be busy
 settings.register_profile("dockyard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,6 +38,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     reason = report.longrepr[2].removeprefix("Skipped: ")
     if reason not in REASONS:
         _unlisted.append(f"{report.nodeid}: {reason}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _run_directories_end_with_their_data_roots(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """Each data root of a test has one below /run; pytest removes only the first."""
+    yield
+    ours = f"{tmp_path_factory.getbasetemp().resolve()}/"
+    for folder in Path(RUN_ROOT).glob("*"):
+        link = folder / "root"
+        if link.is_symlink() and str(link.readlink()).startswith(ours):
+            shutil.rmtree(folder)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

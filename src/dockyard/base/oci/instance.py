@@ -57,16 +57,28 @@ def instance_id(root: str | os.PathLike[str]) -> str:
 
 
 def run_path(root: str | os.PathLike[str]) -> str:
-    """``/run/dockyard/<id>``: sockets and state that a reboot may lose. Made here, 0700, ours."""
+    """``/run/dockyard/<id>``: sockets and state that a reboot may lose. Made here, 0700, ours.
+
+    The link ``root`` in it leads back: whose it is, a person can see.
+    """
     above = run_root()
     path = os.path.join(above, instance_id(root))
-    for folder, mode in ((above, 0o711 if os.geteuid() == 0 else 0o700), (path, 0o700)):
-        os.makedirs(folder, mode, exist_ok=True)
-        found = os.lstat(folder)
-        if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
-            raise Denied(f"run directory: {folder}: belongs to uid {found.st_uid}; remove it")
+    os.makedirs(above, 0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
+    _require_own(above)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        _require_own(path)
+    else:
+        os.symlink(os.path.realpath(root), os.path.join(path, "root"))
     os.chmod(path, 0o700)
     return path
+
+
+def _require_own(folder: str) -> None:
+    found = os.lstat(folder)
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
+        raise Denied(f"run directory: {folder}: belongs to uid {found.st_uid}; remove it")
 
 
 def run_dir(root: str | os.PathLike[str]) -> Path:
