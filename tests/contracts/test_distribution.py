@@ -161,12 +161,16 @@ def test_a_chunked_upload_with_a_repeat(registry: Subject) -> None:
     assert registry.ask("GET", done.header("Location")).body == first + second
 
 
-def test_a_mount_without_a_source_is_a_session(registry: Subject) -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_a_mount_without_a_source_is_a_blob_or_a_session(registry: Subject, there: bool) -> None:
+    """Whether a registry looks for it is left open; ours does."""
     digest = registry.push(b"elsewhere")
     other = f"{registry.name}/other"
-    reply = registry.ask("POST", f"/v2/{other}/blobs/uploads/?mount={digest}")
-    assert reply.status in (201, 202)
+    reply = registry.ask("POST", f"/v2/{other}/blobs/uploads/?mount={digest if there else MISSING}")
+    assert reply.status == (201 if there and registry.kind == "ours" else 202)
     assert reply.header("Location")
+    found = registry.ask("GET", f"/v2/{other}/blobs/{digest}")
+    assert found.status == (200 if reply.status == 201 else 404)
 
 
 def test_a_mount_is_a_blob(registry: Subject) -> None:

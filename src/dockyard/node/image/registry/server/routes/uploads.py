@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterator
 
 from dockyard.base.oci.digest import Digest
 from dockyard.node.image.registry.server.call import Call, line
-from dockyard.node.image.registry.server.names import parse_blob_digest, parse_name
+from dockyard.node.image.registry.server.names import (
+    Repository,
+    parse_blob_digest,
+    parse_name,
+)
 from dockyard.node.image.registry.server.ranges import parse_chunk
 from dockyard.node.image.registry.server.refusal import Refusal
 from dockyard.node.image.registry.server.uploads import Mark, Session
@@ -20,6 +24,8 @@ from dockyard.node.image.registry.server.uploads import Mark, Session
 PIECE = 256 * 1024
 """Bytes that are hashed and written at once."""
 ALGORITHMS = ("sha256", "sha512")
+MOST_LOOKED_AT = 10_000
+"""Repositories that are searched for a blob that is mounted without saying from where."""
 
 
 async def post(call: Call) -> None:
@@ -61,18 +67,26 @@ async def _start(call: Call, algorithm: str) -> Session:
 
 
 async def _mount(call: Call, mount: str) -> bool:
-    """A blob that another repository has. Whether it is missing or not the caller's to read makes
-    no difference to the answer (C02): a session."""
+    """A blob that another repository has, or (without ``from``) any that the caller may read.
+    Whether it is missing or not the caller's makes no difference to the answer (C02): a session."""
     digest, source = parse_blob_digest(mount), call.one("from")
-    if not source:
-        return False
-    other = parse_name(source)
-    if not call.identity.may("pull", other):
+    other = parse_name(source) if source else await call.work(_holder, call, digest)
+    if other is None or not call.identity.may("pull", other):
         return False
     if not await call.work(call.registry.store.mount, call.name, other, digest):
         return False
     _created(call, digest)
     return True
+
+
+def _holder(call: Call, digest: Digest) -> Repository | None:
+    """A repository that has a blob; blocks for a look at each."""
+    store, identity = call.registry.store, call.identity
+    for name in store.names[:MOST_LOOKED_AT]:
+        other = Repository(name)
+        if identity.may("pull", other) and store.blob(other, digest) is not None:
+            return other
+    return None
 
 
 async def patch(call: Call) -> None:
