@@ -16,6 +16,7 @@ from dockyard.base.linux import mounttable
 from dockyard.base.linux.door import through
 
 USUAL = "/sys/fs/cgroup"
+_PIECE = 4096
 V1_NAMES = frozenset(
     "cpu cpuacct cpuset memory devices freezer blkio pids hugetlb net_cls net_prio perf_event"
     " rdma misc".split()
@@ -151,14 +152,20 @@ def pids(place: str) -> list[int]:
 def read(file: str) -> str | None:
     """What a file holds; None where it or its group is not there."""
     try:
-        with open(file) as opened:
-            return opened.read()
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    try:  # without a file object, which costs more time and memory than what is read
+        found = b""
+        while piece := os.read(descriptor, _PIECE):
+            found += piece
+        return found.decode()
     except OSError as error:
         if error.errno == errno.ENODEV:  # the group was removed while the file was open
             return None
         raise
+    finally:
+        os.close(descriptor)
 
 
 def words(file: str) -> list[str]:

@@ -17,6 +17,7 @@ from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
 
 BACKLOG = 128
+_CREDENTIALS = struct.Struct("3i")
 
 
 class Connection:
@@ -179,7 +180,7 @@ def listen(descriptor: int, loop: Loop, accept: Accept, own_uid: int) -> Plain:
 
 def check_peer(peer: Plain, own_uid: int) -> None:
     """Refuse a peer that runs as somebody else: SO_PEERCRED, unix(7)."""
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", credentials)
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
     if uid not in (own_uid, 0):
         raise Denied(f"monitor: a client with uid {uid}: not the owner")

@@ -174,15 +174,16 @@ class ExternalMaker(Maker):
 class ExternalMonitor(Monitor):
     """The monitor of a container of another runtime."""
 
-    commands: ExternalCommands
-
     def __init__(self, made: Made, held: Held) -> None:
         super().__init__(made, held)
         self.program = Program(self._launch().runtime, f"{made.state_dir}/runtime", made.id)
-        self.commands = ExternalCommands(self)
-        self._operations["exec"] = self.commands.execute
+        self._commands = self._theirs = ExternalCommands(self)
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._starting: tuple[int, Done] | None = None
+
+    @property
+    def commands(self) -> ExternalCommands:
+        return self._theirs
 
     def attendant(self) -> None:
         """The program does it all."""

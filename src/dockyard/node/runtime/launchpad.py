@@ -75,6 +75,7 @@ def _wait_and_monitor(control: socket.socket, say: int, null: int, cache: str) -
 
     try:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        os.setsid()
         spare.leave(null)
         spare.part(ask, control.fileno(), say, null)
     finally:

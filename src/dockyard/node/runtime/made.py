@@ -36,6 +36,8 @@ class Made(NamedTuple):
     stdin_once: bool
     cgroup: str
     """Empty: it has none."""
+    freezer: str
+    """The file that says whether it is paused; empty: it cannot be."""
     home: str
     """The group that its monitor lives in, by ``doors``."""
     doors: tuple[str, ...]

@@ -12,6 +12,7 @@ import select
 import socket
 from _socket import socket as Plain
 
+from dockyard.base.aio.now import wall
 from dockyard.base.errors import DockyardError
 from dockyard.base.linux import seccomp
 from dockyard.base.oci import runtimespec
@@ -19,11 +20,13 @@ from dockyard.interfaces.ociruntime import Launch, StartFailed
 from dockyard.node.runtime import connection, hooks, init, launchmessage, wire
 from dockyard.node.runtime.attendant import Attendant
 from dockyard.node.runtime.cgroups import (  # before a launchpad forks: limits
+    freezer,
     group,
     limits,  # noqa: F401
     ownership,
 )
 from dockyard.node.runtime.child import Child, enter_pid_namespace
+from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.made import Held, Made
 from dockyard.node.runtime.newborn import Newborn
 
@@ -53,6 +56,7 @@ class Maker:
         listener = connection.bind(wire.socket_path(self.launch.run_dir))
         try:
             self._make()
+            self._begin_log()
         except BaseException:
             self._unmake()
             connection.unlink(wire.socket_path(self.launch.run_dir))
@@ -77,6 +81,7 @@ class Maker:
             terminal=spec.process.terminal,
             stdin_once=launch.stdin_once,
             cgroup=spec.cgroup if self._grouped else "",
+            freezer=freezer.file_of(group.checked(spec.cgroup)) if self._grouped else "",
             home=home,
             doors=doors,
             namespaces=init.joinable(spec, staged=False),
@@ -121,6 +126,11 @@ class Maker:
         if self.spec.seccomp:
             self.filter = seccomp.filter_for(self.spec.seccomp, self._cache)
         self.child.built()
+
+    def _begin_log(self) -> None:
+        """Whoever reads it finds it from the beginning."""
+        if self.launch.log is not None:
+            LogWriter(self.launch.log, wall).close()
 
     def _unmake(self) -> None:
         if self.child is not None:

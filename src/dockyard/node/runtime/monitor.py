@@ -23,7 +23,7 @@ from dockyard.base.linux import door, syscalls
 from dockyard.base.linux.door import through
 from dockyard.interfaces.ociruntime import Launch, Log, StartFailed
 from dockyard.node.runtime import connection, wire
-from dockyard.node.runtime.cgroups import group
+from dockyard.node.runtime.cgroups import freezer, group
 from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.commands import Commands
 from dockyard.node.runtime.connection import Connection
@@ -36,10 +36,26 @@ from dockyard.node.runtime.terminal import open_slave, resize
 if TYPE_CHECKING:
     from dockyard.node.runtime.attendant import Attendant
     from dockyard.node.runtime.health import Health
-    from dockyard.node.runtime.made import Held, Made
+    from dockyard.node.runtime.made import Held, LogValues, Made
 
 SECONDS_FOR_CLIENTS = 10.0
 """How long clients may take to read what is left when the container has ended."""
+
+
+_OPERATIONS = {
+    "start": "_start",
+    "state": "_state",
+    "attach": "_attach",
+    "exec": "_exec",
+    "wait": "_wait",
+    "signal": "_signal",
+    "interrupt": "_interrupt",
+    "resize": "_resize",
+    "eof": "_end_input",
+    "reopen-log": "_reopen_log",
+    "watch": "_watch",
+}
+"""What clients ask for -> who does it."""
 
 
 class Monitor:
@@ -56,30 +72,18 @@ class Monitor:
         self.filter = made.filter
         self.health: Health | None = None
         self.loop.on_signal([signal.SIGCHLD], self._reap)
-        self.commands = Commands(self)
+        self._commands: Commands | None = None
         self.on_exit = made.on_exit
         self._handshake: Handshake | None = None
         self._start_failure: StartFailed | None = None
         self._errands: dict[int, Callable[[int], None]] = {}
         self._home = ""
-        self._operations: dict[str, Callable[[Connection, dict[str, Any]], None]] = {
-            "start": self._start,
-            "state": self._state,
-            "attach": self._attach,
-            "exec": self.commands.execute,
-            "wait": self._wait,
-            "signal": self._signal,
-            "interrupt": self._interrupt,
-            "resize": self._resize,
-            "eof": self._end_input,
-            "reopen-log": self._reopen_log,
-            "watch": self._watch,
-        }
         self.child = self._taken(held)
         self.child.attendant = self.attendant()
-        self.log = LogWriter(Log(*made.log), wall) if made.log else None
+        self._log: LogWriter | None = None
+        self._lost = 0
         terminal = open_slave(held.streams.stdout) if made.terminal else -1
-        log = self.log.write if self.log else None
+        log = self._write_log if made.log else None
         self.session = Session(held.streams, made.terminal, self.loop, log, terminal)
         self.listener = connection.listen(held.listener, self.loop, self._accept, os.geteuid())
         self._answer(Plain(fileno=held.creator))
@@ -91,6 +95,25 @@ class Monitor:
             self._join_session(self._accept(creator))
         else:
             creator.close()
+
+    def _open_log(self, log: LogValues) -> LogWriter:
+        self._log = LogWriter(Log(*log), wall)
+        return self._log
+
+    def _write_log(self, stream: int, data: bytes) -> None:
+        """The file is there since the container is; it is opened when there is something for it."""
+        try:
+            assert self.made.log is not None
+            (self._log or self._open_log(self.made.log)).write(stream, data)
+        except OSError:  # its folder has gone: that ends no container
+            self._lost += len(data)
+
+    @property
+    def commands(self) -> Commands:
+        """Made for the first of them: most containers have none."""
+        if self._commands is None:
+            self._commands = Commands(self)
+        return self._commands
 
     def _taken(self, held: Held) -> Child:
         return Child.of(self.made, held.sync, held.streams)
@@ -162,7 +185,8 @@ class Monitor:
         self.clients.discard(client)
         if client in self.waiters:
             self.waiters.remove(client)
-        self.commands.client_gone(client)
+        if self._commands is not None:
+            self._commands.client_gone(client)
         session = client.session
         if session is not None and client in session.clients:
             session.clients.remove(client)
@@ -171,17 +195,20 @@ class Monitor:
             session.refresh()
 
     def _handle(self, client: Connection, message: dict[str, Any]) -> None:
-        operation = self._operations.get(str(message.get("op")))
+        name = _OPERATIONS.get(str(message.get("op")))
         try:
-            if operation is None:
+            if name is None:
                 raise StartFailed(f"monitor: operation {message.get('op')!r}: unknown", 125)
-            operation(client, message)
+            getattr(self, name)(client, message)
         except StartFailed as error:
             client.say(error=str(error), code=error.exit_code)
         except (DockyardError, OSError, KeyError, ValueError, TypeError) as error:
             client.say(error=str(error), code=125)
 
     # what clients ask for
+
+    def _exec(self, client: Connection, message: dict[str, Any]) -> None:
+        self.commands.execute(client, message)
 
     def _start(self, client: Connection, _: dict[str, Any]) -> None:
         if self.status != "created":
@@ -248,7 +275,7 @@ class Monitor:
         status = "created" if self.status == "starting" else self.status
         if status == "running" and self._frozen():
             status = "paused"
-        lost = self.log.lost if self.log else 0
+        lost = self._lost + (self._log.lost if self._log else 0)
         client.send(
             wire.frame(
                 wire.CONTROL,
@@ -258,7 +285,7 @@ class Monitor:
         )
 
     def _frozen(self) -> bool:
-        return bool(self.made.cgroup) and group.is_frozen(self.made.cgroup)
+        return bool(self.made.freezer) and freezer.says_frozen(self.made.freezer)
 
     def _attach(self, client: Connection, _: dict[str, Any]) -> None:
         self._join_session(client)
@@ -306,8 +333,10 @@ class Monitor:
             client.session.end_input()
 
     def _reopen_log(self, client: Connection, _: dict[str, Any]) -> None:
-        if self.log is not None:
-            self.log.reopen()
+        if self._log is not None:
+            self._log.reopen()
+        elif self.made.log:
+            self._open_log(self.made.log)
         client.send(wire.OK)
 
     def _watch(self, client: Connection, message: dict[str, Any]) -> None:
@@ -330,8 +359,8 @@ class Monitor:
                 self._ended(code)
             elif pid in self._errands:
                 self._errands.pop(pid)(code)
-            else:
-                self.commands.ended(pid, code)
+            elif self._commands is not None:
+                self._commands.ended(pid, code)
 
     def _ended(self, code: int) -> None:
         """The container's first process has ended, and with it everything in its pid namespace."""
@@ -342,8 +371,8 @@ class Monitor:
         if self._start_failure is not None:
             code = self._start_failure.exit_code
         self.session.drain()
-        if self.log is not None:
-            self.log.close()
+        if self._log is not None:
+            self._log.close()
         if self.health is not None:
             self.health.end()
         oom_killed = group.oom_kills(self.made.cgroup) > 0

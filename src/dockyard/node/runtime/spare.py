@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from dockyard.base.linux import door, syscalls
 from dockyard.base.linux.door import through
-from dockyard.node.runtime import made
+from dockyard.node.runtime import made, monitor
 
 
 class Asked(NamedTuple):
@@ -41,25 +41,25 @@ Ask = Callable[[], Asked | None]
 
 def prepare() -> int:
     """What forks inherit that wait for a launch, of a process that keeps its own streams: that
-    nobody may look into it, and no folder or blocked signal. Returns /dev/null."""
+    nobody may look into it, no folder, and what signals do. Returns /dev/null."""
     through("chdir", os.chdir, "/")
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    for number in IGNORED:
+        _signal.signal(number, _signal.SIG_IGN)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 def leave(null: int) -> None:
-    """Let a fresh fork go its own way: away from its parent's terminal, streams and signals."""
-    through("setsid", os.setsid)
+    """Let a fresh fork have streams of its own."""
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    for number in IGNORED:
-        _signal.signal(number, _signal.SIG_IGN)
 
 
 def detach(*kept: int) -> None:
     """All of it for a fork of something else, whose descriptors are closed, but for these."""
     gc.disable()
+    through("setsid", os.setsid)
     leave(prepare())
     if door.descriptor >= 0:
         kept = (*kept, door.descriptor)
@@ -90,8 +90,6 @@ def part(ask: Ask, *makers: int) -> None:
     if found is None:
         return
     if isinstance(found[0], made.Made):
-        from dockyard.node.runtime import monitor
-
         monitor.look_after(*found)
     else:
         from dockyard.node.runtime import alone, launchmessage

@@ -39,11 +39,20 @@ def thaw(path: str) -> None:
 
 def is_frozen(path: str) -> bool:
     """Whether somebody has stopped the group."""
+    return says_frozen(file_of(path))
+
+
+def file_of(path: str) -> str:
+    """Which of the group's files says so."""
     layout = cgroupfs.layout()
     if "freezer" in layout.v1:
-        state = cgroupfs.read(f"{layout.v1['freezer']}/{path}/freezer.state")
-        return state is not None and state.strip() != "THAWED"
-    return cgroupfs.words(f"{layout.v2}/{path}/cgroup.freeze") == ["1"]
+        return f"{layout.v1['freezer']}/{path}/freezer.state"
+    return f"{layout.v2}/{path}/cgroup.freeze"
+
+
+def says_frozen(file: str) -> bool:
+    """What it says; a group that is gone is not stopped."""
+    return (cgroupfs.read(file) or "").strip() not in ("THAWED", "0", "")
 
 
 def _stopped(path: str) -> bool:
