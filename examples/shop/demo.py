@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from load import Load, Tally
-from stage import Failed, Registry, Stage
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from stage import Failed, Registry, Stage  # noqa: E402 - the examples share it
+
 BIN = Path(sys.executable).parent
 HOST = "shop.localhost"
 NAMES = ("shop/api:1", "shop/api:2", "shop/web:1", "shop/redis:7")
