@@ -167,7 +167,7 @@ def test_images_and_rmi_speak_as_docker_does(machine: Machine, rootfs: Path) -> 
     assert [line.split()[:3] for line in lines[1:]] == [
         ["app", "1", identifier[7:19]], ["other/name", "2", identifier[7:19]],
     ]  # fmt: skip
-    assert lines[1].endswith("3.41MB")
+    assert lines[1].endswith("   3.4MB")
     refused = machine.try_run("rmi", identifier[7:19])
     assert refused.returncode == 1
     assert "has 2 names" in refused.stderr

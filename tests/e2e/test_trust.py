@@ -143,7 +143,7 @@ def test_what_openssl_signs_in_cosigns_form_is_taken(
     user.policy({"default": signed_by(public, signedIdentity={"type": "matchRepository"})})
     user.run("pull", name)
     user.run("rmi", name)
-    user.run("image", "prune", "-a")
+    user.run("image", "prune", "-af")
     user.policy({"default": signed_by(public)})
     assert "matchRepoDigestOrExact does not allow" in user.refused("pull", name)
     assert user.nothing_here()

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import sys
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import NotFound
 from dockyard.base.oci.instance import data_root
-from dockyard.cli import common, imagerisk, images, imagetrust, imageview, pull, push, rmi
+from dockyard.cli import (
+    agree,
+    common,
+    history,
+    imagediff,
+    imagerisk,
+    images,
+    imagetree,
+    imagetrust,
+    imageverify,
+    imageview,
+    pull,
+    push,
+    rmi,
+)
 
 if TYPE_CHECKING:
     from dockyard.node.image.image import Image
+
+
+NOUN: ContextVar[str] = ContextVar("noun", default="image ")
+"""Empty while docker's short form of a verb runs: its help shows what was typed."""
 
 
 def run(argv: list[str]) -> int:
     return common.second_word("image", VERBS, argv)
 
 
-def _parser(name: str, usage: str) -> common.Parser:
-    return common.Parser(f"image {name}", usage, VERBS[name][1] + ".")
+def _parser(name: str, usage: str, examples: str = "") -> common.Parser:
+    return common.Parser(f"{NOUN.get()}{name}", usage, VERBS[name][1] + ".", examples)
 
 
 def _import(argv: list[str]) -> int:
@@ -43,13 +62,19 @@ def _import(argv: list[str]) -> int:
 
 
 def _load(argv: list[str]) -> int:
-    parser = _parser("load", "[OPTIONS] -i TAR")
-    parser.add_argument("-i", "--input", required=True, metavar="TAR")
-    parser.add_argument("-q", "--quiet", action="store_true")
+    parser = _parser("load", "[OPTIONS]", "  docker save alpine | dockyard image load\n"
+                     "  dockyard image load -i oci-archive.tar.gz\n")  # fmt: skip
+    parser.add_argument("-i", "--input", metavar="TAR", help="a file or an OCI layout's folder; "
+                        "else standard input")  # fmt: skip
+    parser.flag("-q", "--quiet", help="print only IDs")
     words = parser.parse_args(argv)
+    store = imageview.open_store()
     imageview.say_squashed()
+    if words.input is None and sys.stdin.isatty():
+        print("requested load from stdin, but stdin is empty", file=sys.stderr)
+        return 1
     with imageview.progress_for(words.quiet) as progress:
-        loaded = imageview.open_store().load(words.input, progress=progress)
+        loaded = store.load(words.input or "/dev/stdin", progress=progress)
     if words.quiet:
         for image in loaded:
             print(image.id)
@@ -113,20 +138,6 @@ def describe(image: Image) -> dict[str, Any]:
     }
 
 
-def _history(argv: list[str]) -> int:
-    parser = _parser("history", "IMAGE")
-    parser.add_argument("image")
-    words = parser.parse_args(argv)
-    image = imageview.open_store().resolve(words.image)
-    sizes = iter([layer.size for layer in image.layers])
-    rows = []
-    for step in image.config.history:
-        taken = 0 if step.empty_layer else next(sizes, 0)
-        rows.append([imageview.age(step.created), step.created_by[:60], imageview.size(taken)])
-    print(common.table(["CREATED", "CREATED BY", "SIZE (PACKED)"], rows[::-1]))
-    return 0
-
-
 def _tag(argv: list[str]) -> int:
     parser = _parser("tag", "SOURCE TARGET")
     parser.add_argument("source")
@@ -137,15 +148,27 @@ def _tag(argv: list[str]) -> int:
 
 
 def _prune(argv: list[str]) -> int:
-    parser = _parser("prune", "[OPTIONS]")
-    parser.add_argument("-a", "--all", action="store_true", help="all without a container")
-    parser.add_argument("-f", "--force", action="store_true", help="accepted; nothing is asked")
+    parser = _parser("prune", "[OPTIONS]", "  dockyard image prune -af\n")
+    parser.flag("-a", "--all", help="all without a container, not only those without a name")
+    parser.flag("-f", "--force", help="do not ask")
+    parser.refuse(("--filter",), 1)
     words = parser.parse_args(argv)
-    removed = imageview.open_store().prune(everything=words.all)
+    which = "images without at least one container associated to them"
+    warning = f"WARNING! This will remove all {which if words.all else 'dangling images'}."
+    if not words.force and not agree.agreed(warning):
+        return 0
+    store = imageview.open_store()
+    before = store.usage()
+    removed = store.prune(everything=words.all)
+    if removed.untagged or removed.deleted:
+        print("Deleted Images:")
     for name in removed.untagged:
-        print(f"Untagged: {imageview.familiar(name)}")
+        print(f"untagged: {imageview.familiar(name)}")
     for digest in removed.deleted:
-        print(f"Deleted: {digest}")
+        print(f"deleted: {digest}")
+    if removed.untagged or removed.deleted:
+        print()
+    print(f"Total reclaimed space: {imageview.size(max(before - store.usage(), 0))}")
     return 0
 
 
@@ -174,7 +197,10 @@ VERBS: common.Verbs = {
     "load": (_load, "Load images that docker save, or podman save, wrote"),
     "save": (_save, "Write images as a tar that docker, podman and skopeo read"),
     "inspect": (_inspect, "Show all that is known of images"),
-    "history": (_history, "Show how an image's layers came to be"),
+    "history": (history.run, "Show how an image's layers came to be"),
+    "tree": (imagetree.run, "Show layers, and which images share them"),
+    "diff": (imagediff.run, "Show what one image changes of another"),
+    "verify": (imageverify.run, "Look for damage in what the disk holds of images"),
     "tag": (_tag, "Give an image one more name"),
     "rm": (rmi.run, "Remove images"),
     "prune": (_prune, "Remove images without a name"),

@@ -51,6 +51,12 @@ VERBS: dict[str, tuple[str, str, bool]] = {
     "images": ("images", "List images", True),
     "pull": ("pull", "Fetch an image from a registry", True),
     "push": ("push", "Send an image to a registry", True),
+    "history": ("imageverb", "Show how an image came to be", True),
+    "tag": ("imageverb", "Give an image one more name", True),
+    "save": ("imageverb", "Write images as a tar that docker, podman and skopeo read", True),
+    "load": ("imageverb", "Load images that docker save, or podman save, wrote", True),
+    "import": ("imageverb", "Make an image of the tar of a root file system", True),
+    "system": ("system", "Show what takes space on the disk", True),
     "login": ("login", "Log in to a registry", False),
     "logout": ("logout", "Forget a registry's password", False),
     "rmi": ("rmi", "Remove images", True),
@@ -70,8 +76,8 @@ GROUPS = (
                     "kill", "wait", "rm", "pause", "unpause", "rename", "update", "top", "stats",
                     "port", "diff", "cp", "export", "commit", "events", "inspect", "container",
                     "volume", "network", "namespaces", "chroot")),
-    ("Images", ("build", "images", "pull", "push", "login", "logout", "rmi", "image",
-                "registry")),
+    ("Images", ("build", "images", "pull", "push", "login", "logout", "rmi", "tag", "save",
+                "load", "import", "history", "image", "registry", "system")),
     ("Cluster", ("up", "down", "status", "kubeconfig", "server", "apply", "get")),
     ("Other", ("completion",)),
 )  # fmt: skip
@@ -79,11 +85,12 @@ WITHOUT_ROOT = {
     "run", "create", "ps", "logs", "exec", "attach", "start", "stop", "kill", "wait", "rm",
     "restart", "rename", "top", "port", "diff", "cp", "export", "events", "container", "inspect",
     "volume", "namespaces", "images", "image", "pull", "push", "rmi",
+    "history", "tag", "save", "load", "import", "system",
 }  # fmt: skip
 """What an ordinary user may do too, in a data root of their own."""
 YOUNG = 50_000
 """Objects between two collections: a command makes fewer, and each collection visits them all."""
-SEVERAL = ("lifecycle", "ahead", "run")
+SEVERAL = ("lifecycle", "ahead", "run", "imageverb")
 """Modules of several verbs: their ``argv[0]`` is the verb."""
 PACKED = ("run", "exec", "ps", "logs", "stop", "rm")
 """Verbs that somebody waits for, and often."""

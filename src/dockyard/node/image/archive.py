@@ -1,7 +1,7 @@
 """Turns an image archive (a tar) into documents that can be looked up and blobs that can be read.
 
-Plain files at the top of a tar, read in place: nothing is unpacked. Compressed archives are
-unpacked into a temporary file first.
+Plain files at the top of a tar, read in place: nothing is unpacked. Compressed archives, and
+those from a pipe, go into a temporary file first.
 """
 
 import contextlib
@@ -88,10 +88,11 @@ def open_archive(path: str, ingest: Ingest) -> Iterator[Archive]:
             file = stack.enter_context(open(path, "rb"))
         except (FileNotFoundError, IsADirectoryError) as error:
             raise NotFound(f"{what}: {error.strerror}") from error
-        if file.read(512)[257:262] == b"ustar":
-            yield Archive(file.fileno(), what)
-            return
-        file.seek(0)
+        if file.seekable():
+            if file.read(512)[257:262] == b"ustar":
+                yield Archive(file.fileno(), what)
+                return
+            file.seek(0)
         _, fd = stack.enter_context(ingest.file())
         for chunk in gathered(decompress(iter(lambda: file.read(CHUNK), b""), what)):
             os.write(fd, chunk)

@@ -42,7 +42,7 @@ class Blobs:
                 f"blob: {digest}: is gone from the store; pull it again"
             ) from None
         if hash_document(digest.algorithm, data) != digest:
-            raise ContentMismatch(f"blob: {digest}: is damaged on disk; remove and pull it again")
+            raise ContentMismatch(f"blob: {digest}: is damaged on disk; pull its image again")
         return data
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
@@ -97,6 +97,11 @@ class Blobs:
 
     def remove(self, digest: Digest) -> None:
         os.unlink(self.path(digest))
+
+    def discard(self, digest: Digest) -> None:
+        """Remove a damaged blob, so that it is fetched again; no error where it is gone."""
+        with contextlib.suppress(FileNotFoundError):
+            self.remove(digest)
 
     def _commit(self, path: str, fd: int, digest: Digest) -> None:
         os.fchmod(fd, 0o400)

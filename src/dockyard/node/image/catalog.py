@@ -139,6 +139,32 @@ class Catalog:
             size=sum(sizes),
         )
 
+    def view(self, manifest: Digest) -> Image:
+        """The image of a listed manifest; :class:`ContentMismatch` where its documents are not
+        what they were."""
+        with self.database.read() as rows:
+            return self._view(rows, manifest)
+
+    def manifests(self) -> dict[Digest, str]:
+        """All listed manifests and what each is called, whether they can still be read or not."""
+        query = (
+            "SELECT images.manifest, coalesce(min(name), id) FROM images "
+            "LEFT JOIN names USING (manifest) GROUP BY images.manifest ORDER BY 2"
+        )
+        with self.database.read() as rows:
+            return {Digest(manifest): str(name) for manifest, name in rows.execute(query)}
+
+    def find_manifest(self, text: str) -> Digest:
+        """As :meth:`resolve`, of an image whose documents may be damaged."""
+        with self.database.read() as rows:
+            return self.find(rows, text)
+
+    def holders(self, manifest: Digest) -> list[str]:
+        """Who leases an image: containers' ids."""
+        with self.database.read() as rows:
+            query = "SELECT holder FROM leases WHERE manifest = ? ORDER BY holder"
+            return [str(holder) for (holder,) in rows.execute(query, (manifest,))]
+
     def add(self, manifest: Manifest, names: tuple[str, ...]) -> Image:
         """List an image whose blobs and layers are all here, under these names."""
         with self.database.write() as rows:
@@ -250,6 +276,34 @@ class Catalog:
         """Keep what a build step made, under what it depended on."""
         with self.database.write() as rows:
             rows.execute("INSERT OR REPLACE INTO cache VALUES (?, ?)", (key, layer.chain_id))
+
+    def unpacked(self, layers: tuple[Layer, ...]) -> list[int]:
+        """Bytes of the layers' tar streams."""
+        with self.database.read() as rows:
+            found = [rows.execute(_UNPACKED, (layer.chain_id,)).fetchone() for layer in layers]
+        return [row[0] if row else 0 for row in found]
+
+    def usage(self) -> int:
+        """Bytes of all blobs, and of what is unpacked of them."""
+        with self.database.read() as rows:
+            (unpacked,) = rows.execute("SELECT coalesce(sum(unpacked), 0) FROM layers").fetchone()
+        return int(unpacked) + sum(
+            os.stat(self.blobs.path(digest)).st_size for digest in self.blobs.all()
+        )
+
+    def cached(self) -> list[Layer]:
+        """Layers that build steps are remembered with and no image has."""
+        used = {layer.chain_id for image in self.all() for layer in image.layers}
+        query = (
+            "SELECT DISTINCT blob, diff, chain, size, media_type FROM layers JOIN cache "
+            "USING (chain)"
+        )
+        with self.database.read() as rows:
+            found = [
+                Layer(Digest(row[0]), Digest(row[1]), Digest(row[2]), row[3], row[4])
+                for row in rows.execute(query)
+            ]
+        return [layer for layer in found if layer.chain_id not in used]
 
     def recall(self, key: str) -> Layer | None:
         """The layer that a build step made before, if all of it is still here."""

@@ -25,7 +25,8 @@ _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 
 
 class Extracted(NamedTuple):
-    """What came out. ``implied``: directories the archive did not describe, parents first."""
+    """What came out. ``total``: bytes of its files and links, which Docker calls a layer's size.
+    ``implied``: directories the archive did not describe, parents first."""
 
     entries: int
     total: int
@@ -40,13 +41,14 @@ def extract(reader: TarReader, root: str, what: str) -> Extracted:
     """
     with Tree(os.open(root, DIRECTORY | os.O_NOFOLLOW), what) as tree:
         layer = _Layer(tree, reader, what)
-        count = 0
+        count = total = 0
         for entry in reader:
             count += 1
+            total += entry.size + (len(entry.link) if entry.kind == tarread.SYMLINK else 0)
             layer.add(entry)
         layer.set_times()
         implied = {*tree.implied, ()} - layer.described
-        return Extracted(count, reader.total, tuple(sorted(implied, key=len)))
+        return Extracted(count, total, tuple(sorted(implied, key=len)))
 
 
 def extract_files(

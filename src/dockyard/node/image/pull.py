@@ -73,7 +73,7 @@ def _pull_from(
         fetched = fetch_layers(catalog, layers_of(found, config), client.blob, progress)
         catalog.blobs.put(raw)
         catalog.blobs.put(found.data)
-        known = found.digest in {image.digest for image in catalog.all()}
+        known = found.digest in catalog.manifests()
         tag = () if name.digest else (str(name),)
         image = catalog.add(found, (f"{name.name}@{listed.digest}", *tag))
         progress.note(f"Digest: {listed.digest}")

@@ -5,8 +5,9 @@ one SQLite transaction, and content appears by rename. No thread outlives a call
 fork afterwards.
 """
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING
 
@@ -21,12 +22,19 @@ from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 
 if TYPE_CHECKING:
+    from dockyard.node.image.diff import Change
     from dockyard.node.image.risk.finding import Report
     from dockyard.node.image.trust.keys import PrivateKey, PublicKey
     from dockyard.node.image.trust.sign import Verified
+    from dockyard.node.image.verify import Damage
+
+    DamageOfImages = dict[str, list[Damage]]
 
 Images = list[Image]
 Directories = list[str]
+Names = list[str]
+Sizes = list[int]
+Layers = list[Layer]
 
 
 class ImageStore:
@@ -173,6 +181,57 @@ class ImageStore:
         from dockyard.node.image.remove import prune
 
         return prune(self._catalog, everything)
+
+    def verify(self, references: Iterable[str] = (), *, repair: bool = False) -> "DamageOfImages":
+        """Look at every byte of these images (or of all): what each is called, and its damage.
+
+        ``repair``: damaged blobs are removed, so that a pull brings them again, and damaged layers
+        too where no container uses them: they are unpacked again when somebody does.
+        """
+        from dockyard.node.image.verify import verify
+
+        called = self._catalog.manifests()
+        wanted = [self._catalog.find_manifest(text) for text in references] or list(called)
+        with self._catalog.adding():
+            return {called[one]: verify(self._catalog, one, repair=repair) for one in wanted}
+
+    def diff(self, base: Image, image: Image) -> "Iterator[Change]":
+        """What an image's merged tree changes of another's, by content."""
+        from dockyard.base.linux.overlay import open_overlay
+        from dockyard.node.image.diff import differences
+
+        with contextlib.ExitStack() as stack:
+            trees: tuple[int, ...] = ()
+            for each in (base, image):
+                place = stack.enter_context(self.workspace())
+                for name in ("upper", "work", "at"):
+                    os.mkdir(os.path.join(place, name))
+                upper, work, at = (os.path.join(place, name) for name in ("upper", "work", "at"))
+                tree = open_overlay(self.mount_layers(each), upper, work, at)
+                stack.callback(os.close, tree)
+                trees = (*trees, tree)
+            before, after = trees
+            yield from differences(before, after)
+
+    def unpacked(self, image: Image) -> Sizes:
+        """Bytes of each layer's files, lowest first."""
+        return self._catalog.unpacked(image.layers)
+
+    def unpacked_layers(self, layers: Iterable[Layer]) -> Sizes:
+        """As :meth:`unpacked`, of any layers."""
+        return self._catalog.unpacked(tuple(layers))
+
+    def usage(self) -> int:
+        """Bytes of all blobs, and of what is unpacked of them."""
+        return self._catalog.usage()
+
+    def cached(self) -> Layers:
+        """Layers that only the build cache keeps, lowest first in no order."""
+        return self._catalog.cached()
+
+    def holders(self, image: Image) -> Names:
+        """Who leases an image: containers' ids."""
+        return self._catalog.holders(image.digest)
 
     def mount_layers(self, image: Image) -> Directories:
         """Unpacked layer directories for overlayfs' ``lowerdir``, topmost first."""
