@@ -25,6 +25,7 @@ BENCHES = {
     "memory": "Memory of what looks after a container",
     "many": "A thousand containers",
     "image": "Images and registries",
+    "build": "The builder",
     "cluster": "A cluster on this machine",
     "apiserver": "The API server",
     "registry": "The registry server",

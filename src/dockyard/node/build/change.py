@@ -4,6 +4,7 @@ import os
 import shutil
 from types import TracebackType
 
+from dockyard.base.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from dockyard.base.linux.overlay import open_overlay
 from dockyard.node.build.stage import Stage
 from dockyard.node.image.image import Layer
@@ -18,6 +19,7 @@ class Change:
         self._store = stage.tools.store
         self._parent = stage.chain
         self._epoch = stage.tools.epoch
+        self._bare = apart or not stage.layers
         self.lower = self._store.layer_directories(() if apart else stage.layers)
         self._workspace = self._store.workspace()
 
@@ -41,8 +43,20 @@ class Change:
 
     def tree(self, what: str) -> Tree:
         """The merged tree, to look at and to change; leave its block before committing."""
+        if self._bare:  # nothing below to merge with
+            return Tree(os.open(self.upper, os.O_RDONLY | os.O_DIRECTORY), what)
         work = self.folder("work")
         return Tree(open_overlay(self.lower, self.upper, work, self.folder("merged")), what)
+
+    def fresh(self, path: str, what: str) -> Tree:
+        """A directory that only this change has, to fill without overlayfs, which makes a file
+        twenty times slower. Leave the merged tree's block before."""
+        top = os.open(self.upper, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+            return Tree(openat2(top, path, os.O_RDONLY | os.O_DIRECTORY, resolve), what)
+        finally:
+            os.close(top)
 
     def folder(self, name: str) -> str:
         """An empty directory beside the upper one."""

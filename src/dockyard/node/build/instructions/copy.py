@@ -165,20 +165,53 @@ def build_layer(
     many = selected.total > 1
     if many and not target.is_folder:
         raise line.invalid(f"{target.text}: with several sources it must end with /")
+    what = f"{line.source.name}:{line.number}: {line.keyword}"
     with Change(stage, apart=target.link) as change:
-        with change.tree(f"{line.source.name}:{line.number}: {line.keyword}") as tree:
+        with change.tree(what) as tree:
             ids = owner_ids(tree, target.owner, line) or owner
-            placer = Placer(tree, line, Manner(ids, target.mode, stage.tools.epoch))
+            manner = Manner(ids, target.mode, stage.tools.epoch)
+            placer = Placer(tree, line, manner)
             folders = any(item.file.is_directory for item in selected.placed)
             inside = target.is_folder or folders or not target.parts
             inside = inside or is_directory(tree, target.parts)
-            for item in selected.placed:
-                placer.lay(item, target.parts, inside=inside)
+            later: list[Placed] = []
+            now = selected.placed
+            place_of_rest = ""
+            if inside and _can_be_apart(selected, target, tree, folders):
+                now, later = (now[:1], now[1:]) if folders else ([], now)
+                _lay(placer, now, target, inside=inside)
+                now = []
+                place_of_rest = real_path(tree, target.parts)
+            _lay(placer, now, target, inside=inside)
             for document in selected.documents:
                 path = (*target.parts, os.fsencode(document.name)) if inside else target.parts
                 placer.write(document.data, path, _HEREDOC_MODE, (stage.tools.epoch or 0) * 10**9)
             placer.finish()
+        if later:
+            with change.fresh(place_of_rest, what) as tree:
+                placer = Placer(tree, line, manner)
+                for item in later:
+                    placer.lay(item, (), inside=True)
+                placer.finish()
         return change.commit()
+
+
+def _lay(placer: Placer, items: list[Placed], target: Target, *, inside: bool) -> None:
+    for item in items:
+        placer.lay(item, target.parts, inside=inside)
+
+
+def _can_be_apart(selected: Selected, target: Target, tree: Tree, folders: bool) -> bool:
+    """Whether all goes into one directory that is not there yet, and nothing of it through a link
+    that another part of it is."""
+    one = selected.total == 1 if folders else bool(selected.placed)
+    return one and bool(target.parts) and not is_directory(tree, target.parts)
+
+
+def real_path(tree: Tree, parts: tuple[bytes, ...]) -> str:
+    """Where a directory lies in the tree, links resolved; it is made if it is missing."""
+    top, found = (os.readlink(f"/proc/self/fd/{fd}") for fd in (tree.root, tree.directory(parts)))
+    return found.removeprefix(top).strip("/")
 
 
 def owner_ids(tree: Tree, owner: str | None, line: Line) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.base.oci.defaultspec import PATH
 from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.node.build.expand import expand
 from dockyard.node.build.words import split
@@ -30,7 +31,7 @@ class From(NamedTuple):
             raise self.line.invalid(reason)
         platform = stage.config.platform
         if word == SCRATCH:
-            stage.config = ImageConfig(platform)
+            stage.config = ImageConfig(platform, env=(PATH,))
             return
         base = stage.tools.origins.base(word, stage, self.line)
         stage.config = base.config._replace(onbuild=())
