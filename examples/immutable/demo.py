@@ -175,9 +175,7 @@ def retire(place: Place, name: str) -> None:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument(
-        "--data-dir", type=Path, help="where all is kept meanwhile"
-    )
+    options.add_argument("--data-dir", type=Path, help="where all is kept meanwhile")
     options.add_argument("--verbose", action="store_true", help="show each command")
     chosen = options.parse_args()
     stage = Stage(verbose=chosen.verbose)

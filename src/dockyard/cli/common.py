@@ -102,7 +102,8 @@ class _Refused(argparse.Action):
 def second_word(noun: str, verbs: Verbs, argv: list[str]) -> int:
     """Run what the word after a noun names."""
     if not argv or argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:<10} {text}" for name, (_, text) in verbs.items())
+        width = max(10, *map(len, verbs))
+        lines = "\n".join(f"  {name:<{width}} {text}" for name, (_, text) in verbs.items())
         print(f"usage: dockyard {noun} COMMAND ...\n\nCommands:\n{lines}\n\n"
               f"`dockyard {noun} COMMAND --help` says more about a command.")  # fmt: skip
         return 0
