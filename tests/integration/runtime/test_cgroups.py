@@ -361,6 +361,7 @@ class TestStatistics:
         assert box.launch.log
         log = Path(box.launch.log.path)
         until(lambda: "ready" in log.read_text())
+        until(lambda: cgroupstats.pids(box.cgroup).current == 2)  # sleep comes after it
         memory, cpu = cgroupstats.memory(box.cgroup), cgroupstats.cpu(box.cgroup)
         assert 8 * MEGABYTE <= memory.usage.used <= memory.usage.most <= 128 * MEGABYTE
         assert memory.usage.limit == 128 * MEGABYTE

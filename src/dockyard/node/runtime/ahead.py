@@ -6,17 +6,18 @@ the launch. It carries nothing of the command's, and ends with it where no launc
 
 from __future__ import annotations
 
+import _socket  # `socket` costs a monitor 0.3 MB
 import os
-import socket
+from _socket import socket as Plain
 from typing import NoReturn
 
-_waiting: socket.socket | None = None
+_waiting: Plain | None = None
 
 
 def fork() -> None:
     """Only in a process with one thread and no event loop, before it does anything else."""
     global _waiting
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     if os.fork() == 0:
         ours.close()
         _wait(theirs)
@@ -29,7 +30,7 @@ def waits() -> bool:
     return _waiting is not None
 
 
-def take() -> socket.socket | None:
+def take() -> Plain | None:
     """The way to the one that waits, once: it takes ``cache folder, NUL, launch``."""
     global _waiting
     found, _waiting = _waiting, None
@@ -42,7 +43,7 @@ def drop() -> None:
         found.close()
 
 
-def _wait(control: socket.socket) -> NoReturn:
+def _wait(control: Plain) -> NoReturn:
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):  # at once: who reads from the command shall see its end

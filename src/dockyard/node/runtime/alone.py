@@ -6,13 +6,13 @@ containers that another runtime makes. What :mod:`.spare` does in two processes.
 
 from __future__ import annotations
 
-import socket
+from _socket import socket as Plain
 
 from dockyard.interfaces.ociruntime import Launch
 from dockyard.node.runtime import maker, monitor
 
 
-def carry_out(launch: Launch, attach: bool, cache: str, creator: socket.socket) -> None:
+def carry_out(launch: Launch, attach: bool, cache: str, creator: Plain) -> None:
     """Be both, maker and monitor, to the container's end."""
     making: type[maker.Maker] = maker.Maker
     monitoring = monitor.Monitor

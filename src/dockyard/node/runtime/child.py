@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import json
 import os
 import signal
-import socket
 from _socket import socket as Plain  # a monitor touches less memory with it
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
@@ -31,8 +31,7 @@ class Child:
         self, terminal: bool, open_stdin: bool, program: str, stdio: init.Stdio | None = None
     ) -> None:
         """``stdio``: descriptors of this process that it shall have; else it gets pipes."""
-        self._theirs: Plain
-        sync, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sync, self._theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._be(terminal, program, sync)
         self.stdio = stdio or self._open_streams(open_stdin)
 

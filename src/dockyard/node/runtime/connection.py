@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import json
 import os
-import socket
 import struct
 from _socket import socket as Plain  # a monitor touches less memory with it
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dockyard.base.errors import Denied
 from dockyard.node.runtime import wire
@@ -132,15 +132,17 @@ class Connection:
             raise wire.Broken(f"monitor protocol: a client sent a frame of kind {kind}")
 
 
-class Accept(Protocol):
-    """Called with each new client."""
+if TYPE_CHECKING:
 
-    def __call__(self, peer: Plain) -> object: ...
+    class Accept(Protocol):
+        """Called with each new client."""
+
+        def __call__(self, peer: Plain) -> object: ...
 
 
-def bind(path: str) -> socket.socket:
+def bind(path: str) -> Plain:
     """A socket that only its owner's processes may use: 0600."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener = Plain(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:
         with wire.address(path) as address:
@@ -180,7 +182,7 @@ def listen(descriptor: int, loop: Loop, accept: Accept, own_uid: int) -> Plain:
 
 def check_peer(peer: Plain, own_uid: int) -> None:
     """Refuse a peer that runs as somebody else: SO_PEERCRED, unix(7)."""
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    credentials = peer.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(credentials)
     if uid not in (own_uid, 0):
         raise Denied(f"monitor: a client with uid {uid}: not the owner")

@@ -73,7 +73,7 @@ class ForkLauncher:
         waiting = ahead.take()
         assert waiting is not None
         payload = os.fsencode(self._cache) + b"\0" + launchmessage.pack(launch, attach)
-        with waiting, contextlib.suppress(OSError):
+        with contextlib.closing(waiting), contextlib.suppress(OSError):
             launchmessage.send(waiting, payload, creator)
             return True
         return False

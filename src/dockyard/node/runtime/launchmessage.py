@@ -5,6 +5,7 @@ from __future__ import annotations
 import marshal
 import socket
 import struct
+from _socket import socket as Plain
 from typing import Any
 
 from dockyard.base.linux import passing
@@ -34,13 +35,13 @@ def unpack(payload: bytes) -> tuple[Launch, bool]:
     return launch, bool(attach)
 
 
-def send(connection: socket.socket, payload: bytes, creator: socket.socket) -> None:
+def send(connection: Plain, payload: bytes, creator: socket.socket) -> None:
     """Ask the launchpad for a monitor, which will answer on the other end of ``creator``."""
-    socket.send_fds(connection, [struct.pack(">I", len(payload))], [creator.fileno()])
+    passing.send(connection, struct.pack(">I", len(payload)), [creator.fileno()])
     connection.sendall(payload)
 
 
-def receive(control: socket.socket) -> tuple[bytes, socket.socket] | None:
+def receive(control: Plain) -> tuple[bytes, socket.socket] | None:
     """What :func:`send` sent; None at the end of the connection."""
     head, descriptors = passing.receive(control, 4, 1)
     if len(head) < 4 or not descriptors:

@@ -24,10 +24,12 @@ from dockyard.node.runtime import monitor  # noqa: F401
 from dockyard.base.linux import cgroupfs
 from dockyard.node.runtime import (  # before it forks: all that those forks need
     alone,  # noqa: F401
+    commands,  # noqa: F401
     launchmessage,
     newborn,  # noqa: F401
     rehearsal,
     spare,
+    terminal,  # noqa: F401
 )
 
 LONGEST_MAKING = 50
@@ -40,7 +42,9 @@ def serve(control: socket.socket, cache: str) -> None:
     rehearsal.rehearse()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    null = spare.prepare()
+    complaints = os.dup(2)  # what it says itself is its owner's; its forks have null
+    sys.stderr = os.fdopen(complaints, "w")
+    spare.prepare()
     cgroupfs.layout()  # no monitor has to look again
     gc.collect()
     gc.freeze()
@@ -48,7 +52,8 @@ def serve(control: socket.socket, cache: str) -> None:
     while True:
         taken, say = os.pipe()
         if os.fork() == 0:
-            _wait_and_monitor(control, say, null, cache)
+            os.close(complaints)
+            _wait_and_monitor(control, say, cache)
         os.close(say)
         if os.read(taken, 1) != _TAKEN:  # the spare has seen the end of the socket, or was killed
             return
@@ -64,7 +69,7 @@ def _leave_alone(taken: int, control: socket.socket) -> None:
     waiting.poll(LONGEST_MAKING)
 
 
-def _wait_and_monitor(control: socket.socket, say: int, null: int, cache: str) -> NoReturn:
+def _wait_and_monitor(control: socket.socket, say: int, cache: str) -> NoReturn:
     def ask() -> spare.Asked | None:
         received = launchmessage.receive(control)
         if received is None:
@@ -76,8 +81,7 @@ def _wait_and_monitor(control: socket.socket, say: int, null: int, cache: str) -
     try:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         os.setsid()
-        spare.leave(null)
-        spare.part(ask, control.fileno(), say, null)
+        spare.part(ask, control.fileno(), say)
     finally:
         os._exit(0)
 

@@ -7,7 +7,6 @@ few values and descriptors, as long as the container lives.
 # no postponed annotations: typing compiles each of a NamedTuple's that is a string
 import marshal
 import os
-import socket
 import struct
 from _socket import socket as Plain
 from typing import NamedTuple
@@ -83,7 +82,7 @@ def give(way: Plain, made: Made, held: Held) -> None:
     way.sendall(_SOLE)
 
 
-def pass_on(way: Plain, packed: bytes, creator: socket.socket) -> None:
+def pass_on(way: Plain, packed: bytes, creator: Plain) -> None:
     """A launch that the monitor carries out itself."""
     _send(way, _LAUNCH, packed, [creator.fileno()])
     creator.close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 from _socket import socket as Plain
 
 from dockyard.base.aio.now import wall
@@ -49,7 +48,7 @@ class Maker:
         self.filter: bytes | None = None
         self.spec = runtimespec.parse(launch.spec)
 
-    def make(self, attach: bool, creator: socket.socket) -> tuple[Made, Held]:
+    def make(self, attach: bool, creator: Plain) -> tuple[Made, Held]:
         """What fails is undone and raised. The monitor tells the creator: who hears of a container
         finds it listening."""
         init.check_rights(self.spec)
@@ -166,7 +165,7 @@ def _see_end(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def refuse(creator: socket.socket, error: BaseException) -> None:
+def refuse(creator: Plain, error: BaseException) -> None:
     """Tell whoever asked why there is no container."""
     known = isinstance(error, (DockyardError, OSError))
     text = str(error) if known else f"{type(error).__name__}: {error}"

@@ -15,6 +15,7 @@ import os
 import signal
 from _socket import socket as Plain
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio.now import monotonic, wall
@@ -25,16 +26,15 @@ from dockyard.interfaces.ociruntime import Launch, Log, StartFailed
 from dockyard.node.runtime import connection, wire
 from dockyard.node.runtime.cgroups import freezer, group
 from dockyard.node.runtime.child import Child, enter_pid_namespace
-from dockyard.node.runtime.commands import Commands
 from dockyard.node.runtime.connection import Connection
 from dockyard.node.runtime.handshake import Handshake
 from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
-from dockyard.node.runtime.terminal import open_slave, resize
 
 if TYPE_CHECKING:
     from dockyard.node.runtime.attendant import Attendant
+    from dockyard.node.runtime.commands import Commands
     from dockyard.node.runtime.health import Health
     from dockyard.node.runtime.made import Held, LogValues, Made
 
@@ -82,7 +82,7 @@ class Monitor:
         self.child.attendant = self.attendant()
         self._log: LogWriter | None = None
         self._lost = 0
-        terminal = open_slave(held.streams.stdout) if made.terminal else -1
+        terminal = self._terminal().open_slave(held.streams.stdout) if made.terminal else -1
         log = self._write_log if made.log else None
         self.session = Session(held.streams, made.terminal, self.loop, log, terminal)
         self.listener = connection.listen(held.listener, self.loop, self._accept, os.geteuid())
@@ -108,10 +108,18 @@ class Monitor:
         except OSError:  # its folder has gone: that ends no container
             self._lost += len(data)
 
+    @staticmethod
+    def _terminal() -> ModuleType:
+        from dockyard.node.runtime import terminal  # most containers have none
+
+        return terminal
+
     @property
     def commands(self) -> Commands:
         """Made for the first of them: most containers have none."""
         if self._commands is None:
+            from dockyard.node.runtime.commands import Commands
+
             self._commands = Commands(self)
         return self._commands
 
@@ -326,7 +334,7 @@ class Monitor:
         descriptor = session.terminal_descriptor()
         if descriptor >= 0:
             rows, columns = (int(message[name]) & 0xFFFF for name in ("rows", "columns"))
-            resize(descriptor, rows, columns)
+            self._terminal().resize(descriptor, rows, columns)
 
     def _end_input(self, client: Connection, _: dict[str, Any]) -> None:
         if client.session is not None:

@@ -12,7 +12,7 @@ import _socket
 import gc
 import os
 import signal
-import socket
+from _socket import socket as Plain
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Asked(NamedTuple):
     cache: str
     packed: bytes
     """See :mod:`.launchmessage`."""
-    creator: socket.socket
+    creator: Plain
     """Where the answer goes."""
 
 
@@ -39,28 +39,25 @@ Ask = Callable[[], Asked | None]
 """Waits for a launch; None: none will come."""
 
 
-def prepare() -> int:
-    """What forks inherit that wait for a launch, of a process that keeps its own streams: that
-    nobody may look into it, no folder, and what signals do. Returns /dev/null."""
+def prepare() -> None:
+    """What a monitor has of whoever forks it: that nobody may look into it, no streams, no folder,
+    and what signals do."""
     through("chdir", os.chdir, "/")
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
     for number in IGNORED:
         _signal.signal(number, _signal.SIG_IGN)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-
-
-def leave(null: int) -> None:
-    """Let a fresh fork have streams of its own."""
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
 
 
 def detach(*kept: int) -> None:
     """All of it for a fork of something else, whose descriptors are closed, but for these."""
     gc.disable()
     through("setsid", os.setsid)
-    leave(prepare())
+    prepare()
     if door.descriptor >= 0:
         kept = (*kept, door.descriptor)
     first = 3
@@ -74,7 +71,7 @@ def detach(*kept: int) -> None:
 def part(ask: Ask, *makers: int) -> None:
     """Be both: ``ask`` is called in the maker, and this returns in the monitor, after the
     container's end. ``makers``: descriptors that the monitor lets go of."""
-    ours, theirs = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     above = os.getpid()
     if os.fork() == 0:
         try:
@@ -95,10 +92,10 @@ def part(ask: Ask, *makers: int) -> None:
         from dockyard.node.runtime import alone, launchmessage
 
         packed, creator = found
-        alone.carry_out(*launchmessage.unpack(packed), "", socket.socket(fileno=creator))
+        alone.carry_out(*launchmessage.unpack(packed), "", Plain(fileno=creator))
 
 
-def _make(ask: Ask, way: _socket.socket, above: int) -> None:
+def _make(ask: Ask, way: Plain, above: int) -> None:
     from dockyard.node.runtime import launchmessage, maker, newborn
 
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dockyard.node.runtime import wire
 
@@ -25,24 +25,25 @@ class Streams(NamedTuple):
     stderr: int
 
 
-class Watcher(Protocol):
-    """The monitor's event loop."""
+if TYPE_CHECKING:  # a protocol is a large class, and each monitor would carry it
 
-    def watch(self, descriptor: int, *, read: Callable[[], None] | None,
-              write: Callable[[], None] | None) -> None: ...  # fmt: skip
+    class Watcher(Protocol):
+        """The monitor's event loop."""
 
-    def forget(self, descriptor: int) -> None: ...
+        def watch(self, descriptor: int, *, read: Callable[[], None] | None,
+                  write: Callable[[], None] | None) -> None: ...  # fmt: skip
 
+        def forget(self, descriptor: int) -> None: ...
 
-class Client(Protocol):
-    """Somebody who wants the output."""
+    class Client(Protocol):
+        """Somebody who wants the output."""
 
-    def send(self, data: bytes) -> None: ...
+        def send(self, data: bytes) -> None: ...
 
-    def pending(self) -> int: ...
+        def pending(self) -> int: ...
 
-    def refresh(self) -> None:
-        """There is room for input again."""
+        def refresh(self) -> None:
+            """There is room for input again."""
 
 
 class Session:

