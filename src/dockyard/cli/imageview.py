@@ -38,8 +38,9 @@ def say_squashed() -> None:
         )
 
 
-def open_store(words: Namespace | None = None) -> ImageStore:
-    """The images of this data root, reached as the options of a registry verb say."""
+def open_store(words: Namespace | None = None, *more: str) -> ImageStore:
+    """The images of this data root, reached as the options of a registry verb say: for the
+    registry of ``words.name`` and of those in ``more``."""
     from dockyard.node.image.registry.hosts import CERT_DIRS, Hosts
     from dockyard.node.image.store import ImageStore
 
@@ -47,7 +48,8 @@ def open_store(words: Namespace | None = None) -> ImageStore:
         return ImageStore(data_root())
     from dockyard.base.oci.reference import parse_reference
 
-    lax = frozenset({parse_reference(words.name).registry} if not words.tls_verify else ())
+    named = {parse_reference(name).registry for name in (words.name, *more)}
+    lax = frozenset(() if words.tls_verify else named)
     folders = (words.cert_dir,) if words.cert_dir else CERT_DIRS
     return ImageStore(data_root(), hosts=Hosts(lax, folders, words.authfile))
 

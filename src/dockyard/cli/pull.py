@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from dockyard.base.errors import Invalid
 from dockyard.base.oci.platform import parse_platform
 from dockyard.base.oci.reference import parse_reference
 from dockyard.cli import common, imageview
 
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+EXAMPLES = """  dockyard pull alpine
+  dockyard pull --platform linux/arm64 registry.example.com:5000/team/app:1
+  dockyard pull -a localhost:5000/team/app
+"""
+
 
 def run(argv: list[str]) -> int:
     parser = common.Parser(
-        "pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Fetch an image from a registry."
+        "pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Fetch an image from a registry.", EXAMPLES
     )
     parser.add_argument("name", metavar="NAME[:TAG|@DIGEST]")
     parser.add_argument("--platform", help="os/architecture, if not this machine's")
+    parser.flag("-a", "--all-tags", help="all images of the repository")
     imageview.add_registry_options(parser)
     words = parser.parse_args(argv)
+    if words.all_tags:
+        return _all_tags(words)
     reference = parse_reference(words.name)
     if ":" not in words.name.rpartition("/")[2] and not words.quiet and words.output == "text":
         print(f"Using default tag: {reference.tag}")
@@ -30,4 +44,24 @@ def run(argv: list[str]) -> int:
         imageview.print_json(imageview.summary(image))
     else:
         print(reference)
+    return 0
+
+
+def _all_tags(words: Namespace) -> int:
+    """Each tag as a pull of its own; the first that fails ends it."""
+    if ":" in words.name.rpartition("/")[2] or "@" in words.name:
+        raise Invalid("tag can't be used with --all-tags/-a")
+    name = parse_reference(words.name).name
+    store, auth = imageview.open_store(words), imageview.credentials(words)
+    imageview.say_squashed()
+    found = []
+    for tag in store.tags(words.name, auth=auth):
+        with imageview.progress_for(words.quiet or words.output == "json") as progress:
+            platform = parse_platform(words.platform) if words.platform else None
+            pulled = store.pull(f"{name}:{tag}", platform=platform, auth=auth, progress=progress)
+            found.append(pulled)
+    if words.output == "json":
+        imageview.print_json([imageview.summary(image) for image in found])
+    else:
+        print(name)
     return 0

@@ -184,7 +184,8 @@ class Catalog:
             return self._view(rows, manifest.digest)
 
     def add_layer(self, layer: Layer, unpacked: int) -> None:
-        with self.database.write() as rows:
+        """Nothing points to it yet: it is on disk with the change that does."""
+        with self.database.write(lazy=True) as rows:
             row = (layer.chain_id, layer.diff_id, layer.digest, layer.size)
             rows.execute(
                 "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?, ?)",

@@ -70,10 +70,15 @@ class Database:
             connection.execute("COMMIT")
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite.Connection]:
-        """One change: all of it on disk when the block is left, nothing of it on an error."""
+    def write(self, *, lazy: bool = False) -> Iterator[sqlite.Connection]:
+        """One change: all of it on disk when the block is left, nothing of it on an error.
+
+        ``lazy``: on disk with the next change that is not, and in order.
+        """
         os.makedirs(self._root, 0o700, exist_ok=True)
         with contextlib.closing(self._connect()) as connection:
+            if lazy:
+                connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

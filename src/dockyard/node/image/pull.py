@@ -62,8 +62,8 @@ def _pull_from(
     client = RegistryClient(reached(hosts, place), place.name, shown, "pull")
     with client, catalog.adding():
         progress.note(f"{name.target}: Pulling from {name.repository}")
-        listed = _document(client, name.target, name.digest, what)
-        found = _image_of(client, listed, platform or host_platform(), what)
+        listed = document_of(client, name.target, name.digest, what)
+        found = image_of(client, listed, platform or host_platform(), what)
         check_image(found, what)
         admit(catalog.data_root, client, name, (listed.digest, found.digest))
         raw = _config(client, found, what)
@@ -81,9 +81,10 @@ def _pull_from(
         return image
 
 
-def _document(
+def document_of(
     client: RegistryClient, target: str, expected: Digest | None, what: str
 ) -> Manifest | Index:
+    """What lies under a tag or digest, held against the digest that was asked for or claimed."""
     fetched = client.manifest(target)
     claimed = parse_digest(fetched.digest, what) if fetched.digest and not expected else expected
     found = digest_of(fetched.data)
@@ -95,7 +96,7 @@ def _document(
     return parse_document(fetched.data, fetched.media_type, what)
 
 
-def _image_of(
+def image_of(
     client: RegistryClient, document: Manifest | Index, platform: Platform, what: str
 ) -> Manifest:
     """The manifest itself, or the index' one for this platform. An index in an index is refused:
@@ -107,7 +108,7 @@ def _image_of(
         refuse_windows(chosen.platform, what)
     if chosen.media_type not in manifest.MANIFESTS or chosen.size > manifest.LARGEST:
         raise Invalid(f"{what}: its index names a {chosen.media_type} of {chosen.size} bytes")
-    found = _document(client, chosen.digest, chosen.digest, what)
+    found = document_of(client, chosen.digest, chosen.digest, what)
     if not isinstance(found, Manifest) or len(found.data) != chosen.size:
         raise ContentMismatch(f"{what}: {chosen.digest}: is not what its index says; refused")
     return found

@@ -39,7 +39,7 @@ def push(
     found = image.manifest
     progress.note(f"The push refers to repository [{name.name}]")
     elsewhere = catalog.repositories(name)
-    with RegistryClient(hosts, name, auth, "pull,push", elsewhere) as client:
+    with RegistryClient(hosts, name, auth, "pull,push", elsewhere.values()) as client:
         transfer = _Push(catalog, client, elsewhere, progress)
         blobs = tuple(dict.fromkeys((*found.layers, found.config)))
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:

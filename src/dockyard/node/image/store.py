@@ -125,6 +125,29 @@ class ImageStore:
 
         return look(self._catalog, image)
 
+    def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        platform: Platform | None = None,
+        source_auth: Credentials | None = None,
+        auth: Credentials | None = None,
+        progress: Progress | None = None,
+    ) -> Digest:
+        """From registry to registry, with all platforms or one; the digest stays."""
+        from dockyard.node.image.copy import copy
+
+        names = (parse_reference(source), parse_reference(target))
+        return copy(self._hosts, *names, platform, (source_auth, auth), progress or Silent())
+
+    def tags(self, repository: str, *, auth: Credentials | None = None) -> Names:
+        """All tags of a repository, as its registry has them."""
+        from dockyard.node.image.registry.client import RegistryClient
+
+        with RegistryClient(self._hosts, parse_reference(repository), auth, "pull") as client:
+            return client.tags()
+
     def load(self, archive: str, *, progress: Progress | None = None) -> Images:
         """Images of a tar made by ``docker save``, or of an oci-archive (compressed or not)."""
         from dockyard.node.image.load import load

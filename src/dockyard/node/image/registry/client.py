@@ -54,14 +54,14 @@ class RegistryClient:
         name: Reference,
         auth: Credentials | None,
         actions: str,
-        elsewhere: dict[Digest, str] | None = None,
+        elsewhere: Iterable[str] = (),
     ) -> None:
-        """``elsewhere``: blobs that may be taken from other repositories of the registry."""
+        """``elsewhere``: other repositories of the registry, from which blobs may be taken."""
         self.name = name
         self._transport = Transport(hosts, name.registry)
         self._tokens = Tokens(self._transport, auth or find_credentials(hosts, name.registry))
         self._scope = f"repository:{name.repository}:{actions}" if actions else ""
-        for repository in sorted(set((elsewhere or {}).values()))[:_SOURCES]:
+        for repository in sorted(set(elsewhere))[:_SOURCES]:
             self._scope += f" repository:{repository}:pull"
 
     def __enter__(self) -> "RegistryClient":

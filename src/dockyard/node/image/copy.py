@@ -1,0 +1,89 @@
+"""Turns an image of one registry into the same one of another: nothing is unpacked or kept here.
+
+An index goes with all its images, or with one platform's alone; artifacts go too. Digests stay, and
+every byte is held against its own on the way.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from dockyard.base.errors import Invalid
+from dockyard.base.oci.descriptor import Descriptor
+from dockyard.base.oci.digest import Digest
+from dockyard.base.oci.manifest import Index, Manifest
+from dockyard.base.oci.platform import Platform
+from dockyard.base.oci.reference import Reference
+from dockyard.node.image.blobs import verified
+from dockyard.node.image.progress import Progress
+from dockyard.node.image.pull import document_of, image_of
+from dockyard.node.image.registry.client import RegistryClient
+from dockyard.node.image.registry.hosts import Credentials, Hosts
+
+_AT_ONCE = 4
+
+
+def copy(
+    hosts: Hosts,
+    source: Reference,
+    target: Reference,
+    platform: Platform | None,
+    auth: tuple[Credentials | None, Credentials | None],
+    progress: Progress,
+) -> Digest:
+    """See :meth:`ImageStore.copy`. What points to something goes after it."""
+    if target.digest is not None:
+        raise Invalid(f"image copy: {target}: a tag is expected, not a digest")
+    what = f"image {source}"
+    same = source.registry == target.registry and source.repository != target.repository
+    elsewhere = (source.repository,) if same else ()
+    with (
+        RegistryClient(hosts, source, auth[0], "pull") as origin,
+        RegistryClient(hosts, target, auth[1], "pull,push", elsewhere) as goal,
+    ):
+        found = document_of(origin, source.target, source.digest, what)
+        if platform is not None:
+            found = image_of(origin, found, platform, what)
+        carrier = _Copy(origin, goal, source.repository if same else "", progress)
+        if isinstance(found, Index):
+            for entry in found.manifests:
+                inner = document_of(origin, entry.digest, entry.digest, what)
+                if not isinstance(inner, Manifest):
+                    raise Invalid(f"{what}: an index in an index; refused")
+                carrier.blobs(inner)
+                goal.put_manifest(entry.digest, inner.media_type, inner.data)
+        else:
+            carrier.blobs(found)
+        goal.put_manifest(target.target, found.media_type, found.data)
+    progress.note(f"{target.target}: digest: {found.digest} size: {len(found.data)}")
+    return found.digest
+
+
+class _Copy:
+    """Blobs from one repository to another."""
+
+    def __init__(
+        self, origin: RegistryClient, goal: RegistryClient, mount: str, progress: Progress
+    ) -> None:
+        self._origin, self._goal = origin, goal
+        self._mount, self._progress = mount, progress
+
+    def blobs(self, found: Manifest) -> None:
+        """All that a manifest names, several at once."""
+        wanted = dict.fromkeys((*found.layers, found.config))
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="copy") as pool:
+            try:
+                for _ in pool.map(self._one, wanted):
+                    pass
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _one(self, blob: Descriptor) -> None:
+        part = blob.digest.short
+        if self._goal.has_blob(blob.digest):
+            self._progress.status(part, "Layer already exists")
+        elif self._mount and self._goal.mount(blob.digest, self._mount):
+            self._progress.status(part, f"Mounted from {self._mount}")
+        else:
+            self._progress.status(part, "Preparing")
+            self._goal.upload(blob, lambda: verified(self._origin.blob(blob), blob))
+            self._progress.status(part, "Pushed")
