@@ -28,7 +28,10 @@ _FORMS = (
           rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\r?\n|\\n)"
           rb"(?:[A-Za-z-]{1,40}: [^\n]{0,200}\n){0,8}\s{0,4}[A-Za-z0-9+/=]{40}"),
     _form("AWS access key", b"AKIA", rb"(?<![A-Za-z0-9+/])AKIA[A-Z0-9]{16}(?![A-Za-z0-9+/])"),
-    _form("GitHub token", b"gh", rb"(?<![A-Za-z0-9_])gh[pousr]_[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
+    *(
+        _form("GitHub token", word, rb"(?<![A-Za-z0-9_])gh[pousr]_[A-Za-z0-9]{36}(?![A-Za-z0-9])")
+        for word in (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")
+    ),
     _form("GitHub token", b"github_pat_", rb"github_pat_[A-Za-z0-9_]{82}"),
     _form("GitLab token", b"glpat-", rb"(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{20}"),
     _form("Slack token", b"xox", rb"(?<![A-Za-z0-9])xox[baprs]-[0-9]{6,}-[0-9A-Za-z-]{10,}"),
