@@ -305,3 +305,30 @@ def test_skopeo_reads_the_key_that_we_sealed(
         return
     said = signer.run("image", "verify-signature", "--key", public, signed)
     assert said.endswith(f": signed as {signed}\n")
+
+
+def test_a_copy_takes_the_signature_along_and_asks_the_policy(
+    registry: Registry, signer: Machine, user: Machine, tmp_path: Path
+) -> None:
+    """As skopeo's: the source has to be admitted; a mirror's policy names the original."""
+    key, public = signer.keys("team")
+    name, other = f"{registry.address}/shop/api:1", f"{registry.address}/shop/api:2"
+    digest = push(signer, name)
+    push(signer, other, b"not signed\n")
+    signer.run("image", "sign", "--key", key, name)
+    mirror = f"{registry.address}/mirror/api"
+    remap = {"type": "remapIdentity", "prefix": f"{registry.address}/mirror",
+             "signedPrefix": f"{registry.address}/shop"}  # fmt: skip
+    user.policy(
+        {"default": signed_by(public),
+         "transports": {"docker": {f"{registry.address}/mirror":
+                                   signed_by(public, signedIdentity=remap)}}}
+    )  # fmt: skip
+    assert "it has no signature" in user.refused("image", "copy", other, f"{mirror}:2")
+    assert registry_server.get(registry.address, "/v2/mirror/api/tags/list")[0] == 404
+    user.run("image", "copy", name, f"{mirror}:1")
+    user.run("pull", f"{mirror}:1")
+    tag = digest.replace(":", "-") + ".sig"
+    again = json.loads(fetch(registry.address, f"mirror/api/manifests/{tag}"))
+    user.run("image", "copy", name, f"{mirror}:1")
+    assert json.loads(fetch(registry.address, f"mirror/api/manifests/{tag}")) == again

@@ -17,11 +17,14 @@ from dockyard.node.image.progress import Progress
 from dockyard.node.image.pull import document_of, image_of
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
+from dockyard.node.image.trust.attachments import carry
+from dockyard.node.image.trust.gate import admit
 
 _AT_ONCE = 4
 
 
 def copy(
+    data_root: str,
     hosts: Hosts,
     source: Reference,
     target: Reference,
@@ -29,7 +32,7 @@ def copy(
     auth: tuple[Credentials | None, Credentials | None],
     progress: Progress,
 ) -> Digest:
-    """See :meth:`ImageStore.copy`. What points to something goes after it."""
+    """See :meth:`ImageStore.copy`. What points to something goes after it; signatures go too."""
     if target.digest is not None:
         raise Invalid(f"image copy: {target}: a tag is expected, not a digest")
     what = f"image {source}"
@@ -43,6 +46,9 @@ def copy(
         if platform is not None:
             found = image_of(origin, found, platform, what)
         carrier = _Copy(origin, goal, source.repository if same else "", progress)
+        inside = [item.digest for item in found.manifests] if isinstance(found, Index) else []
+        for digest in inside or [found.digest]:
+            admit(data_root, origin, source, (found.digest, digest))
         if isinstance(found, Index):
             for entry in found.manifests:
                 inner = document_of(origin, entry.digest, entry.digest, what)
@@ -53,6 +59,9 @@ def copy(
         else:
             carrier.blobs(found)
         goal.put_manifest(target.target, found.media_type, found.data)
+        for digest in (found.digest, *inside):
+            if carried := carry(origin, goal, digest):
+                progress.note(f"{digest}: {carried} signatures")
     progress.note(f"{target.target}: digest: {found.digest} size: {len(found.data)}")
     return found.digest
 

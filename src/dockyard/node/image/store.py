@@ -139,7 +139,8 @@ class ImageStore:
         from dockyard.node.image.copy import copy
 
         names = (parse_reference(source), parse_reference(target))
-        return copy(self._hosts, *names, platform, (source_auth, auth), progress or Silent())
+        root = self._catalog.data_root
+        return copy(root, self._hosts, *names, platform, (source_auth, auth), progress or Silent())
 
     def tags(self, repository: str, *, auth: Credentials | None = None) -> Names:
         """All tags of a repository, as its registry has them."""

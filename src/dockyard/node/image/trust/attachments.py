@@ -94,6 +94,21 @@ def attach(client: RegistryClient, subject: Descriptor, data: bytes, proof: byte
     return ""
 
 
+def carry(origin: RegistryClient, goal: RegistryClient, digest: Digest) -> int:
+    """Take the signatures along to where the image went; how many were not there yet."""
+    known = {(each.data, each.proof) for each in find(goal, digest)}
+    fetched, carried = None, 0
+    for each in find(origin, digest):
+        if (each.data, each.proof) in known:
+            continue
+        known.add((each.data, each.proof))
+        fetched = fetched or goal.manifest(digest)
+        kind = fetched.media_type or OCI_MANIFEST
+        attach(goal, Descriptor(kind, digest, len(fetched.data)), each.data, each.proof)
+        carried += 1
+    return carried
+
+
 def _list(client: RegistryClient, subject: Digest, referrer: bytes) -> None:
     """Where the registry keeps no list of referrers, a client does ("Referrers Tag Schema")."""
     known, native = referrers(client, subject)
