@@ -224,3 +224,12 @@ def test_hostile_databases_are_notes(machine: Machine) -> None:
     report = risk(machine, "stranger:1")
     assert report["Packages"] == []
     assert len(report["Notes"]) == 3
+
+
+def test_databases_take_no_more_memory_than_there_is_sense_in(machine: Machine) -> None:
+    """Three of 100 MB, packed to nothing: the third is not read, and said to be so."""
+    layers = [tar(file(f"var/lib/dpkg/status.d/{name}", bytes(100 << 20))) for name in "abc"]
+    machine.run("image", "load", "-i", archive(machine.root, {}, *layers))
+    assert risk(machine, "stranger:1")["Notes"] == [
+        "/var/lib/dpkg/status.d/c: 104857600 bytes: too much to be read"
+    ]

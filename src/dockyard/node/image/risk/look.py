@@ -32,8 +32,9 @@ _WHITEOUT, _OPAQUE = b".wh.", b".wh..wh..opq"
 _CAPABILITY = b"security.capability"
 _PASSWD = (b"etc", b"passwd")
 _RELEASES: tuple[Path, ...] = ((b"etc", b"os-release"), (b"usr", b"lib", b"os-release"))
-_DOCUMENT = 256 << 20
-"""Bytes of a package database at most."""
+_DOCUMENTS = 256 << 20
+"""Bytes of package databases at most, in all layers together."""
+_MOST_NOTES = 100
 
 
 class _Seen(NamedTuple):
@@ -50,6 +51,7 @@ class _Look:
         self.marks = Marks(f"image {image.digest}")
         self.secrets: list[_Seen] = []
         self.notes: list[str] = []
+        self._read = 0
 
     def layer(self, number: int, reader: TarReader) -> None:
         gone: dict[tuple[Path, bool], None] = {}
@@ -86,8 +88,10 @@ class _Look:
             self.marks.put(entry.path, Mark(number, tuple(kinds), document))
 
     def _document(self, entry: Entry, reader: TarReader) -> bytes | None:
-        if entry.size > _DOCUMENT:
-            self.notes.append(f"/{entry.name}: {entry.size} bytes: too large to be read")
+        self._read += entry.size
+        if self._read > _DOCUMENTS:
+            if len(self.notes) < _MOST_NOTES:
+                self.notes.append(f"/{entry.name}: {entry.size} bytes: too much to be read")
             return None
         return b"".join(bytes(piece) for piece in reader.data())
 
