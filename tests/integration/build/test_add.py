@@ -121,7 +121,10 @@ def test_urls(bench: Bench, server: str) -> None:
     assert "cannot determine filename for source" in told
 
 
-@pytest.mark.parametrize(("path", "told"), [("/file", "http or https is expected")])
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/file", "http or https is expected"), ("/local", "a link-local address; refused")],
+)
 def test_e06_redirects_lead_to_the_web_only(
     bench: Bench, server: str, path: str, told: str
 ) -> None:

@@ -198,7 +198,7 @@ def test_workdir_belongs_to_the_user(bench: Bench) -> None:
     assert (found.st_uid, found.st_gid) == (33, 33)
 
 
-def test_a_step_that_needs_a_caller_s_word(bench: Bench) -> None:
+def test_e04_a_step_that_needs_a_caller_s_word(bench: Bench) -> None:
     told = bench.fail("FROM busybox\nRUN --network=host true\n")
     assert "network.host is not allowed; the caller allows it with --allow network.host" in told
     told = bench.fail("FROM busybox\nRUN --security=insecure true\n")

@@ -6,6 +6,7 @@ connected socket, at every redirect (E06, C07).
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import http.client
 import ipaddress
@@ -59,6 +60,8 @@ def download(url: str, target: str) -> Downloaded:
 
 def _connect(parts: urllib.parse.SplitResult, url: str) -> http.client.HTTPConnection:
     host = parts.hostname or ""
+    with contextlib.suppress(ValueError):  # a name: known when it is connected
+        _refuse_local(host, url)
     try:
         port = parts.port
         if parts.scheme == "https":
@@ -71,12 +74,20 @@ def _connect(parts: urllib.parse.SplitResult, url: str) -> http.client.HTTPConne
         found.connect()
     except (OSError, ValueError) as error:
         raise Unavailable(f"{url[:200]}: {error}") from error
-    address = ipaddress.ip_address(found.sock.getpeername()[0].partition("%")[0])
+    try:
+        _refuse_local(found.sock.getpeername()[0], url)
+    except Denied:
+        found.close()
+        raise
+    return found
+
+
+def _refuse_local(text: str, url: str) -> None:
+    """Raises ``ValueError`` for what is no address."""
+    address = ipaddress.ip_address(text.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None) or address
     if mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified:
-        found.close()
         raise Denied(f"{url[:200]}: {address}: a link-local address; refused")
-    return found
 
 
 def _ask(
