@@ -10,9 +10,11 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dockyard.interfaces.ociruntime import Log, StartFailed
 from dockyard.node.runtime import launchmessage, stream
 from dockyard.node.runtime.launcher import LaunchpadLauncher
 from dockyard.node.runtime.local import LocalRuntime
@@ -102,6 +104,30 @@ def test_the_monitor_leaves_its_creators_group(yard: Yard) -> None:
     groups = Path(f"/proc/{monitor_of(box)}/cgroup").read_text().splitlines()
     named = [line for line in groups if not line.startswith("0::")]
     assert all(line.endswith(f":/dockyard/{yard.instance}") for line in named)
+
+
+def test_a_group_of_its_own_below_the_hierarchys_root(yard: Yard) -> None:
+    """Its monitor lives in no group then, and what is left of the container is nothing."""
+
+    def change(spec: dict[str, Any]) -> None:
+        spec["linux"]["cgroupsPath"] = f"/dytop-{yard.instance}"
+
+    box = yard.box("sleep", "60", change=change).start()
+    assert box.exec("true").code == 0
+    groups = Path(f"/proc/{monitor_of(box)}/cgroup").read_text().splitlines()
+    assert all(line.endswith(":/") for line in groups if not line.startswith("0::"))
+    box.runtime.signal(box.run_dir, signal.SIGKILL)
+    assert box.wait().code == 137
+    box.delete()
+    assert box.groups() == []
+
+
+def test_a_log_that_cannot_be_leaves_no_container(yard: Yard) -> None:
+    box = yard.box("sleep", "60", log=Log("/nonexistent/log", "json-file"))
+    with pytest.raises(StartFailed, match="/nonexistent/log"):
+        box.create()
+    assert box.groups() == []
+    assert not Path(box.run_dir).exists()
 
 
 def test_without_a_launchpad(yard: Yard, tmp_path: Path) -> None:

@@ -56,15 +56,16 @@ class Maker:
         try:
             self._make()
             self._begin_log()
+            assert self.child is not None
+            what = self._made(self.child, attach)
         except BaseException:
             self._unmake()
             connection.unlink(wire.socket_path(self.launch.run_dir))
             listener.close()
             raise
-        assert self.child is not None
         sync = self.child.sync.detach()
         held = Held(listener.detach(), sync, self.child.streams, creator.detach())
-        return self._made(self.child, attach), held
+        return what, held
 
     def _made(self, child: Child, attach: bool) -> Made:
         launch, spec = self.launch, self.spec

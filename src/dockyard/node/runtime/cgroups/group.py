@@ -143,7 +143,13 @@ def home(path: str) -> tuple[str, tuple[str, ...]]:
     and the files by which a process enters it; none where this process is in such a group."""
     if not path:
         return "", ()
-    path, layout = checked(os.path.dirname(path)), cgroupfs.layout()
+    layout, above = cgroupfs.layout(), os.path.dirname(path.strip("/"))
+    if not above:  # a hierarchy's root: it is no group of ours, and nothing is to be removed
+        roots = (
+            [f"{layout.v2}/cgroup.procs"] if layout.pure else [f"{r}/tasks" for r in layout.roots]
+        )
+        return "", tuple(roots)
+    path = checked(above)
     if layout.pure:
         path = f"{path}/{MONITORS}"
     with open("/proc/self/cgroup") as file:
