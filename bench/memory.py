@@ -24,8 +24,8 @@ RUNNING = 100
 SHIMS = 5
 GOAL_PRIVATE, GOAL_PSS, GOAL_SINGLE = 1.2, 1.5, 6.0
 PARTS = (
-    "private are 0.2 MB after a bare fork, 0.4 when it waits for its maker; the rest are pages that "
-    "reference counts touch (Python 3.11 has no immortal objects)"
+    "private are 0.2 MB after a bare fork, 0.4 while it waits for its maker; the rest are pages "
+    "that reference counts touch (Python 3.11 has no immortal objects)"
 )
 PARTS_OF_SINGLE = (
     "2.4 MB are a Python that does nothing, 3.4 the monitor's and its library's modules"
