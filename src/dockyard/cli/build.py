@@ -117,7 +117,6 @@ def _build(
         display = buildprogress.display_for("quiet" if quiet else words.progress)
         failed = True
         try:
-            launcher.start()
             result = build(store, runner, request, contexts, display, Silent(), imported)
             for text in words.cache_to:
                 remotecache.export(buildflags.fields(text, "--cache-to"), store, result.keys)
