@@ -147,3 +147,21 @@ def test_load_reads_standard_input_and_save_writes_what_skopeo_reads(
         where = f"{form}:{out}" + (":app:2" if form == "docker-archive" else "")
         told = json.loads(skopeo("inspect", "--config", where))
         assert len(told["rootfs"]["diff_ids"]) == 2
+
+
+def test_layouts_of_skopeo_are_loaded(machine: Machine, tmp_path: Path) -> None:
+    out, layout = tmp_path / "out.tar", tmp_path / "layout"
+    machine.run("save", "-o", str(out), "app:2")
+    skopeo("copy", "-q", f"oci-archive:{out}", f"oci:{layout}:docker.io/team/app:9")
+    other = Machine(tmp_path / "two")
+    assert other.run("load", "-i", str(layout)).endswith("Loaded image: team/app:9\n")
+    assert other.run("images", "-q") == machine.run("images", "-q", "app:2")
+    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+    blob = layout / "blobs/sha256" / entry["digest"].removeprefix("sha256:")
+    blob.unlink()
+    blob.symlink_to("/etc/hostname")
+    third = Machine(tmp_path / "three")
+    refused = third.try_run("load", "-i", str(layout))
+    assert refused.returncode == 1
+    assert "No such file" in refused.stderr
+    assert third.run("images", "-q") == ""

@@ -81,9 +81,16 @@ class Archive:
 
 @contextlib.contextmanager
 def open_archive(path: str, ingest: Ingest) -> Iterator[Archive]:
-    """The archive at ``path``, compressed or not."""
+    """The archive at ``path``, compressed or not, or the layout in that folder."""
     what = f"archive {path}"
     with contextlib.ExitStack() as stack:
+        if os.path.isdir(path):
+            from dockyard.node.image.layout import Layout
+
+            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, root)
+            yield Layout(root, f"layout {path}")
+            return
         try:
             file = stack.enter_context(open(path, "rb"))
         except (FileNotFoundError, IsADirectoryError) as error:

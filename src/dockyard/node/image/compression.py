@@ -18,8 +18,6 @@ _MAGIC = {
     b"\xfd7zXZ\0": "xz",
     b"BZh": "bz2",
 }
-PUSHED = 3
-"""isal's level for what goes to others: 1 is twice as fast, and 2 % larger."""
 _ZSTD_WINDOW = 1 << 27
 _XZ_MEMORY = 256 << 20
 
@@ -68,9 +66,9 @@ def gzip_packer(level: int = 1) -> Packer:
     return packer
 
 
-def gzip(chunks: Iterable[bytes], level: int = 1) -> Iterator[bytes]:
+def gzip(chunks: Iterable[bytes], packer: Packer | None = None) -> Iterator[bytes]:
     """A gzip stream of the chunks."""
-    packer = gzip_packer(level)
+    packer = packer or gzip_packer()
     for chunk in chunks:
         packed = packer.compress(chunk)
         if packed:

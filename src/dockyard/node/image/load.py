@@ -129,9 +129,12 @@ def _load_entry(
         entry.get("Layers") or [],
         entry.get("RepoTags") or [],
     )
+    if not isinstance(layer_names, list) or not isinstance(tags, list):
+        raise Invalid(f"{what}: Layers and RepoTags are lists")
     texts = [config_name, *layer_names, *tags]
     if not all(isinstance(text, str) for text in texts):
         raise Invalid(f"{what}: Config, Layers and RepoTags are texts")
+    names = tuple(str(parse_reference(tag)) for tag in tags)
     raw = archive.read(str(config_name), imageconfig.LARGEST)
     config = parse_config(raw, f"{archive.what}: {config_name}")
     if len(config.diff_ids) != len(layer_names):
@@ -151,7 +154,7 @@ def _load_entry(
     )
     catalog.blobs.put(raw)
     catalog.blobs.put(found.data)
-    return catalog.add(found, tuple(str(parse_reference(tag)) for tag in tags))
+    return catalog.add(found, names)
 
 
 def _measure(archive: Archive, name: str) -> Descriptor:

@@ -14,12 +14,13 @@ from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.manifest import LAYERS, Manifest, with_layers
 from dockyard.base.oci.reference import Reference
 from dockyard.node.image.catalog import Catalog
-from dockyard.node.image.compression import PUSHED, gzip
+from dockyard.node.image.compression import gzip
 from dockyard.node.image.image import RegistryUnavailable
 from dockyard.node.image.pipeline import ahead
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
+from dockyard.node.image.tightgzip import TightPacker
 
 _AT_ONCE = 4
 _TRIES = 3
@@ -100,10 +101,10 @@ class _Push:
         for _ in range(_TRIES - 1):
             with (
                 contextlib.suppress(RegistryUnavailable),
-                ahead(gzip(self._counted(blob), PUSHED)) as packed,
+                ahead(gzip(self._counted(blob), TightPacker())) as packed,
             ):
                 return self._client.upload_stream(packed)
-        with ahead(gzip(self._counted(blob), PUSHED)) as packed:
+        with ahead(gzip(self._counted(blob), TightPacker())) as packed:
             return self._client.upload_stream(packed)
 
     def _packed(self, blob: Descriptor) -> Descriptor | None:
