@@ -13,7 +13,7 @@ from helpers.tars import file, folder, tar
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 
-KILLS = 100
+KILLS = 50
 
 
 def cut(machine: Machine, chance: random.Random, longest: float, *words: str) -> None:
