@@ -23,8 +23,12 @@ def create(parts: Parts, config: ContainerConfig, name: str, owner: str) -> Cont
 
 
 def new_id() -> str:
-    """64 hex digits, as Docker's."""
-    return os.urandom(32).hex()
+    """64 hex digits, as Docker's. The first twelve are the host name, and no number: one of
+    digits alone would be taken for an address by whoever looks it up."""
+    while True:
+        found = os.urandom(32).hex()
+        if not found[:12].isdecimal():
+            return found
 
 
 def make(
