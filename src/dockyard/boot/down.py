@@ -21,7 +21,8 @@ from dockyard.boot.layout import Layout
 from dockyard.boot.leftovers import Place
 
 STOP_SECONDS = 30.0
-CONTAINER_SECONDS = 10.0
+CONTAINER_SECONDS, PURGE_SECONDS = 10.0, 2.0
+"""Grace of containers; less where what they could still write goes with them."""
 FOREIGN = ("cli", "docker")
 
 
@@ -69,9 +70,11 @@ def _stop_containers(place: Layout, say: Callable[[str], None], *, everything: b
     found = [each for each in engine.list() if everything or each.owner not in FOREIGN]
     running = [each for each in found if each.status == "running"]
 
+    grace = PURGE_SECONDS if everything else CONTAINER_SECONDS
+
     def stop(container_id: str) -> None:
         with contextlib.suppress(DockyardError):
-            engine.stop(container_id, CONTAINER_SECONDS)
+            engine.stop(container_id, grace)
 
     # sandboxes (they pause at once) last: their containers still need the network
     pods = [each for each in running if not each.config.pause]

@@ -170,12 +170,19 @@ def test_a_terminal_begins_with_its_size_and_changes_it() -> None:
 def test_input_that_comes_before_a_size_is_not_lost() -> None:
     async def body(server: StreamingServer) -> None:
         played = Played()
+        sizes: list[tuple[int, int] | None] = []
+
+        def begin(size: tuple[int, int] | None) -> Played:
+            sizes.append(size)
+            return played
+
         options = StreamOptions(stdin=True, tty=True)
-        client = await dial(server.url("exec", lambda size: played, options))
+        client = await dial(server.url("exec", begin, options))
         client.send(b"\x00first")
+        client.send(b'\x04{"Width": 111, "Height": 33}')
         client.send(b"\xff\x00")
         await played.input_ended.wait()
-        assert played.written == b"first"
+        assert (sizes, played.written) == ([(33, 111)], b"first")
         played.out.close()
         await messages(client)
 

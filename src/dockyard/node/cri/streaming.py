@@ -29,7 +29,7 @@ PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDIN, STDOUT, ERRORS, RESIZE, CLOSE = 0, 1, 3, 4, 255
 """Channels; 2 is standard error. ``CLOSE`` (version 5) is followed by the channel that ends."""
 SECONDS_TO_COME = 60.0
-SECONDS_TO_SAY_SIZE = 0.5
+SECONDS_TO_SAY_SIZE, MOST_EARLY = 0.5, 16
 TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 LARGEST_SIDE = 1 << 16
 
@@ -108,7 +108,7 @@ class Session:
     ) -> None:
         self._socket, self._options = socket, options
         self._threads, self._clock = threads, clock
-        self._early: Message | None = None
+        self._early: list[Message] = []
 
     async def run(self, begin: Begin) -> None:
         """Until the command has ended, or the client leaves."""
@@ -138,17 +138,22 @@ class Session:
             stream.close()
 
     async def _first_size(self) -> tuple[int, int] | None:
-        """A client with a terminal says at once how large it is: what begins knows it then."""
+        """A client with a terminal says at once how large it is: what begins knows it then. What
+        it has typed before that is kept."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(SECONDS_TO_SAY_SIZE):
-                self._early = await self._socket.receive()
-        if self._early is not None and self._early.data[:1] == bytes([RESIZE]):
-            return terminal_size(self._early.data[1:])
+                while len(self._early) < MOST_EARLY:
+                    message = await self._socket.receive()
+                    if message is None:
+                        break
+                    if message.data[:1] == bytes([RESIZE]):
+                        return terminal_size(message.data[1:])
+                    self._early.append(message)
         return None
 
     async def _messages(self) -> AsyncIterator[Message]:
-        if self._early is not None:
-            yield self._early
+        for message in self._early:
+            yield message
         async for message in self._socket:
             yield message
 
