@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dockyard.base.oci.instance import run_dir
+from dockyard.node.network.bridges import BridgeNetworks
 
 pytestmark = pytest.mark.root
 
@@ -48,6 +49,7 @@ def test_python_and_redis_in_one_image(tmp_path: Path, packages: Path) -> None:
         "RUN redis-server --version && ls /bin/sh && grep PRETTY /etc/os-release\n"
     )
     built = dockyard(one, "build", "-t", "app", str(context))
+    BridgeNetworks(str(one)).teardown()
     assert built.returncode == 0, built.stderr + built.stdout
     assert "OpenSSL 3" in built.stderr
     assert "Redis server v=" in built.stderr
