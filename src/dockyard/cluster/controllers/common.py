@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 from dockyard.base.aio import now
 from dockyard.base.aio.clock import Clock
+from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.client import Client, copy_of
 from dockyard.cluster.client.events import Recorder
 from dockyard.cluster.client.informer import Informer, Informers
+from dockyard.cluster.client.resources import PODS
 from dockyard.cluster.client.transport import Object, Resource
 from dockyard.cluster.meta.errors import NotFound
 from dockyard.cluster.meta.objectmeta import GENERATED_ALPHABET
@@ -163,6 +165,19 @@ def pod_from(template: Mapping[str, Any], owner: dict[str, Any], namespace: str)
     metadata["namespace"] = namespace
     metadata["ownerReferences"] = [owner]
     return {"metadata": metadata, "spec": made.get("spec", {})}
+
+
+async def create_pod(context: Context, owner: Object, pod: dict[str, Any]) -> Object:
+    """Make a pod of an owner, and say so in its events, or why it could not be made."""
+    try:
+        made = await context.client.create(PODS, pod, owner["metadata"]["namespace"])
+    except DockyardError as error:
+        await context.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error}")
+        raise
+    await context.recorder.event(
+        owner, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}"
+    )
+    return made
 
 
 def is_alive(pod: Object) -> bool:

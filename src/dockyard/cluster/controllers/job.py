@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from dockyard.base.aio.now import parse_stamp
-from dockyard.base.errors import DockyardError
 from dockyard.cluster.client.client import copy_of, key_of
 from dockyard.cluster.client.resources import JOBS, PODS
 from dockyard.cluster.client.transport import Object
@@ -22,6 +21,7 @@ from dockyard.cluster.controllers.common import (
     Owner,
     condition,
     controller_of,
+    create_pod,
     index_owners,
     is_active,
     is_alive,
@@ -203,17 +203,7 @@ class Jobs:
         pod["metadata"]["generateName"] = f"{metadata['name']}-"
         if index is not None:
             _give_index(pod, metadata["name"], index)
-        try:
-            made = await self._context.client.create(PODS, pod, metadata["namespace"])
-        except DockyardError as error:
-            await self._context.recorder.event(
-                job, "Warning", "FailedCreate", f"Error creating: {error}"
-            )
-            raise
-        await self._context.recorder.event(
-            job, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}"
-        )
-        return made
+        return await create_pod(self._context, job, pod)
 
     async def _delete(self, job: Object, pods: list[Object]) -> None:
         for pod in pods:

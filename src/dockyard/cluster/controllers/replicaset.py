@@ -16,6 +16,7 @@ from dockyard.cluster.controllers.common import (
     Owner,
     condition,
     controller_of,
+    create_pod,
     index_owners,
     is_active,
     is_alive,
@@ -161,17 +162,7 @@ class ReplicaSets:
     ) -> Object:
         pod = pod_from(found["spec"]["template"], owner, namespace)
         pod["metadata"]["generateName"] = f"{name}-"
-        try:
-            made = await self._context.client.create(PODS, pod, namespace)
-        except DockyardError as error:
-            await self._context.recorder.event(
-                found, "Warning", "FailedCreate", f"Error creating: {error}"
-            )
-            raise
-        await self._context.recorder.event(
-            found, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}"
-        )
-        return made
+        return await create_pod(self._context, found, pod)
 
     async def _delete(self, key: str, found: Object, pods: list[Object]) -> None:
         expected = self._expect(key)
