@@ -7,7 +7,6 @@ that Docker's registry of 2022 (specification 1.0) does not pass says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,24 +23,9 @@ from helpers.distribution import (
     chunk,
     digest_of,
     encode,
-    registries,
     with_digest,
 )
 from helpers.own_registry import Reply
-
-
-@pytest.fixture(scope="module", params=["ours", "docker-registry"])
-def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, str]]:
-    yield from registries(request.param, tmp_path_factory)
-
-
-@pytest.fixture
-def registry(running: tuple[str, str]) -> Subject:
-    """A repository of its own for each test."""
-    return Subject(*running)
-
 
 # 01 Pull
 

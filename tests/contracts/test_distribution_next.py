@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,22 +16,8 @@ from helpers.distribution import (
     chunk,
     digest_of,
     encode,
-    registries,
     with_digest,
 )
-
-
-@pytest.fixture(scope="module", params=["ours", "docker-registry"])
-def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, str]]:
-    yield from registries(request.param, tmp_path_factory)
-
-
-@pytest.fixture
-def registry(running: tuple[str, str]) -> Subject:
-    """A repository of its own for each test."""
-    return Subject(*running)
 
 
 def test_an_upload_is_cancelled(registry: Subject) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import signal
+import struct
+import termios
 from collections.abc import Mapping, Sequence
 
 from dockyard.base.aio.now import monotonic
@@ -34,6 +38,11 @@ class Console:
                 assert text in self.seen, self.seen
         self.seen = self.seen.partition(text)[2]
 
+    def resize(self, rows: int, columns: int) -> None:
+        """The window has another size now, and the program is told."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.kill(self.pid, signal.SIGWINCH)
+
     def code(self) -> int:
         """The program's exit code, once it has ended; its last words in ``seen``."""
         while True:
@@ -46,9 +55,13 @@ class Console:
             self.seen += piece
         _, status = os.waitpid(self.pid, 0)
         self.pid = 0
+        self.close()
         return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
         if self.pid:
             os.waitpid(self.pid, 0)
+            self.pid = 0
