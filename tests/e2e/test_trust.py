@@ -278,6 +278,9 @@ def test_pods_are_told_why_in_an_event(tmp_path: Path) -> None:
             assert f'Failed to pull image "{name}": SignatureValidationFailed: ' in said
             assert "a signature is required, and it has no signature" in said
             assert "Error: SignatureValidationFailed" in said
+            described = cluster.kubectl("describe", "pod", "stranger")
+            assert "SignatureValidationFailed" in described
+            assert "a signature is required, and it has no signature" in described
             layers = cluster.root / "images" / "layers"
             assert not layers.exists() or list(layers.iterdir()) == []
         finally:

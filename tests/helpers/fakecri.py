@@ -26,6 +26,10 @@ class FakeCri:
         self.pulls: list[str] = []
         self.images: dict[str, cri.Image] = {}
         self.registry: dict[str, cri.Image | Exception] = {}
+        self.shown: list[cri.AuthConfig | None] = []
+        """As whom each pull was made."""
+        self.guarded: dict[str, str] = {}
+        """Image -> the user who may pull it."""
         self.pull_seconds: dict[str, float] = {}
         self.stubborn: set[str] = set()
         """Containers that ignore their stop signal."""
@@ -245,13 +249,16 @@ class FakeCri:
 
     # images
 
-    async def pull_image(self, image: str) -> cri.Image:
+    async def pull_image(self, image: str, auth: cri.AuthConfig | None = None) -> cri.Image:
         self.pulls.append(image)
+        self.shown.append(auth)
         if image in self.pull_seconds:
             await self._clock.sleep(self.pull_seconds[image])
         found = self.registry.get(image, cri.PullFailed(f"{image}: not found"))
         if isinstance(found, Exception):
             raise found
+        if image in self.guarded and (auth is None or auth.username != self.guarded[image]):
+            raise cri.PullFailed(f"{image}: {auth.username if auth else 'nobody'} may not")
         self.images[image] = found
         return found
 

@@ -345,11 +345,24 @@ class RuntimeService(Protocol):
         """As :meth:`exec`."""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class AuthConfig:
+    """Who a pull is to be made as. ``auth`` is base64 of ``username:password``."""
+
+    username: str = ""
+    password: str = ""
+    auth: str = ""
+    server_address: str = ""
+    """A registry; credentials with another one are not shown."""
+    identity_token: str = ""
+    registry_token: str = ""
+
+
 class ImageService(Protocol):
     """Images of the node."""
 
-    async def pull_image(self, image: str) -> Image:
-        """Raises :class:`PullFailed`."""
+    async def pull_image(self, image: str, auth: AuthConfig | None = None) -> Image:
+        """None: as whom the runtime itself is configured. Raises :class:`PullFailed`."""
 
     async def image_status(self, image: str) -> Image | None:
         """None where it is not there. Raises :class:`InvalidImageName`."""

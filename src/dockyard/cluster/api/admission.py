@@ -78,13 +78,26 @@ class NamespaceLabel:
 
 
 class ServiceAccountName:
-    """A pod runs as its namespace's ``default`` account unless it says otherwise."""
+    """A pod runs as its namespace's ``default`` account unless it says otherwise, and its images
+    are pulled with that account's secrets unless it names its own."""
+
+    def __init__(self, caches: Caches, registry: Registry) -> None:
+        kind = registry.resource("", "v1", "serviceaccounts")
+        assert kind is not None
+        self._kind, self._cache = kind, caches.add(kind)
 
     def admit(self, wanted: Attributes, obj: dict[str, Any]) -> None:
-        if wanted.verb == "create" and wanted.kind.kind == "Pod" and not wanted.subresource:
-            spec = obj.setdefault("spec", {})
-            if not spec.get("serviceAccountName"):
-                spec["serviceAccountName"] = spec["serviceAccount"] = "default"
+        if wanted.verb != "create" or wanted.kind.kind != "Pod" or wanted.subresource:
+            return
+        spec = obj.setdefault("spec", {})
+        if not spec.get("serviceAccountName"):
+            spec["serviceAccountName"] = spec["serviceAccount"] = "default"
+        key = key_of(self._kind, wanted.namespace, spec["serviceAccountName"])
+        row = self._cache.row(key)
+        if row is not None and not spec.get("imagePullSecrets"):
+            secrets = row.object().get("imagePullSecrets")
+            if secrets:
+                spec["imagePullSecrets"] = [dict(each) for each in secrets]
 
 
 class PodTolerations:
@@ -134,7 +147,7 @@ def steps(caches: Caches, registry: Registry, service_ips: ServiceIps) -> tuple[
         NamespaceLifecycle(caches, registry),
         ProtectedNamespaces(),
         NamespaceLabel(),
-        ServiceAccountName(),
+        ServiceAccountName(caches, registry),
         PodTolerations(),
         DefaultStorageClass(caches, registry),
         service_ips,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ _NEEDED = {
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
+_JSON = ("kubernetes.io/dockercfg", "kubernetes.io/dockerconfigjson")
 _BASIC = "kubernetes.io/basic-auth"
 
 
@@ -44,12 +46,23 @@ def _check(obj: Mapping[str, Any]) -> list[FieldError]:
         faults.append(field.too_long("data", LIMIT))
     kind = obj.get("type", "")
     faults += [field.required(f"data[{key}]") for key in _NEEDED.get(kind, ()) if key not in data]
+    if kind in _JSON and not faults and not _is_object(data[_NEEDED[kind][0]]):
+        where = f"data[{_NEEDED[kind][0]}]"
+        faults.append(field.invalid(where, "<secret contents redacted>", "must be a JSON object"))
     if kind == _BASIC and "username" not in data and "password" not in data:
         faults += [field.required(f"data[{key}]") for key in ("username", "password")]
     annotations = obj.get("metadata", {}).get("annotations") or {}
     if kind == "kubernetes.io/service-account-token" and not annotations.get(_ACCOUNT):
         faults.append(field.required(f"metadata.annotations[{_ACCOUNT}]"))
     return faults
+
+
+def _is_object(text: str) -> bool:
+    """Base64 of one."""
+    try:
+        return isinstance(json.loads(base64.b64decode(text)), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _check_update(obj: Mapping[str, Any], old: Mapping[str, Any]) -> list[FieldError]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dockyard.base.aio.clock import Clock
-from dockyard.base.errors import DockyardError
+from dockyard.base.errors import DockyardError, Invalid
 from dockyard.cluster.client.transport import Object
 from dockyard.cluster.kubelet.announcer import NORMAL, WARNING, Announcer
 from dockyard.cluster.kubelet.backoff import BackOff, go_duration
+from dockyard.cluster.kubelet.keyring import credentials_for
+from dockyard.cluster.kubelet.references import Lookup, pull_secrets
 from dockyard.interfaces import cri
 
 SOON = 1.0
@@ -39,8 +41,8 @@ class Puller:
         self._pauses = BackOff()
         self._failures: dict[str, tuple[float, str]] = {}
 
-    async def ensure(self, pod: Object, spec: Object, *, init: bool) -> cri.Image:
-        """The container's image. Raises NoImage."""
+    async def ensure(self, pod: Object, spec: Object, lookup: Lookup, *, init: bool) -> cri.Image:
+        """The container's image, pulled with the pod's secrets. Raises NoImage."""
         name, image = spec["name"], spec["image"]
 
         def say(kind: str, reason: str, message: str) -> None:
@@ -61,9 +63,11 @@ class Puller:
             message = f'Container image "{image}" is not present with pull policy of Never'
             say(WARNING, "ErrImageNeverPull", message)
             raise NoImage("ErrImageNeverPull", message, 10.0)
-        return await self._pull(f"{pod['metadata']['uid']}_{image}", image, say)
+        return await self._pull(f"{pod['metadata']['uid']}_{image}", image, say, pod, lookup)
 
-    async def _pull(self, key: str, image: str, say: _Say) -> cri.Image:
+    async def _pull(
+        self, key: str, image: str, say: _Say, pod: Object, lookup: Lookup
+    ) -> cri.Image:
         since, why = self._failures.get(key, (0.0, ""))
         left = self._pauses.left(key, since, self._clock.time()) if why else 0.0
         if left > 0:
@@ -73,7 +77,7 @@ class Puller:
         say(NORMAL, "Pulling", f'Pulling image "{image}"')
         started = self._clock.monotonic()
         try:
-            found = await self._images.pull_image(image)
+            found = await self._with_secrets(image, self._secrets(pod, lookup))
         except cri.PullFailed as error:
             say(WARNING, "Failed", f'Failed to pull image "{image}": {_code(error)}{error}')
             reason, message = _told(image, error)
@@ -88,6 +92,35 @@ class Puller:
         self._pauses.forget(key)
         self._failures.pop(key, None)
         return found
+
+    def _secrets(self, pod: Object, lookup: Lookup) -> list[Object]:
+        """Those of the pod's pull secrets that are there; an event tells of the others."""
+        names = pull_secrets(pod)
+        found = {name: lookup("secret", name) for name in names}
+        if missing := [name for name in names if found[name] is None]:
+            text = (f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
+                    "attempting to pull the image may not succeed.")  # fmt: skip
+            self._announcer.say(pod, WARNING, "FailedToRetrieveImagePullSecret", text)
+        return [secret for name in names if (secret := found[name]) is not None]
+
+    async def _with_secrets(self, image: str, secrets: list[Object]) -> cri.Image:
+        """One after the other is tried; none for this image: as the runtime is configured."""
+        try:
+            credentials = credentials_for(image, secrets)
+        except Invalid as error:
+            raise cri.PullFailed(str(error)) from error
+        if not credentials:
+            return await self._images.pull_image(image)
+        failures: list[cri.PullFailed] = []
+        for auth in credentials:
+            try:
+                return await self._images.pull_image(image, auth)
+            except cri.PullFailed as error:
+                failures.append(error)
+        texts = list(dict.fromkeys(str(error) for error in failures))
+        if len(texts) == 1:
+            raise failures[0]
+        raise cri.PullFailed(f"[{', '.join(texts)}]")
 
     def forget(self, uid: str) -> None:
         """The pod is gone."""

@@ -85,9 +85,17 @@ def claim_names(pod: Object) -> list[str]:
     ]
 
 
+def pull_secrets(pod: Object) -> list[str]:
+    """The Secrets that a pod's images are pulled with; validation lets empty names through."""
+    return [each["name"] for each in pod["spec"].get("imagePullSecrets") or () if each.get("name")]
+
+
 def named(pod: Object) -> Iterator[tuple[str, str]]:
-    """(kind, name) of every ConfigMap and Secret in a pod's volumes and variables."""
+    """(kind, name) of every ConfigMap and Secret in a pod's volumes and variables, and of those
+    with which its images are pulled."""
     spec = pod["spec"]
+    for name in pull_secrets(pod):
+        yield "secret", name
     for volume in spec.get("volumes") or ():
         sources = [volume, *((volume.get("projected") or {}).get("sources") or ())]
         for source in sources:

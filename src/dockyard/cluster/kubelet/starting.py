@@ -78,7 +78,7 @@ class Starter:
             return Waits(reason, str(error), seconds)
 
         try:
-            image = await patience(self._puller.ensure(pod, spec, init=start.init))
+            image = await patience(self._puller.ensure(pod, spec, around.lookup, init=start.init))
         except NoImage as error:
             return fail(error.reason, error, error.seconds)
         try:

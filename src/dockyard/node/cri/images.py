@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
+from urllib.parse import urlsplit
 
 from dockyard.base.aio.clock import Clock
 from dockyard.base.aio.tasks import in_thread
 from dockyard.base.errors import DockyardError, Invalid, NotFound, Unavailable
+from dockyard.base.oci.reference import parse_reference
 from dockyard.interfaces import cri
 from dockyard.node.cri.stats import tree_usage
 from dockyard.node.image.image import Image
+from dockyard.node.image.registry.credentials import unpack_pair
+from dockyard.node.image.registry.hosts import Credentials
 from dockyard.node.image.store import ImageStore
 from dockyard.node.image.trust.refusal import PolicyRefused
 
@@ -23,11 +28,13 @@ class CriImages:
         self._store, self._folder, self._clock = store, folder, clock
         self._pulling: dict[str, asyncio.Lock] = {}
 
-    async def pull_image(self, image: str) -> cri.Image:
+    async def pull_image(self, image: str, auth: cri.AuthConfig | None = None) -> cri.Image:
         lock = self._pulling.setdefault(image, asyncio.Lock())
         try:
             async with lock:
-                return _image(await in_thread(self._clock, self._store.pull, image))
+                shown = _credentials(image, auth)
+                pull = partial(self._store.pull, image, auth=shown)
+                return _image(await in_thread(self._clock, pull))
         except Invalid as error:
             raise cri.InvalidImageName(str(error)) from error
         except Unavailable as error:
@@ -65,6 +72,24 @@ class CriImages:
 
         used, inodes = await in_thread(self._clock, look)
         return cri.FilesystemUsage(self._folder, self._clock.time(), used, inodes)
+
+
+def _credentials(image: str, auth: cri.AuthConfig | None) -> Credentials | None:
+    """What is shown to the image's registry (api.proto, AuthConfig); None: what config.json has."""
+    if auth is None:
+        return None
+    if auth.server_address:
+        server = auth.server_address
+        host = urlsplit(server if "://" in server else f"//{server}").netloc
+        if host != parse_reference(image).registry:
+            return None
+    if auth.registry_token:
+        return Credentials(token=auth.registry_token)
+    if auth.identity_token:
+        return Credentials(refresh=auth.identity_token)
+    if auth.auth and not auth.username:
+        return unpack_pair(auth.auth, f"image {image}: credentials")
+    return Credentials(auth.username, auth.password) if auth.username else None
 
 
 def _image(found: Image) -> cri.Image:

@@ -267,7 +267,7 @@ class RegistryClient:
         where = f"registry: {self.name.registry}: {self.name.repository}: {answer.status}"
         text = f"{where} {reason(answer)}"
         if answer.status in (401, 403):
-            raise RegistryDenied(f"{text}: log in (config.json's auths), or ask for access")
+            raise RegistryDenied(f"{text}: log in (pods: imagePullSecrets), or ask for access")
         if answer.status == 404:
             raise ImageNotFound(text)
         if answer.status == 429 or answer.status >= 500:

@@ -4,7 +4,6 @@
 """
 
 import base64
-import binascii
 import json
 import os
 from typing import Any
@@ -82,6 +81,15 @@ def parse_login(text: str) -> Credentials:
     return Credentials(username, password)
 
 
+def unpack_pair(packed: object, what: str) -> Credentials:
+    """``auth`` of an entry: base64 of ``USER:PASSWORD``, padded with NULs by old programs."""
+    try:
+        text = base64.b64decode(packed, validate=True).decode()  # type: ignore[arg-type]
+        return parse_login(text.rstrip("\0"))
+    except (TypeError, ValueError, Invalid) as error:
+        raise Invalid(f"{what}: auth: not base64 of USER:PASSWORD") from error
+
+
 def config_path(hosts: Hosts) -> str:
     """The file: the user's own, or docker's."""
     folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
@@ -152,10 +160,7 @@ def _parse(entry: object, what: str) -> Credentials | None:
         return Credentials(refresh=str(entry["identitytoken"]))
     packed = entry.get("auth")
     if packed:
-        try:
-            return parse_login(base64.b64decode(packed, validate=True).decode())
-        except (TypeError, binascii.Error, UnicodeDecodeError) as error:
-            raise Invalid(f"{what}: auth: not base64 of USER:PASSWORD") from error
+        return unpack_pair(packed, what)
     if entry.get("username"):
         return Credentials(str(entry["username"]), str(entry.get("password", "")))
     return None
