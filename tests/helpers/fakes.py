@@ -66,7 +66,7 @@ class FakeRuntime:
     def exit(self, state_dir: str) -> Exit | None:
         return self.exits.get(state_dir)
 
-    def delete(self, run_dir: str, cgroup: str) -> None:
+    def delete(self, run_dir: str, cgroup: str, tree: str = "") -> None:
         self.calls.append("delete")
         self.states.pop(run_dir, None)
 

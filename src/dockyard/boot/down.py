@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.errors import Conflict, DockyardError, Unavailable
-from dockyard.base.linux import cgroupfs
+from dockyard.base.linux import cgroupfs, mounttable
 from dockyard.base.net.netlink import Netlink
 from dockyard.base.net.nft import Nft
 from dockyard.base.oci.instance import RUN_ROOT, instance_id
@@ -108,6 +108,7 @@ def _remove_files(place: Layout) -> None:
         for folder in cgroupfs.folders(group):
             with contextlib.suppress(OSError):  # another instance's groups are still in it
                 os.rmdir(folder)
+    mounttable.unmount_below(str(place.data_root / "containers"))  # of which no row tells any more
     for folder in (str(place.data_root), f"{RUN_ROOT}/{instance}"):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)

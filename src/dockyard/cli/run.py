@@ -81,6 +81,11 @@ def _explained(options: argparse.Namespace) -> contextlib.AbstractContextManager
         return contextlib.nullcontext()
     from dockyard.cli.explain.watch import watching
 
+    if options.without:
+        from dockyard.cli.walls import told
+
+        for line in told(options.without, options.explain):
+            print(line, file=sys.stderr)
     return watching(options.explain)
 
 

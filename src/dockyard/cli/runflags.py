@@ -172,4 +172,4 @@ def _lessons(parser: Parser, verb: str) -> None:
         parser.add_argument("--explain=json", dest="explain", action="store_const", const="json",
                             help="all of them, one JSON object a line")  # fmt: skip
     parser.many("--without", metavar="WALL,...", help="leave out a wall, to see what it did: "
-                "pid, net, ipc, uts, cgroup, seccomp, caps, devices, masks")  # fmt: skip
+                "pid, net, mnt, ipc, uts, cgroup, seccomp, caps, devices, masks")  # fmt: skip

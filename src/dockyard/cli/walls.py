@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WALLS = {
     "pid": "sees the machine's processes",
     "net": "has the machine's network",
+    "mnt": "its mounts lie among the machine's, for all to see; its root is a chroot, and root "
+    "in it knows a way out of that",
     "ipc": "shares the machine's message queues and shared memory",
     "uts": "has the machine's host name, and may change it with the right to",
     "cgroup": "sees where its control groups are among the machine's",
@@ -30,8 +32,6 @@ WALLS = {
 EVERY_DEVICE = "a *:* rwm"
 ALIASES = {"network": "net", "mount": "mnt", "capabilities": "caps"}
 NEVER = {
-    "mnt": "its root is mounted where only it can see; without this wall, that would cover the "
-    "machine's own. `dockyard chroot DIR` shows a root without it",
     "user": "a container has no user namespace unless it is asked for one",
     "time": "a container has no time namespace unless it is asked for one",
 }
@@ -47,9 +47,10 @@ def leave_out(config: ContainerConfig, words: Iterable[str], *, root: bool) -> C
     :class:`Conflict` where another flag wants that very wall, :class:`Denied` for what only root
     can leave out."""
     for wall in parse(words):
-        if wall in MOUNTED and not root:
+        if not root and (wall in MOUNTED or wall == "mnt"):
+            what = f"{MOUNTED[wall]} of" if wall in MOUNTED else "in"
             raise Denied(f"--without {wall}: not for an ordinary user: the kernel lets them mount "
-                         f"{MOUNTED[wall]} of a namespace of their own only; use sudo")  # fmt: skip
+                         f"{what} a namespace of their own only; use sudo")  # fmt: skip
         _refuse_conflict(config, wall)
         config = _without(config, wall)
     return config
@@ -69,15 +70,26 @@ def parse(words: Iterable[str]) -> list[str]:
     return list(found)
 
 
+def told(words: Iterable[str], form: str) -> list[str]:
+    """What the missing walls mean: lines for people, or JSON."""
+    missing = parse(words)
+    if form == "json":
+        import json
+
+        return [json.dumps({"without": wall, "means": WALLS[wall]}) for wall in missing]
+    return [f"without {wall}: {WALLS[wall]}" for wall in missing]
+
+
 def _refuse_conflict(config: ContainerConfig, wall: str) -> None:
     asked = {
         "net": config.network not in ("bridge", "host") or config.ports or config.publish_all,
         "uts": config.hostname,
+        "mnt": config.runtime or config.system,
         "caps": config.cap_drop,
         "seccomp": any(o.startswith("seccomp") for o in config.security_opt),
     }
     flags = {"net": "--network or --publish", "uts": "--hostname", "caps": "--cap-drop",
-             "seccomp": "--security-opt seccomp"}  # fmt: skip
+             "mnt": "--runtime or --system", "seccomp": "--security-opt seccomp"}  # fmt: skip
     if asked.get(wall):
         raise Conflict(f"conflicting options: --without {wall} and {flags[wall]}")
     if dict(config.join).get(wall, "host") != "host":
@@ -95,4 +107,5 @@ def _without(config: ContainerConfig, wall: str) -> ContainerConfig:
         return config._replace(device_rules=(*config.device_rules, EVERY_DEVICE))
     if wall == "masks":
         return config._replace(security_opt=(*config.security_opt, "systempaths=unconfined"))
-    return config._replace(join=tuple({**dict(config.join), wall: "host"}.items()))
+    kind = "mount" if wall == "mnt" else wall
+    return config._replace(join=tuple({**dict(config.join), kind: "host"}.items()))

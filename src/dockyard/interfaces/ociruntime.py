@@ -214,5 +214,8 @@ class Runtime(Protocol):
 
     def resume(self, cgroup: str) -> None: ...
 
-    def delete(self, run_dir: str, cgroup: str) -> None:
-        """Kill what is left of the container and remove what the runtime made. Idempotent."""
+    def delete(self, run_dir: str, cgroup: str, tree: str = "") -> None:
+        """Kill what is left of the container and remove what the runtime made. Idempotent.
+
+        ``tree``: the root of one without a mount namespace: all that is mounted there goes too.
+        """

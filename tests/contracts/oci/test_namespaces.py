@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,93 @@ def test_one_that_is_not_listed_is_the_callers(oci: Oci, kind: str) -> None:
         ]  # fmt: skip
     mine, theirs = own(), links(oci)
     assert {name for name in KINDS if mine[name] == theirs[name]} == {kind}
+
+
+def tree_mounts(oci: Oci) -> list[str]:
+    """What lies on the container's root and below, among this machine's mounts."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    return [line.split()[1] for line in lines if line.split()[1].startswith(str(oci.tree))]
+
+
+@pytest.fixture
+def unwalled(oci: Oci, tmp_path: Path) -> Iterator[Oci]:
+    """Without a mount namespace; runc masks nothing then, and leaves what it has mounted."""
+    oci.without("mount")
+    oci.tree = rootfs.make(tmp_path / "bare")
+    oci.spec["root"] = {"path": str(oci.tree)}
+    del oci.linux["maskedPaths"], oci.linux["readonlyPaths"]
+    try:
+        yield oci
+    finally:
+        oci.close()
+        if oci.kind != "dockyard-oci":
+            for place in reversed(tree_mounts(oci)):
+                subprocess.run(["umount", "-l", place], check=True)
+    assert tree_mounts(oci) == []
+
+
+def test_no_mount_namespace(unwalled: Oci) -> None:
+    """Its root is the tree, by chroot(2), with all that is to be mounted in it."""
+    script = "pwd; ls -d /bin /usr 2>/dev/null; cut -d' ' -f5 /proc/self/mountinfo"
+    lines = unwalled.out("sh", "-c", script).split()
+    assert lines[:2] == ["/", "/bin"]
+    assert {"/proc", "/dev", "/dev/pts", "/sys", "/tmp"} <= set(lines[2:])
+    if unwalled.kind != "crun":  # it is in a namespace that the helper has made for it
+        mine = str(Path("/proc/self/ns/mnt").readlink())
+        assert unwalled.out("readlink", "/proc/self/ns/mnt") == f"{mine}\n"
+
+
+def test_a_command_where_there_is_no_mount_namespace(ours: Oci, tmp_path: Path) -> None:
+    """The specification has no `exec`. runc 1.1 and crun 1.8 execute it in the caller's root, out
+    of the container; ours is where the container's program is."""
+    ours.without("mount")
+    ours.spec["root"] = {"path": str(rootfs.make(tmp_path / "bare"))}
+    ours.up()
+    script = "pwd; test -d /bin && test ! -d /usr && echo the tree"
+    assert ours.exec("--", "sh", "-c", script).stdout == "/\nthe tree\n"
+
+
+def test_without_a_mount_namespace_hooks_run(unwalled: Oci, tmp_path: Path) -> None:
+    """As runc's host-mntns test has them."""
+    said = tmp_path / "said"
+    for name in ("prestart", "createRuntime", "createContainer", "poststart", "poststop"):
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", f"echo {name} >> {said}"]}
+        unwalled.spec.setdefault("hooks", {})[name] = [hook]
+    unwalled.run("true")
+    assert set(said.read_text().split()) == set(unwalled.spec["hooks"])
+
+
+def test_what_was_mounted_on_the_root_before_stays(ours: Oci, tmp_path: Path) -> None:
+    """containerd mounts a bundle's root itself; ours goes with the container, and only that."""
+    root = tmp_path / "root"
+    root.mkdir()
+    subprocess.run(["mount", "--bind", str(ours.tree), str(root)], check=True)
+    try:
+        ours.without("mount")
+        ours.spec["root"] = {"path": str(root), "readonly": True}
+        ours.tree = root
+        assert ours.out("cat", "/proc/keys") == ""  # masked, in the tree
+        assert ours.refused("sh", "-c", "x", cwd="/no/such/folder")
+        ours.up(cwd="/")
+        assert len(tree_mounts(ours)) > 5
+        ours("delete", "--force", ours.id)
+        assert tree_mounts(ours) == [str(root)]
+        assert Path("/proc/keys").read_text()
+    finally:
+        ours.close()
+        subprocess.run(["umount", str(root)], check=True)
+
+
+def test_what_needs_a_mount_namespace(ours: Oci) -> None:
+    ours.without("mount")
+    ours.map_users()
+    assert "user without mount" in ours.refused("true")
+    ours.without("user")
+    del ours.linux["uidMappings"], ours.linux["gidMappings"]
+    ours.spec["root"] = {"path": "/"}
+    before = Path("/proc/self/mounts").read_text()
+    assert "the host's own root" in ours.refused("true")
+    assert Path("/proc/self/mounts").read_text() == before
 
 
 @pytest.mark.parametrize("kind", ["network", "ipc", "uts", "pid"])

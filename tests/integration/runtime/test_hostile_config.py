@@ -122,7 +122,7 @@ def change(path: str, value: Any) -> Any:
         ("linux/namespaces", [{"type": "mount"}, {"type": "network", "path": "/no"}], "/no"),
         ("linux/namespaces", [{"type": "nonsense"}], "one of mount"),
         ("linux/namespaces", [{"type": "mount", "path": "../x"}], "absolute"),
-        ("linux/namespaces", [], "mount namespace"),
+        ("linux/namespaces", [{"type": "user"}], "user without mount"),
         ("linux/resources", {"cpu": {"cpus": "0-" + "9" * 70_000}}, "cpus"),
         ("linux/resources", {"memory": {"limit": 2**70}}, "limit"),
         ("linux/maskedPaths", ["/../../etc/passwd\0"], "NUL"),

@@ -29,7 +29,6 @@ def test_names() -> None:
 @pytest.mark.parametrize(
     ("words", "config", "kind", "message"),
     [
-        ("mnt", {}, Invalid, "dockyard chroot DIR"),
         ("user", {}, Invalid, "no user namespace unless it is asked for"),
         ("time", {}, Invalid, "no time namespace unless it is asked for"),
         ("pid,frob", {}, Invalid, "'frob': unknown; walls that can be left out: pid, net"),
@@ -38,6 +37,8 @@ def test_names() -> None:
         ("net", {"ports": (PortSpec(1, "tcp", "", 0),)}, Conflict, "--without net"),
         ("uts", {"hostname": "box"}, Conflict, "--hostname"),
         ("caps", {"cap_drop": ("CHOWN",)}, Conflict, "--cap-drop"),
+        ("mnt", {"runtime": "/usr/sbin/runc"}, Conflict, "--without mnt and --runtime"),
+        ("mnt", {"system": True}, Conflict, "--without mnt and --runtime or --system"),
         ("pid", {"join": (("pid", "other"),)}, Conflict, "--without pid and --pid"),
         ("seccomp", {"security_opt": ("seccomp=unconfined",)}, Conflict, "--security-opt"),
     ],
@@ -49,7 +50,7 @@ def test_what_is_refused(
         leave_out(PLAIN._replace(**config), [words], root=True)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wall", ["pid", "net", "ipc"])
+@pytest.mark.parametrize("wall", ["pid", "net", "ipc", "mnt"])
 def test_an_ordinary_user_has_no_file_system_of_the_machines_namespaces(wall: str) -> None:
     with pytest.raises(Denied, match="use sudo"):
         leave_out(PLAIN, [wall], root=False)

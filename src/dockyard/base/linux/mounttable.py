@@ -1,5 +1,7 @@
 """Turns /proc/<pid>/mountinfo into rows (proc(5))."""
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -52,6 +54,17 @@ def read(pid: int | str = "self") -> list[Row]:
     # surrogateescape: names are bytes
     with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         return list(parse(file.read()))
+
+
+def unmount_below(folder: str) -> None:
+    """Unmount all that lies in a folder, the latest first; the folder's own mount stays."""
+    from dockyard.base.linux import syscalls
+
+    beginning = os.path.realpath(folder) + "/"
+    for row in reversed(read()):
+        if row.point.startswith(beginning):
+            with contextlib.suppress(OSError):  # it went with the one that it lay on
+                syscalls.umount(row.point, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
 
 
 def unescape(text: str) -> str:

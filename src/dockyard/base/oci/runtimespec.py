@@ -129,7 +129,7 @@ def parse(document: Any) -> Spec:
     root = mapping(spec.get("root", {}), "root")
     pause = annotations.get("dockyard.io/pause") == "true"
     namespaces = _namespaces(linux)
-    if namespaces["mount"]:
+    if namespaces.get("mount"):
         _refuse_changes(spec, linux, root)
     uids, gids = _user_namespace(linux, namespaces)
     return Spec(
@@ -261,8 +261,9 @@ def _namespaces(linux: dict[str, Any]) -> dict[str, str | None]:
             raise Invalid(f"config: {where}.type: {kind} stands there twice")
         path = text(entry, "path", where, default="")
         found[kind] = absolute(path, f"{where}.path") if path else None
-    if "mount" not in found:
-        raise Unsupported("config: linux.namespaces: a container without a mount namespace")
+    if "mount" not in found and "user" in found:
+        raise Unsupported("config: linux.namespaces: user without mount: in the host's mount "
+                          "namespace a user namespace's root may not mount anything")  # fmt: skip
     return found
 
 

@@ -9,7 +9,11 @@ from dockyard.node.engine.parts import Parts
 def clear(parts: Parts, container: Container, *, connected: bool) -> None:
     """Remove what the runtime and, where it may be connected, the network hold. Idempotent."""
     places = parts.places
-    parts.runtime.delete(places.run(container.id), places.cgroup(container.id))
+    run, cgroup = places.run(container.id), places.cgroup(container.id)
+    if dict(container.config.join).get("mount") == "host":
+        parts.runtime.delete(run, cgroup, places.root(container.id))
+    else:
+        parts.runtime.delete(run, cgroup)
     if connected:
         disconnect(parts, container)
 

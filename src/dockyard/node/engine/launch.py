@@ -42,7 +42,7 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     nodes = devices.nodes(wanted)
     own = _groups(places.cgroup(container.id)) if config.system else None
     place = spec.Place(
-        root=f"{state}/rootfs",
+        root=places.root(container.id),
         cgroup=places.cgroup(container.id),
         binds=(*(own.binds if own else ()), *_binds(parts, container)),
         namespaces=tuple(_joined(parts, container)),

@@ -28,6 +28,10 @@ class Places:
         """What it has changed of its root."""
         return os.path.join(self.state(container_id), "upper")
 
+    def root(self, container_id: str) -> str:
+        """Where its root is mounted: for itself, or for all where it has no mount namespace."""
+        return os.path.join(self.state(container_id), "rootfs")
+
     @property
     def run_root(self) -> str:
         """The folder of sockets and locks; made by the first who asks."""

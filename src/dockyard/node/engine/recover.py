@@ -85,7 +85,8 @@ def _remove_stray(parts: Parts, container_id: str) -> None:
         if not free or parts.database.get(container_id) is not None:
             return
         places = parts.places
-        parts.runtime.delete(places.run(container_id), places.cgroup(container_id))
+        root = places.root(container_id)
+        parts.runtime.delete(places.run(container_id), places.cgroup(container_id), root)
         parts.network.detach(container_id)
         parts.images.release(container_id)
         remove_tree(places.state(container_id))

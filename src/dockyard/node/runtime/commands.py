@@ -62,8 +62,9 @@ class Commands:
         staged = monitor.made.staged and not entered
         flags = monitor.made.namespaces | (FLAGS["pid"] if staged and monitor.made.own_pids else 0)
         errand = init.Errand(
-            monitor.made.id, process, monitor.made.cgroup, container, child.stdio, flags, staged
-        )
+            monitor.made.id, process, monitor.made.cgroup, container, child.stdio, flags, staged,
+            tree=monitor.made.tree,
+        )  # fmt: skip
         try:
             child.fork(lambda sync: init.become_command(errand, sync))
         except BaseException:

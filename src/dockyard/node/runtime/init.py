@@ -20,7 +20,15 @@ from dockyard.base.linux.door import through
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
 from dockyard.interfaces.ociruntime import Overlay, StartFailed
-from dockyard.node.runtime import bindtrees, confine, execution, rootfs, rootpath, terminal
+from dockyard.node.runtime import (
+    bindtrees,
+    confine,
+    execution,
+    hosttree,
+    rootfs,
+    rootpath,
+    terminal,
+)
 from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.messages import (
     FLAGS,
@@ -169,7 +177,8 @@ def _build(birth: Birth, sync: Plain) -> None:
     elif any(bindtrees.early(mount) for mount in spec.mounts):
         trees = bindtrees.prepare(spec, everyone=False)
     _enter_namespaces(spec, birth.born)
-    if spec.namespaces["mount"]:  # another's: what it shows is there
+    joined = spec.namespaces.get("mount")
+    if joined:  # another's: what it shows is there
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         rootfs.write_sysctls(spec.sysctl)
     else:
@@ -183,12 +192,12 @@ def _build(birth: Birth, sync: Plain) -> None:
         master, slave = terminal.open_pair(root)
         if spec.process.size:
             terminal.resize(master, *spec.process.size)
-        if not spec.namespaces["mount"]:
+        if not joined:
             _bind_console(root, slave)
     if spec.hooks:
         _run_before_pivot(birth, sync)
-    if not spec.namespaces["mount"]:
-        rootfs.pivot(root, spec.propagation)
+    if not joined:
+        rootfs.enter(root, spec)
     os.close(root)
     if birth.gate is not None and not spec.pause:
         execution.look_up(spec.process)  # so that it is create that fails, as shims expect
@@ -318,6 +327,8 @@ class Errand(NamedTuple):
     """Descriptors from 3 on that it gets."""
     inner: tuple[str, ...] = ()
     """Files of groups below the container's that it writes itself into."""
+    tree: str = ""
+    """Where the container's root lies among the host's mounts; empty: in its mount namespace."""
 
 
 def become_command(errand: Errand, sync: Plain) -> NoReturn:
@@ -342,8 +353,13 @@ def become_command(errand: Errand, sync: Plain) -> NoReturn:
             confine.set_oom_score(process.oom_score_adj)
         confine.load_rare(process, None)
         _label(process)
-        syscalls.setns(errand.init, errand.namespaces)
+        tree = _open_tree(errand.tree) if errand.tree else -1
+        if errand.namespaces:
+            syscalls.setns(errand.init, errand.namespaces)
         os.close(errand.init)
+        if tree >= 0:
+            hosttree.enter(tree)
+            os.close(tree)
         if errand.namespaces & syscalls.CLONE_NEWUSER:
             confine.become_root()
         if errand.staged:
@@ -365,6 +381,10 @@ def become_command(errand: Errand, sync: Plain) -> NoReturn:
     except BaseException as error:  # whatever it is: the monitor must hear of it
         report(sync, error)
     os._exit(1)
+
+
+def _open_tree(path: str) -> int:
+    return through("open", os.open, path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _label(process: Process) -> None:

@@ -154,7 +154,7 @@ class LocalRuntime:
     def resume(self, cgroup: str) -> None:
         group.freeze(cgroup, False)
 
-    def delete(self, run_dir: str, cgroup: str) -> None:
+    def delete(self, run_dir: str, cgroup: str, tree: str = "") -> None:
         with contextlib.suppress(Unavailable):  # a monitor that hangs ends with its container
             state = self.state(run_dir)
             if state.pid:
@@ -166,6 +166,10 @@ class LocalRuntime:
                 wait_for_monitor(run_dir)
         if not _is_gone(cgroup):
             group.remove(cgroup)
+        if tree:
+            from dockyard.node.runtime import hosttree  # most containers have none
+
+            hosttree.remove(os.path.realpath(tree))
         _remove_run_dir(run_dir)
 
 

@@ -40,6 +40,8 @@ class Made(NamedTuple):
     home: str
     """The group that its monitor lives in, by ``doors``."""
     doors: tuple[str, ...]
+    tree: str
+    """Where its root lies among the host's mounts; empty: in a mount namespace."""
     namespaces: int
     """Flags of those that commands join, but for the pid namespace."""
     own_pids: bool

@@ -16,7 +16,7 @@ from dockyard.base.errors import DockyardError
 from dockyard.base.linux import seccomp
 from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import Launch, StartFailed
-from dockyard.node.runtime import connection, hooks, init, launchmessage, wire
+from dockyard.node.runtime import connection, hooks, hosttree, init, launchmessage, wire
 from dockyard.node.runtime.attendant import Attendant
 from dockyard.node.runtime.cgroups import (  # before a launchpad forks: limits
     freezer,
@@ -84,6 +84,7 @@ class Maker:
             freezer=freezer.file_of(group.checked(spec.cgroup)) if self._grouped else "",
             home=home,
             doors=doors,
+            tree=hosttree.path_of(spec),
             namespaces=init.joinable(spec, staged=False),
             own_pids="pid" in spec.namespaces,
             staged=init.staged(spec),
@@ -139,6 +140,8 @@ class Maker:
                 _see_end(self.child.pid)
         if self._grouped:
             group.remove(self.spec.cgroup)
+        if tree := hosttree.path_of(self.spec):
+            hosttree.remove(tree)
         if self.spec.hooks.get("poststop"):
             run_poststop(self.launch)
 

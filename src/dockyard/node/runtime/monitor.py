@@ -169,6 +169,8 @@ class Monitor:
         with contextlib.suppress(DockyardError, OSError):
             if self.made.cgroup:
                 group.remove(self.made.cgroup)
+            if self.made.tree:
+                self._remove_tree()
         self._run_poststop()
         self._close_listener()
         self._let_clients_read()
@@ -178,6 +180,11 @@ class Monitor:
             with contextlib.suppress(PermissionError):  # an ordinary user's is in none other
                 enter_pid_namespace("/proc/self/ns/pid")  # the container's takes nobody in any more
             os.posix_spawn(program[0], program, os.environ, setsigmask=[])
+
+    def _remove_tree(self) -> None:
+        from dockyard.node.runtime import hosttree  # most have a mount namespace, which ends itself
+
+        hosttree.remove(self.made.tree)
 
     def _let_clients_read(self) -> None:
         while any(client.pending() for client in self.clients):

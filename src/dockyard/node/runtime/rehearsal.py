@@ -88,7 +88,7 @@ def _made() -> made.Made:
     pid = os.getpid()
     return made.Made(
         id="rehearsal", run_dir=NOWHERE, state_dir=NOWHERE, program="none", pid=pid,
-        terminal=False, stdin_once=False, cgroup="", freezer=os.devnull, home="", doors=(),
+        terminal=False, stdin_once=False, cgroup="", freezer=os.devnull, home="", doors=(), tree="",
         namespaces=0, own_pids=False, staged=False, filter=None,
         log=(*Log(os.devnull, "json-file"),),
         on_exit=(), hooks=(), health=False, answer=wire.control({"pid": pid}), attach=False,

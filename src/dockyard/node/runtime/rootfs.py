@@ -1,4 +1,4 @@
-"""Turns a specification into a container's file tree, inside a mount namespace of its own.
+"""Turns a specification into a container's file tree, in its own mount namespace if it has one.
 
 Runs in the container's init, before it gives up any right.
 """
@@ -19,7 +19,7 @@ from dockyard.base.oci.mountoptions import (
 )
 from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import Overlay
-from dockyard.node.runtime import cgroupmounts, hiding, mounts, nodes, rootpath
+from dockyard.node.runtime import cgroupmounts, hiding, hosttree, mounts, nodes, rootpath
 
 ROOT = -1
 """Among trees that are made already: the root's."""
@@ -32,7 +32,9 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
 
     ``null`` is the host's /dev/null, for masking; ``trees`` are bind mounts that are made already.
     """
-    syscalls.mount(None, "/", None, MS_REC | MS_SLAVE)  # nothing that happens here is seen there
+    own = "mount" in spec.namespaces
+    if own:
+        syscalls.mount(None, "/", None, MS_REC | MS_SLAVE)  # nothing that happens here spreads
     if ROOT in trees:  # its user may not be able to go there: it lies on top of the old root
         root = os.dup(trees[ROOT])
         below = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -40,10 +42,12 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
         os.close(below)
     else:
         root_path = os.path.realpath(spec.root)
+        if not own:
+            hosttree.begin(root_path)
         if overlay is not None:
             extra = "userxattr" if "user" in spec.namespaces else ""
             mount_overlay(overlay, root_path, extra=extra)
-        else:
+        elif own:
             syscalls.mount(root_path, root_path, None, MS_BIND | MS_REC)
         root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if spec.propagation.removeprefix("r") != "slave":
@@ -66,18 +70,25 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
     return root
 
 
-def pivot(root: int, propagation: str = "") -> None:
-    """Make the tree the process's root, and let go of the host's.
+def enter(root: int, spec: Spec) -> None:
+    """Make the tree the process's root, and let go of the host's where that is not everybody's.
 
     The root gets its propagation last: pivot_root(2) does not take a shared one.
     """
+    if "mount" in spec.namespaces:
+        _pivot(root)
+    else:
+        hosttree.enter(root)
+    if spec.propagation.removeprefix("r") in ("shared", "slave", "unbindable"):
+        flags = PROPAGATION[spec.propagation]
+        syscalls.mount(None, "/", None, flags)
+
+
+def _pivot(root: int) -> None:
     through("fchdir", os.fchdir, root)
     syscalls.pivot_root(".", ".")
     syscalls.umount(".", syscalls.MNT_DETACH)  # the old root lies on top of the new one now
     through("chdir", os.chdir, "/")
-    if propagation.removeprefix("r") in ("shared", "slave", "unbindable"):
-        flags = PROPAGATION[propagation]
-        syscalls.mount(None, "/", None, flags)
 
 
 def prepare(spec: Spec, overlay: Overlay | None, joined: int) -> int:

@@ -14,7 +14,7 @@ from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound
 from dockyard.base.linux import cgroupfs, passing, seccomp, syscalls
 from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import StartFailed
-from dockyard.node.runtime import hooks, init, wire
+from dockyard.node.runtime import hooks, hosttree, init, wire
 from dockyard.node.runtime.attendant import Attendant, deliver
 from dockyard.node.runtime.cgroups import group, ownership
 from dockyard.node.runtime.child import Child, enter_pid_namespace, failure
@@ -75,7 +75,11 @@ def create(
         spec = spec._replace(cgroup=scope.path)
         document["linux"]["cgroupsPath"] = scope.path
     state.reserve(root, container_id)
-    made = Container(container_id, who.bundle, 0, 0, nano_stamp(wall()), document, options.systemd)
+    tree = hosttree.path_of(spec)
+    made = Container(
+        container_id, who.bundle, 0, 0, nano_stamp(wall()), document, options.systemd,
+        tree, hosttree.count(tree) if tree else 0,
+    )  # fmt: skip
     child, grouped, placeholder = None, False, None
     try:
         state.save(root, made)  # if this process is killed, somebody can clean up
@@ -118,6 +122,8 @@ def create(
             placeholder.end()
         if grouped:
             _remove_group(spec.cgroup, options.systemd)
+        if tree:
+            hosttree.remove(tree, made.below)
         state.forget(root, container_id)
         _run_poststop(spec, who, options.warn)
         raise
@@ -228,6 +234,8 @@ def delete(root: str, container: Container, *, force: bool, warn: Warn) -> None:
     with contextlib.suppress(Conflict, ProcessLookupError):
         kill(root, container, signal.SIGKILL, everyone=False)
     _remove_group(container.cgroup, container.systemd)
+    if container.tree:
+        hosttree.remove(container.tree, container.below)
     state.forget(root, container.id)
     spec = runtimespec.parse(container.spec)
     _run_poststop(spec, hooks.identity(container.id, container.bundle, spec), warn)
@@ -269,7 +277,7 @@ def execute(
     errand = init.Errand(
         container.id, checked, joined, container_init, child.stdio,
         init.joinable(spec, staged=staged), staged, preserved,
-        tuple(_inner_groups(spec.cgroup, options.cgroup)),
+        tuple(_inner_groups(spec.cgroup, options.cgroup)), container.tree,
     )  # fmt: skip
     try:
         child.fork(lambda sync: init.become_command(errand, sync))

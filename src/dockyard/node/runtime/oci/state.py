@@ -26,6 +26,10 @@ class Container(NamedTuple):
     spec: dict[str, Any]
     systemd: bool = False
     """Whether its group is a scope that systemd made."""
+    tree: str = ""
+    """Where its root lies among the host's mounts; empty: in a mount namespace."""
+    below: int = 0
+    """How many mounts lay there before."""
 
     @property
     def cgroup(self) -> str:
