@@ -129,13 +129,12 @@ class EngineImages:
     def commit(
         self,
         image_id: str,
-        upper: str,
-        prepare: Callable[[str], None],
+        fill: Callable[[str], None],
         change: Callable[[ImageConfig], ImageConfig],
         name: str,
     ) -> str:
         from dockyard.node.image.branch import branch
 
         store = self._images()
-        found = branch(store, store.resolve(image_id), upper, prepare, change, name or None)
+        found = branch(store, store.resolve(image_id), fill, change, name or None)
         return str(found.id)

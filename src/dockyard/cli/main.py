@@ -158,6 +158,11 @@ def _dispatch(words: list[str]) -> int:
             if not value:
                 return _refuse("--data-dir: needs a directory")
             os.environ["DOCKYARD_ROOT"] = value
+        elif option == "--storage-driver":
+            value = value or (words.pop(0) if words else "")
+            if not value:
+                return _refuse("--storage-driver: needs a name: overlay2, fuse-overlayfs, native")
+            os.environ["DOCKYARD_STORAGE_DRIVER"] = value
         elif option in ("-v", "--version"):
             print(f"Dockyard version {VERSION}")
             return 0
@@ -205,7 +210,7 @@ def _suggestion(verb: str) -> str:
 def usage() -> str:
     """The program's help."""
     lines = [
-        "usage: dockyard [--data-dir DIR] COMMAND ...",
+        "usage: dockyard [OPTIONS] COMMAND ...",
         "",
         "Containers and Kubernetes in one Python package.",
     ]
@@ -219,6 +224,9 @@ def usage() -> str:
         "",
         "Options:",
         "  --data-dir DIR   where everything is kept (DOCKYARD_ROOT; /var/lib/dockyard)",
+        "  --storage-driver NAME",
+        "                   overlay2, fuse-overlayfs or native (DOCKYARD_STORAGE_DRIVER); else the",
+        "                   best that works where everything is kept",
         "  --version        the version",
         "",
         "`dockyard COMMAND --help` says more about a command.",

@@ -46,6 +46,9 @@ class Overlay(NamedTuple):
     lower: tuple[str, ...]
     upper: str
     work: str
+    driver: str = "overlay2"
+    """``overlay2`` (the kernel's), ``fuse-overlayfs`` or ``native``: all is in ``upper``, which is
+    the root itself."""
 
 
 class HealthCheck(NamedTuple):

@@ -248,7 +248,7 @@ def test_nobody_else_reads_what_containers_are_made_from(yard: Yard) -> None:
     yard.engine.create(config(yard, env=("PASSWORD=x",)))
     modes = {path.name: path.stat().st_mode & 0o777 for path in (yard.folder / "data").iterdir()}
     assert modes == {"node.db": 0o600, "node.db-wal": 0o600, "node.db-shm": 0o600,
-                     "containers": 0o700}  # fmt: skip
+                     "containers": 0o700, "storage.json": 0o600}  # fmt: skip
 
 
 def test_g05_a_broken_database_is_an_error_that_says_so(yard: Yard) -> None:

@@ -17,15 +17,28 @@ MOST_LAYERS = 500
 """OVL_MAX_STACK of the kernel's fs/overlayfs."""
 LONGEST_PARAMETER = 255
 """fsconfig(2) takes as many characters."""
+OVERLAY, FUSE, NATIVE = "overlay2", "fuse-overlayfs", "native"
+"""Ways to have a tree that can be written to on layers that can't: the kernel's, a program's, and a
+copy of all."""
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def open_overlay(lower: Sequence[str], upper: str, work: str, at: str) -> int:
+def open_overlay(
+    lower: Sequence[str], upper: str, work: str, at: str, driver: str = OVERLAY
+) -> int:
     """A descriptor of the merged root; closing it ends the mount.
 
     ``lower`` topmost first; ``at`` is an empty directory that is mounted over for a moment where
-    there are more layers than a mount that lies nowhere takes.
+    there are more layers than a mount that lies nowhere takes. ``driver``: with :data:`NATIVE` all
+    is in ``upper``.
     """
+    if driver == NATIVE:
+        return os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if driver == FUSE:
+        from dockyard.base.linux.fuseoverlay import open_tree
+
+        served = open_tree(lower, upper, work)
+        return _opened(f"/proc/self/fd/{served}/.", served)
     opened: list[int] = []
     try:
         for folder in (upper, work, *lower):

@@ -4,10 +4,12 @@ import os
 import shutil
 from types import TracebackType
 
+from dockyard.base.linux import treechanges, treecopy
 from dockyard.base.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
-from dockyard.base.linux.overlay import open_overlay
+from dockyard.base.linux.overlay import FUSE, NATIVE, open_overlay
 from dockyard.node.build.stage import Stage
 from dockyard.node.image.image import Layer
+from dockyard.node.image.snapshot import fill, settle
 from dockyard.node.image.tree import Tree
 
 
@@ -22,6 +24,8 @@ class Change:
         self._bare = apart or not stage.layers
         self.lower = self._store.layer_directories(() if apart else stage.layers)
         self._workspace = self._store.workspace()
+        self.driver = self._store.driver.name
+        self._filled = False
 
     def __enter__(self) -> "Change":
         self.workspace = self._workspace.__enter__()
@@ -46,7 +50,17 @@ class Change:
         if self._bare:  # nothing below to merge with
             return Tree(os.open(self.upper, os.O_RDONLY | os.O_DIRECTORY), what)
         work = self.folder("work")
-        return Tree(open_overlay(self.lower, self.upper, work, self.folder("merged")), what)
+        at = self.folder("merged")
+        return Tree(open_overlay(self.below(), self.upper, work, at, self.driver), what)
+
+    def below(self) -> tuple[str, ...]:
+        """The directories to mount the upper one on: none where that is a copy of everything."""
+        if self.driver != NATIVE:
+            return tuple(self.lower)
+        if not self._filled:
+            fill(self.lower, self.upper, self.driver)
+            self._filled = True
+        return ()
 
     def fresh(self, path: str, what: str) -> Tree:
         """A directory that only this change has, to fill without overlayfs, which makes a file
@@ -66,11 +80,21 @@ class Change:
 
     def commit(self, *, always: bool = False) -> Layer | None:
         """The layer; None where nothing was changed, unless an empty one is wanted too."""
-        if not always and not os.listdir(self.upper):
+        upper = self._changed() if self._filled else self.upper
+        if not always and not os.listdir(upper):
             return None
+        if self.driver == FUSE:
+            settle(upper)
         if self._epoch is not None:
-            _age(self.upper, self._epoch * 1_000_000_000)
-        return self._store.commit_layer(self.upper, self._parent)
+            _age(upper, self._epoch * 1_000_000_000)
+        return self._store.commit_layer(upper, self._parent)
+
+    def _changed(self) -> str:
+        """An upper directory of the changes alone, of one that has everything."""
+        found = self.folder("changed")
+        changes = treechanges.changes(self.upper, self.lower, whole=True)
+        treecopy.copy_changes(self.upper, changes, found)
+        return found
 
 
 def _age(top: str, newest: int) -> None:

@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Conflict, DockyardError
-from dockyard.base.linux.overlay import open_overlay
 from dockyard.node.build import plan as plans
 from dockyard.node.build.expand import expand
 from dockyard.node.build.files import Files
@@ -17,6 +16,7 @@ from dockyard.node.build.instructions.table import parse_step
 from dockyard.node.build.parse import instruction, with_documents
 from dockyard.node.build.stage import Origin, Stage
 from dockyard.node.image.image import Image, ImageNotFound
+from dockyard.node.image.snapshot import open_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -240,7 +240,8 @@ class Graph:
             os.mkdir(path, 0o755)
         found = os.stat(lowers[0])
         os.chmod(upper, found.st_mode & 0o7777)
-        files = Files(open_overlay(lowers, upper, work, merged), what, outside=False)
+        root = open_view(lowers, upper, work, merged, store.driver.name)
+        files = Files(root, what, outside=False)
         self._stack.enter_context(files)
         return Origin(files, identity, lowers)
 

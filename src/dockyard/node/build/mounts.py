@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from dockyard.base.errors import NotFound, Unsupported
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.openat2 import open_in_root
-from dockyard.base.linux.overlay import FOLDER
 from dockyard.node.build import agentproxy, mountflags
 from dockyard.node.build.files import File
 from dockyard.node.build.instructions.workdir import absolute
 from dockyard.node.build.mountflags import Mount
 from dockyard.node.build.placing import Manner, Placer, place
 from dockyard.node.build.stage import Bind
+from dockyard.node.image.snapshot import mount_view
 from dockyard.node.image.tree import Tree
 
 if TYPE_CHECKING:
@@ -174,16 +174,10 @@ class Mounts:
         found = os.stat(origin.lowers[0])
         os.chown(upper, found.st_uid, found.st_gid)
         os.chmod(upper, stat.S_IMODE(found.st_mode))
-        opened = [os.open(each, FOLDER) for each in (upper, work, *origin.lowers)]
         try:
-            first, second, *rest = (f"/proc/self/fd/{each}" for each in opened)
-            data = f"lowerdir={':'.join(rest)},upperdir={first},workdir={second}"
-            syscalls.mount("overlay", path, "overlay", 0, data)
+            mount_view(origin.lowers, upper, work, path, self._change.driver)
         except OSError as error:
             raise Unsupported(f"RUN --mount: {origin.files.what}: {error}") from error
-        finally:
-            for each in opened:
-                os.close(each)
         self._stack.callback(syscalls.umount, path, syscalls.MNT_DETACH)
         return path
 

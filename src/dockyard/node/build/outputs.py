@@ -8,7 +8,6 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
-from dockyard.base.linux.overlay import open_overlay
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import digest_of
 from dockyard.base.oci.manifest import OCI_INDEX
@@ -20,6 +19,7 @@ from dockyard.node.build.source import Line, Source
 from dockyard.node.image import tarread
 from dockyard.node.image.pack import pack_open
 from dockyard.node.image.registry.client import RegistryClient
+from dockyard.node.image.snapshot import open_view
 from dockyard.node.image.tarread import Entry
 from dockyard.node.image.tarwrite import END, tar_entry
 from dockyard.node.image.tree import Tree
@@ -158,7 +158,7 @@ def _merged(layers: tuple[Layer, ...], store: ImageStore) -> Iterator[int]:
         upper, work, at = (os.path.join(space, name) for name in ("upper", "work", "at"))
         for path in (upper, work, at):
             os.mkdir(path, 0o755)
-        root = open_overlay(store.layer_directories(layers), upper, work, at)
+        root = open_view(store.layer_directories(layers), upper, work, at, store.driver.name)
         try:
             yield root
         finally:

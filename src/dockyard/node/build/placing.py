@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.linux.openat2 import open_in_root
+from dockyard.node.image.tree import set_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,7 @@ class Placer:
             os.fchown(fd, *self._ids(file))
             os.fchmod(fd, self._mode(item))
             for key, value in item.files.attributes(file):
-                os.setxattr(fd, key, value)
+                set_attribute(fd, key, value)
             self._times[path] = self._time(item)
 
     def _leaf(self, item: Placed, path: Path) -> None:
@@ -155,7 +156,7 @@ class Placer:
                 os.fchown(fd, *self._ids(file))
                 os.fchmod(fd, self._mode(item))
                 for key, value in item.files.attributes(file):
-                    os.setxattr(fd, key, value)
+                    set_attribute(fd, key, value)
                 mtime = self._time(item)
                 os.utime(fd, ns=(mtime, mtime))
             finally:

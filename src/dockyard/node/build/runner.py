@@ -44,7 +44,7 @@ class ContainerRunner:
         work, merged, state = (
             _folder(request.workspace, name) for name in ("work", "merged", "state")
         )
-        root = open_overlay(request.lower, request.upper, work, merged)
+        root = open_overlay(request.lower, request.upper, work, merged, request.driver)
         try:
             user = find_user(root, request.user)
             cgroup = f"dockyard/{instance_id(self._data_root)}/{identifier}"
@@ -58,7 +58,7 @@ class ContainerRunner:
             spec,
             state,
             os.path.join(run_dir(self._data_root), identifier),
-            Overlay(request.lower, request.upper, work),
+            Overlay(request.lower, request.upper, work, request.driver),
         )
         inodes = targets.identify(request.upper, made)
         try:

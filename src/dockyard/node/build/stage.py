@@ -121,6 +121,8 @@ class RunRequest(NamedTuple):
     binds: tuple[Bind, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
     shm_bytes: int = 64 << 20
+    driver: str = "overlay2"
+    """How the root is made (:class:`~dockyard.interfaces.ociruntime.Overlay`)."""
 
 
 class Origin(NamedTuple):

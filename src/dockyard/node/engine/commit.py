@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from dockyard.base.aio.now import stamp
 from dockyard.base.errors import Unsupported
+from dockyard.base.linux import mergedtree, treecopy
 from dockyard.base.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
-from dockyard.node.engine import diff, end, health, merge, refresh, roots
+from dockyard.base.linux.overlay import NATIVE
+from dockyard.node.engine import diff, end, health, refresh, roots
 from dockyard.node.engine.config import RUNNING, Container
 from dockyard.node.engine.parts import Parts
 
@@ -41,8 +43,7 @@ def commit(
     with _still(parts, container) if pause else contextlib.nullcontext():
         found = parts.images.commit(
             container.image_id,
-            parts.places.upper(container.id),
-            lambda copy: _forget_ours(copy, layers),
+            lambda copy: _fill(parts, container, layers, copy),
             lambda config: change(_config(parts, container, config, author, comment)),
             name,
         )
@@ -62,11 +63,23 @@ def _still(parts: Parts, container: Container) -> Iterator[None]:
         end.resume(parts, container.id)
 
 
+def _fill(parts: Parts, container: Container, layers: tuple[str, ...], copy: str) -> None:
+    """Copy what the container has changed."""
+    upper = parts.places.upper(container.id)
+    if container.driver == NATIVE:
+        treecopy.copy_changes(upper, diff.of(parts, container), copy)
+        return  # what is ours is no change
+    from dockyard.node.image.branch import copy_upper
+
+    copy_upper(upper, copy)
+    _forget_ours(copy, layers)
+
+
 def _forget_ours(copy: str, layers: tuple[str, ...]) -> None:
     """What the runtime has made to mount things on is no change of the container's."""
-    root = os.open(copy, merge.FOLDER)
+    root = os.open(copy, mergedtree.FOLDER)
     try:
-        with merge.opened(layers) as opened:
+        with mergedtree.opened(layers) as opened:
             for path in sorted(diff.OURS, key=len, reverse=True):
                 if not _is_below(opened, path):
                     with contextlib.suppress(OSError):  # not there, or something is in it
@@ -94,8 +107,8 @@ def _is_below(layers: tuple[int, ...], path: str) -> bool:
     """Whether the image has something there itself."""
     folder, _, rest = path.lstrip("/").partition("/")
     if not rest:
-        return merge.find(layers, folder) is not None
-    with merge.enter(layers, folder) as inner:
+        return mergedtree.find(layers, folder) is not None
+    with mergedtree.enter(layers, folder) as inner:
         return _is_below(inner, rest)
 
 

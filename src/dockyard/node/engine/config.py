@@ -226,6 +226,8 @@ class Container(NamedTuple):
     """When its health changed as far as events tell of it."""
     stopped: bool = False
     """Somebody has asked it to end: its policy does not start it again."""
+    driver: str = "overlay2"
+    """How its root is made of its layers (:mod:`dockyard.base.linux.overlay`)."""
 
     @property
     def alive(self) -> bool:

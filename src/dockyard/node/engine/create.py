@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dockyard.base.errors import Conflict, Invalid
+from dockyard.base.linux import storagedriver
 from dockyard.node.engine import etcfiles, event, mounts, remove, roots, spec
 from dockyard.node.engine.config import CREATED, CREATING, STARTING, Container, ContainerConfig
 from dockyard.node.engine.database import NameTaken
@@ -63,6 +64,9 @@ def make(
         if container.own_volumes:
             parts.database.update(container)
         make_folders(parts, container_id)
+        if not container.config.pause:
+            container = container._replace(driver=storagedriver.chosen(parts.places.data_root).name)
+            roots.fill(root.layers, parts.places.upper(container_id), container.driver)
         mounts.prepare(planned, root.layers, parts.volumes)
         container = container._replace(status=status)
         parts.database.update(container, event.of(container, "create", container.created))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dockyard.base.aio import now
 from dockyard.base.errors import Conflict
 from dockyard.base.later import Later
+from dockyard.base.linux.overlay import NATIVE
 from dockyard.interfaces.ociruntime import Runtime, Stream
 from dockyard.node.engine.config import RUNNING, Container, ContainerConfig
 from dockyard.node.engine.database import Database
@@ -135,14 +136,20 @@ class Engine:
 
     def size(self, reference: str) -> int:
         """Bytes on disk of what it has changed of its root."""
-        return tree.size(self.places.upper(self.find(reference).id))
+        return self._changed(self.find(reference))
 
     def sizes(self, reference: str) -> tuple[int, int]:
         """That, and the bytes of its whole root."""
         container = self.find(reference)
         layers = roots.layers_of(self._parts.images, container.image_id, container.config.rootfs)
-        own = tree.size(self.places.upper(container.id))
+        own = self._changed(container)
         return own, own + sum(map(tree.size, layers))
+
+    def _changed(self, container: Container) -> int:
+        upper = self.places.upper(container.id)
+        if container.driver != NATIVE:
+            return tree.size(upper)
+        return tree.size_of(upper, diff.of(self._parts, container))
 
     def top(self, reference: str, arguments: tuple[str, ...] = ()) -> top.Processes:
         """Its processes, as ps(1) shows them with these arguments."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dockyard.base.aio.now import nano_stamp
+from dockyard.base.linux.overlay import NATIVE
 from dockyard.node.engine import health
 from dockyard.node.engine.clear import has_own_network
 from dockyard.node.engine.config import RESTARTING, Container, MountSpec, PortSpec, Resources
@@ -35,7 +36,7 @@ def describe(container: Container, parts: Parts) -> dict[str, Any]:
         "LogPath": config.log.path or places.log(container.id),
         "Name": f"/{container.name}",
         "RestartCount": container.restarts,
-        "Driver": "overlay2",
+        "Driver": container.driver,
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
@@ -43,12 +44,14 @@ def describe(container: Container, parts: Parts) -> dict[str, Any]:
         "ExecIDs": None,
         "HostConfig": _host_config(container),
         "GraphDriver": {
-            "Name": "overlay2",
+            "Name": container.driver,
             "Data": {
                 "UpperDir": f"{state}/upper",
                 "WorkDir": f"{state}/work",
                 "MergedDir": f"{state}/rootfs",
-            },
+            }
+            if container.driver != NATIVE
+            else None,  # docker's vfs has nothing to tell either
         },
         "Mounts": [_mount(mount, parts) for mount in config.mounts if mount.kind != "tmpfs"],
         "Config": _config(container),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import Conflict
 from dockyard.base.oci.users import User
-from dockyard.interfaces.ociruntime import HealthCheck, Launch, Log, Overlay
+from dockyard.interfaces.ociruntime import HealthCheck, Launch, Log
 from dockyard.node.engine import (
     devices,
     etcfiles,
@@ -35,7 +35,8 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     """
     config, places = container.config, parts.places
     state, upper = places.state(container.id), places.upper(container.id)
-    layers = roots.layers_of(parts.images, container.image_id, config.rootfs)
+    stack = roots.stack_of(parts, container)
+    layers = stack.lower
     wanted = config.devices
     if config.privileged and os.geteuid() == 0:
         wanted = (*devices.host_devices(), *wanted)
@@ -66,7 +67,7 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
         spec=document,
         state_dir=state,
         run_dir=places.run(container.id),
-        rootfs=None if config.pause else Overlay(layers, upper, f"{state}/work"),
+        rootfs=None if config.pause else stack,
         log=None
         if config.log.kind == "none"
         else Log(

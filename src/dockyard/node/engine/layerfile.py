@@ -7,10 +7,11 @@ import stat
 from collections.abc import Sequence
 
 from dockyard.base.errors import Invalid
-from dockyard.base.linux.opaque import OPAQUE
+from dockyard.base.linux import whiteouts
 from dockyard.base.linux.openat2 import open_in_root
 
 LARGEST = 1024 * 1024
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def read_file(layers: Sequence[str], path: str) -> bytes:
@@ -56,27 +57,21 @@ def _read(root: int, path: str) -> bytes:
 
 
 def _hides_lower(root: int, path: str) -> bool:
-    """Whether a folder above the file is a whiteout, or marked opaque (overlayfs.rst)."""
+    """Whether the file, or a folder above it, is hidden by this layer, or such a folder opaque."""
     parts = path.strip("/").split("/")
-    for count in range(1, len(parts)):
-        try:
-            folder = open_in_root(root, "/".join(parts[:count]), os.O_PATH | os.O_NOFOLLOW)
-        except OSError:
-            return False
-        try:
-            found = os.fstat(folder)
-            if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
-                return True
-            if stat.S_ISDIR(found.st_mode) and _is_opaque(folder):
-                return True
-        finally:
-            os.close(folder)
-    return False
-
-
-def _is_opaque(folder: int) -> bool:
+    folder = os.open(".", FOLDER, dir_fd=root)
     try:
-        # an O_PATH descriptor has no attributes of its own: by its name in /proc
-        return os.getxattr(f"/proc/self/fd/{folder}", OPAQUE) == b"y"
-    except OSError:
+        for name in parts:
+            if whiteouts.hides(folder, name):
+                return True
+            try:
+                deeper = open_in_root(folder, name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            except OSError:
+                return False
+            os.close(folder)
+            folder = deeper
+            if whiteouts.is_opaque(folder):
+                return True
         return False
+    finally:
+        os.close(folder)

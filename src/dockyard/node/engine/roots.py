@@ -7,9 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dockyard.base.errors import NotFound, Unsupported
+from dockyard.base.linux.overlay import NATIVE
+from dockyard.interfaces.ociruntime import Overlay
 
 if TYPE_CHECKING:
     from dockyard.base.oci.imageconfig import ImageConfig
+    from dockyard.node.engine.config import Container
+    from dockyard.node.engine.parts import Parts
     from dockyard.node.image.image import Image
 
 
@@ -27,12 +31,11 @@ class Images(Protocol):
     def commit(
         self,
         image_id: str,
-        upper: str,
-        prepare: Callable[[str], None],
+        fill: Callable[[str], None],
         change: Callable[[ImageConfig], ImageConfig],
         name: str,
     ) -> str:
-        """A copy of ``upper``, prepared, becomes a layer on an image: the new image's id."""
+        """A folder that is filled becomes a layer on an image: the new image's id."""
 
 
 class Root(NamedTuple):
@@ -57,6 +60,23 @@ def lease_root(images: Images, image: str, rootfs: str, holder: str, *, lasting:
         )
     images.lease(found, holder, lasting=lasting)
     return Root(tuple(images.mount_layers(found)), found.config, str(found.id))
+
+
+def stack_of(parts: Parts, container: Container) -> Overlay:
+    """What a container's root is mounted from."""
+    places, driver = parts.places, container.driver
+    work = os.path.join(places.state(container.id), "work")
+    copied = driver == NATIVE
+    layers = layers_of(parts.images, container.image_id, container.config.rootfs)
+    return Overlay(() if copied else layers, places.upper(container.id), work, driver)
+
+
+def fill(layers: tuple[str, ...], upper: str, driver: str) -> None:
+    """Make a new container's upper directory what its driver begins with."""
+    if driver == NATIVE:
+        from dockyard.base.linux import treecopy
+
+        treecopy.copy(layers, upper)
 
 
 def layers_of(images: Images, image_id: str, rootfs: str) -> tuple[str, ...]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
+from collections.abc import Iterable
 
 from dockyard.base.linux.openat2 import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
+from dockyard.base.linux.treechanges import DELETED, Change
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -65,6 +68,31 @@ def size(path: str) -> int:
         for folder in pending:
             os.close(folder)
     return total
+
+
+def size_of(path: str, changes: Iterable[Change]) -> int:
+    """Bytes of the files below a folder that were added or changed."""
+    total = 0
+    root = os.open(path, FOLDER | os.O_CLOEXEC)
+    try:
+        for change in changes:
+            if change.kind != DELETED:
+                total += _size_at(root, change.path.strip("/"))
+    finally:
+        os.close(root)
+    return total
+
+
+def _size_at(root: int, path: str) -> int:
+    try:
+        found = openat2(root, path or ".", os.O_PATH | os.O_NOFOLLOW, RESOLVE_NO_SYMLINKS)
+    except OSError:  # it has gone meanwhile, or is a link
+        return 0
+    try:
+        status = os.fstat(found)
+        return 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+    finally:
+        os.close(found)
 
 
 def _size(folder: int, pending: list[int], seen: set[tuple[int, int]]) -> int:

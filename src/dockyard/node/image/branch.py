@@ -14,20 +14,23 @@ if TYPE_CHECKING:
     from dockyard.node.image.store import ImageStore
 
 
+def copy_upper(upper: str, copy: str) -> None:
+    """What an overlay's upper directory holds, marks and all, without sockets."""
+    extract(TarReader(pack(upper), "commit"), copy, "commit")
+
+
 def branch(
     store: "ImageStore",
     image: Image,
-    upper: str,
-    prepare: Callable[[str], None],
+    fill: Callable[[str], None],
     change: Callable[[ImageConfig], ImageConfig],
     reference: str | None,
 ) -> Image:
-    """``prepare`` gets a copy of ``upper``, an overlay's, which becomes a layer."""
+    """``fill`` gets an empty folder that becomes a layer, in the form of an overlay's upper one."""
     with store.adding(), store.workspace() as place:
         copy = os.path.join(place, "upper")
         os.mkdir(copy, 0o755)
-        extract(TarReader(pack(upper), "commit"), copy, "commit")
-        prepare(copy)
+        fill(copy)
         parent = image.layers[-1].chain_id if image.layers else None
         layer = store.commit_layer(copy, parent)
         return store.create(change(image.config), (*image.layers, layer), reference)

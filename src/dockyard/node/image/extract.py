@@ -14,7 +14,7 @@ from dockyard.base.errors import Invalid
 from dockyard.node.image import tarread
 from dockyard.node.image.overlayform import Path
 from dockyard.node.image.tarread import Entry, TarReader
-from dockyard.node.image.tree import DIRECTORY, Tree, is_whiteout
+from dockyard.node.image.tree import DIRECTORY, Tree, is_whiteout, set_attribute
 
 WHITEOUT = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"
@@ -113,7 +113,7 @@ class _Layer:
         try:
             found = os.lstat(hidden, dir_fd=parent)
         except FileNotFoundError:
-            os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
+            self._tree.hide(parent, (*path, hidden))
             return
         if stat.S_ISDIR(found.st_mode):
             self._tree.hide_lower((*path, hidden))
@@ -122,10 +122,11 @@ class _Layer:
         hides = False
         if entry.path:
             parent, name = self._tree.directory(entry.path[:-1]), entry.path[-1]
+            hides = self._tree.forget_mark(parent, entry.path)
             try:
                 os.mkdir(name, 0o700, dir_fd=parent)
             except FileExistsError:
-                hides = is_whiteout(parent, name)
+                hides = hides or is_whiteout(parent, name)
                 if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
                     self._replace(parent, name)
                     parent = self._tree.directory(entry.path[:-1])
@@ -144,6 +145,7 @@ class _Layer:
 
     def _leaf(self, entry: Entry) -> None:
         parent, name = self._tree.directory(entry.path[:-1]), entry.path[-1]
+        self._tree.forget_mark(parent, entry.path)
         try:
             self._make(entry, parent, name)
         except FileExistsError:
@@ -223,7 +225,7 @@ class _Layer:
                 continue
             wanted = key.startswith(b"user.") or key in _ACLS
             if wanted or (key == _CAPABILITY and entry.kind == tarread.FILE):
-                os.setxattr(fd, key, value)
+                set_attribute(fd, key, value)
 
     def _refused(self, entry: Entry, reason: str) -> Invalid:
         return Invalid(f"{self._what}: {entry.name[:200]!r}: {reason}; refused")

@@ -4,9 +4,10 @@ import contextlib
 import os
 import stat
 
+from dockyard.base.linux import whiteouts
 from dockyard.base.linux.openat2 import open_in_root
-from dockyard.node.image.overlayform import OPAQUE, Path
-from dockyard.node.image.tree import is_whiteout
+from dockyard.node.image.overlayform import Path
+from dockyard.node.image.tree import attributes_of, set_attribute
 
 
 def inherit(root: str, implied: tuple[Path, ...], lowers: list[str]) -> None:
@@ -21,9 +22,9 @@ def inherit(root: str, implied: tuple[Path, ...], lowers: list[str]) -> None:
             found = os.fstat(below)
             os.fchown(fd, found.st_uid, found.st_gid)
             os.fchmod(fd, stat.S_IMODE(found.st_mode))
-            for key in os.listxattr(below):
+            for key in attributes_of(below):
                 if not key.startswith("trusted."):
-                    os.setxattr(fd, key, os.getxattr(below, key))
+                    set_attribute(fd, key, os.getxattr(below, key))
             os.utime(fd, ns=(found.st_mtime_ns, found.st_mtime_ns))
 
 
@@ -47,11 +48,8 @@ def _hides(root: int, path: Path) -> bool:
     at = os.dup(root)
     try:
         for name in path:
-            if is_whiteout(at, name):
+            if whiteouts.hides(at, os.fsdecode(name)) or whiteouts.is_opaque(at):
                 return True
-            with contextlib.suppress(OSError):
-                if os.getxattr(at, OPAQUE) == b"y":
-                    return True
             try:
                 deeper = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
             except OSError:

@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from dockyard.base.linux import whiteouts
 from dockyard.base.oci.digest import Digest
 from dockyard.node.image.image import ContentMismatch
 from dockyard.node.image.ingest import Ingest, sync_directory
-from dockyard.node.image.overlayform import OPAQUE, Path
+from dockyard.node.image.overlayform import Path
 
 
 class Staged(NamedTuple):
@@ -100,9 +101,8 @@ class Layers:
         for chain in reversed(list(chains)):
             path = self.path(chain)
             found.append(path)
-            with contextlib.suppress(OSError):
-                if os.getxattr(path, OPAQUE) == b"y":
-                    break
+            if _is_opaque(path):
+                break
         return found or [self._empty()]
 
     def all(self) -> Iterator[str]:
@@ -119,3 +119,11 @@ class Layers:
         path = os.path.join(self._root, "empty", "fs")
         os.makedirs(path, 0o755, exist_ok=True)
         return path
+
+
+def _is_opaque(path: str) -> bool:
+    root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return whiteouts.is_opaque(root)
+    finally:
+        os.close(root)

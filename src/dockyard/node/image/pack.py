@@ -8,12 +8,14 @@ import os
 import stat
 from collections.abc import Iterator
 
+from dockyard.base.linux import whiteouts
 from dockyard.node.image import tarread
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.extract import OPAQUE_MARK, WHITEOUT
-from dockyard.node.image.overlayform import OPAQUE, Path
+from dockyard.node.image.overlayform import Path
 from dockyard.node.image.tarread import Entry
 from dockyard.node.image.tarwrite import END, tar_entry
+from dockyard.node.image.tree import attributes_of
 
 _KINDS = {
     stat.S_IFREG: tarread.FILE,
@@ -45,9 +47,12 @@ def _directory(fd: int, path: Path, seen: dict[tuple[int, int], bytes]) -> Itera
     """``seen``: (device, inode) of files with several names -> the first of them."""
     if path:
         yield from tar_entry(entry_of(os.fstat(fd), path, b"", _attributes(fd)))
-    if _is_opaque(fd):
+    if whiteouts.is_opaque(fd):
         yield from tar_entry(_mark((*path, OPAQUE_MARK)))
-    for name in sorted(os.fsencode(item) for item in os.listdir(fd)):
+    for name, marked in _names(fd):
+        if marked:
+            yield from tar_entry(_mark((*path, WHITEOUT + name)))
+            continue
         found = os.lstat(name, dir_fd=fd)
         inner = (*path, name)
         if stat.S_ISDIR(found.st_mode):
@@ -56,7 +61,7 @@ def _directory(fd: int, path: Path, seen: dict[tuple[int, int], bytes]) -> Itera
                 yield from _directory(child, inner, seen)
             finally:
                 os.close(child)
-        elif stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
+        elif whiteouts.is_device(found):
             yield from tar_entry(_mark((*path, WHITEOUT + name)))
         elif not stat.S_ISSOCK(found.st_mode):
             yield from _leaf(fd, name, found, inner, seen)
@@ -113,12 +118,21 @@ def _mark(path: Path) -> Entry:
 
 
 def _attributes(fd: int) -> tuple[tuple[bytes, bytes], ...]:
-    wanted = sorted(key for key in os.listxattr(fd) if key.startswith(_KEPT))
+    wanted = sorted(
+        key
+        for key in attributes_of(fd)
+        if key.startswith(_KEPT) and not key.startswith(whiteouts.OVERLAYS)
+    )
     return tuple((os.fsencode(key), os.getxattr(fd, key)) for key in wanted)
 
 
-def _is_opaque(fd: int) -> bool:
-    try:
-        return os.getxattr(fd, OPAQUE) == b"y"
-    except OSError:
-        return False
+def _names(fd: int) -> list[tuple[bytes, bool]]:
+    """Names, sorted, and whether each is only hidden here by a mark of another name."""
+    found: list[tuple[bytes, bool]] = []
+    names = os.listdir(fd)
+    for name in names:
+        if not name.startswith(whiteouts.PREFIX) or not whiteouts.is_mark(fd, name):
+            found.append((os.fsencode(name), False))
+        elif (hidden := whiteouts.hidden_by(name)) and hidden not in names:
+            found.append((os.fsencode(hidden), True))
+    return sorted(found)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING
 
+from dockyard.base.linux import storagedriver
+from dockyard.base.linux.storagedriver import Driver
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.base.oci.platform import Platform
@@ -53,6 +55,11 @@ class ImageStore:
     def hosts(self) -> Hosts:
         """How registries are reached."""
         return self._hosts
+
+    @property
+    def driver(self) -> Driver:
+        """How trees are made of layers here."""
+        return storagedriver.chosen(self._catalog.data_root)
 
     def resolve(self, reference: str) -> Image:
         """The local image of this name, or ID (at least two digits); :class:`ImageNotFound`."""
@@ -221,8 +228,8 @@ class ImageStore:
 
     def diff(self, base: Image, image: Image) -> "Iterator[Change]":
         """What an image's merged tree changes of another's, by content."""
-        from dockyard.base.linux.overlay import open_overlay
         from dockyard.node.image.diff import differences
+        from dockyard.node.image.snapshot import open_view
 
         with contextlib.ExitStack() as stack:
             trees: tuple[int, ...] = ()
@@ -231,7 +238,7 @@ class ImageStore:
                 for name in ("upper", "work", "at"):
                     os.mkdir(os.path.join(place, name))
                 upper, work, at = (os.path.join(place, name) for name in ("upper", "work", "at"))
-                tree = open_overlay(self.mount_layers(each), upper, work, at)
+                tree = open_view(self.mount_layers(each), upper, work, at, self.driver.name)
                 stack.callback(os.close, tree)
                 trees = (*trees, tree)
             before, after = trees

@@ -11,8 +11,9 @@ import stat
 from types import TracebackType
 
 from dockyard.base.errors import Invalid
+from dockyard.base.linux import whiteouts
 from dockyard.base.linux.openat2 import open_in_root
-from dockyard.node.image.overlayform import OPAQUE, Path
+from dockyard.node.image.overlayform import Path
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _KEPT = 64
@@ -29,6 +30,8 @@ class Tree:
         self.implied: list[Path] = []
         """Directories that were made only because something lies in them."""
         self._before: dict[Path, int] = {}
+        self._marked: set[Path] = set()
+        """Names that a file of another name hides."""
 
     def __enter__(self) -> "Tree":
         return self
@@ -76,9 +79,7 @@ class Tree:
 
     def _make(self, path: Path) -> None:
         parent, name = self.touch(path[:-1]), path[-1]
-        hidden = is_whiteout(parent, name)
-        if hidden:
-            os.unlink(name, dir_fd=parent)
+        hidden = self.unhide(parent, path)
         try:
             os.mkdir(name, 0o755, dir_fd=parent)
         except OSError as error:
@@ -86,6 +87,28 @@ class Tree:
         if hidden:
             self.hide_lower(path)
         self.implied.append(path)
+
+    def hide(self, parent: int, path: Path) -> None:
+        """Let a name that the layer has not hide what layers below have there."""
+        if not whiteouts.hide(parent, os.fsdecode(path[-1])):
+            self._marked.add(path)
+
+    def unhide(self, parent: int, path: Path) -> bool:
+        """Take the whiteout of a name away; whether there was one."""
+        if self.forget_mark(parent, path):
+            return True
+        if is_whiteout(parent, path[-1]):
+            os.unlink(path[-1], dir_fd=parent)
+            return True
+        return False
+
+    def forget_mark(self, parent: int, path: Path) -> bool:
+        """As :meth:`unhide`, of a whiteout that has another name than what it hides."""
+        if path not in self._marked:
+            return False
+        self._marked.remove(path)
+        os.unlink(os.fsencode(whiteouts.PREFIX) + path[-1], dir_fd=parent)
+        return True
 
     def _open_made(self, path: Path) -> int:
         return os.open(path[-1], DIRECTORY | os.O_NOFOLLOW, dir_fd=self.directory(path[:-1]))
@@ -108,7 +131,7 @@ class Tree:
         """Make a directory opaque: what layers below have in it is not seen (overlayfs)."""
         fd = self._open_made(path) if path else os.dup(self.root)
         try:
-            os.setxattr(fd, OPAQUE, b"y")
+            whiteouts.make_opaque(fd)
         finally:
             os.close(fd)
 
@@ -126,10 +149,29 @@ class Tree:
         return Invalid(f"{self._what}: {name[:200]!r}: {error.strerror}; refused")
 
 
+def attributes_of(fd: int) -> list[str]:
+    """Names of a file's attributes; none where the file system keeps none."""
+    try:
+        return os.listxattr(fd)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        return []
+
+
+def set_attribute(fd: int, key: bytes | str, value: bytes) -> None:
+    """A file system that keeps none leaves it out, as docker's store does."""
+    try:
+        os.setxattr(fd, key, value)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+
+
 def is_whiteout(parent: int, name: bytes) -> bool:
     """Whether overlayfs sees a whiteout there: a character device 0:0."""
     try:
         found = os.lstat(name, dir_fd=parent)
     except FileNotFoundError:
         return False
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+    return whiteouts.is_device(found)

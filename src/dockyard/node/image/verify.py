@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dockyard.base.errors import DockyardError
+from dockyard.base.linux import whiteouts
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch, Layer
 from dockyard.node.image.overlayform import Path
+from dockyard.node.image.tree import attributes_of
 
 
 class Damage(NamedTuple):
@@ -116,7 +118,7 @@ def _differences(right: int, other: int, path: Path, implied: frozenset[Path]) -
         elif stat.S_ISDIR(before.st_mode):
             yield from _both(right, other, name, _FOLDER, lambda a, b, at=inner: (  # type: ignore[misc]
                 _differences(a, b, at, implied)))  # fmt: skip
-        else:
+        elif not whiteouts.is_mark(right, os.fsdecode(name)):  # whose time is when it was made here
             yield from _of_entry(before, after, inner)
             if stat.S_ISLNK(before.st_mode):
                 if os.readlink(name, dir_fd=right) != os.readlink(name, dir_fd=other):
@@ -171,7 +173,11 @@ def _of_bytes(right: int, other: int, path: Path) -> Iterator[str]:
 
 def _attributes(fd: int) -> dict[str, bytes]:
     """overlayfs' own are not the image's."""
-    return {key: os.getxattr(fd, key) for key in os.listxattr(fd) if not key.startswith("trusted.")}
+    return {
+        key: os.getxattr(fd, key)
+        for key in attributes_of(fd)
+        if not key.startswith(("trusted.", *whiteouts.OVERLAYS))
+    }
 
 
 def _shown(path: Path) -> str:

@@ -28,7 +28,7 @@ from dockyard.node.runtime.made import Held, Made
 from dockyard.node.runtime.maker import Maker
 from dockyard.node.runtime.monitor import Monitor
 from dockyard.node.runtime.program import Program
-from dockyard.node.runtime.rootfs import mount_overlay
+from dockyard.node.runtime.rootfs import mount_root
 from dockyard.node.runtime.streams import Streams
 
 OLDEST = "1.0.2"
@@ -160,7 +160,7 @@ class ExternalMaker(Maker):
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount(None, "/", None, MS_REC | MS_SLAVE)
         if self.launch.rootfs is not None:
-            mount_overlay(self.launch.rootfs, self.spec.root)
+            mount_root(self.launch.rootfs, self.spec.root)
             syscalls.mount(None, self.spec.root, None, MS_PRIVATE)
 
     def _document(self) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Birth(NamedTuple):
     """Whether it gets a session keyring of its own."""
     born: int = 0
     """Flags of the new namespaces that the process has already."""
+    tree: int = -1
+    """The root, where a mount of it was made already."""
 
 
 def staged(spec: Spec) -> bool:
@@ -176,6 +178,8 @@ def _build(birth: Birth, sync: Plain) -> None:
         trees = stage.enter(spec, birth.overlay, sync)
     elif any(bindtrees.early(mount) for mount in spec.mounts):
         trees = bindtrees.prepare(spec, everyone=False)
+    if birth.tree >= 0:
+        trees[rootfs.ROOT] = birth.tree
     _enter_namespaces(spec, birth.born)
     joined = spec.namespaces.get("mount")
     if joined:  # another's: what it shows is there

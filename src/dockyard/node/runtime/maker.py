@@ -12,8 +12,9 @@ import select
 from _socket import socket as Plain
 
 from dockyard.base.aio.now import wall
-from dockyard.base.errors import DockyardError
+from dockyard.base.errors import DockyardError, Unsupported
 from dockyard.base.linux import seccomp
+from dockyard.base.linux.overlay import FUSE
 from dockyard.base.oci import runtimespec
 from dockyard.interfaces.ociruntime import Launch, StartFailed
 from dockyard.node.runtime import connection, hooks, hosttree, init, launchmessage, wire
@@ -100,9 +101,11 @@ class Maker:
 
     def _make(self) -> None:
         newborn, self._newborn = self._newborn, None
-        if newborn is not None and not newborn.suits(self.spec):
+        served = self.launch.rootfs is not None and self.launch.rootfs.driver == FUSE
+        if newborn is not None and (served or not newborn.suits(self.spec)):
             newborn.end()
             newborn = None
+        tree = self._serve() if served else -1  # by a process that is none of the container's
         if newborn is None and "pid" in self.spec.namespaces and not init.staged(self.spec):
             enter_pid_namespace(self.spec.namespaces["pid"])
         process = self.spec.process
@@ -122,11 +125,24 @@ class Maker:
             self.child.be(newborn)
         else:
             birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
-                               bundle=self.launch.state_dir)  # fmt: skip
-            self.child.fork(lambda sync: init.become_init(birth, sync))
+                               bundle=self.launch.state_dir, tree=tree)  # fmt: skip
+            try:
+                self.child.fork(lambda sync: init.become_init(birth, sync))
+            finally:
+                if tree >= 0:
+                    os.close(tree)
         if self.spec.seccomp:
             self.filter = seccomp.filter_for(self.spec.seccomp, self._cache)
         self.child.built()
+
+    def _serve(self) -> int:
+        from dockyard.node.runtime import rootfs
+
+        assert self.launch.rootfs is not None
+        if "user" in self.spec.namespaces:
+            raise Unsupported("rootfs: fuse-overlayfs shows no shifted ids: not implemented for "
+                              "user namespaces; use --storage-driver native")  # fmt: skip
+        return rootfs.serve(self.launch.rootfs)
 
     def _begin_log(self) -> None:
         """Whoever reads it finds it from the beginning."""

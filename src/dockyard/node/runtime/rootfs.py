@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
+from dockyard.base.linux.overlay import FUSE, NATIVE
 from dockyard.base.oci.mountoptions import (
     MS_BIND,
     MS_PRIVATE,
@@ -46,7 +47,7 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
             hosttree.begin(root_path)
         if overlay is not None:
             extra = "userxattr" if "user" in spec.namespaces else ""
-            mount_overlay(overlay, root_path, extra=extra)
+            mount_root(overlay, root_path, extra=extra)
         elif own:
             syscalls.mount(root_path, root_path, None, MS_BIND | MS_REC)
         root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -115,6 +116,12 @@ def _mount_shifted(spec: Spec, overlay: Overlay, joined: int) -> None:
     userns = idmapped.open_userns(*(idmapped.with_root(ranges) for ranges in maps))
     trees: list[int] = []
     try:
+        if overlay.driver == NATIVE:
+            tree = syscalls.clone_tree(overlay.upper, recursive=False)
+            trees.append(tree)
+            mountapi.map_ids(tree, userns, recursive=False)
+            put(os.dup(tree), os.path.realpath(spec.root))
+            return
         above = os.path.dirname(overlay.upper)  # both lie in one mount, as overlayfs wants it
         for folder in (above, *overlay.lower):
             tree = syscalls.clone_tree(folder, recursive=False)
@@ -130,6 +137,35 @@ def _mount_shifted(spec: Spec, overlay: Overlay, joined: int) -> None:
     finally:
         for descriptor in (*trees, userns):
             os.close(descriptor)
+
+
+def mount_root(overlay: Overlay, target: str, extra: str = "") -> None:
+    """A container's root, where it is this process that mounts it."""
+    if overlay.driver == NATIVE:
+        syscalls.mount(os.path.realpath(overlay.upper), target, None, MS_BIND)
+    elif overlay.driver == FUSE:
+        put(serve(overlay), target)
+    else:
+        mount_overlay(overlay, target, extra)
+
+
+def serve(overlay: Overlay) -> int:
+    """The root as a tree that lies nowhere yet, and a process that answers for it."""
+    from dockyard.base.linux.fuseoverlay import open_tree
+
+    return open_tree(overlay.lower, overlay.upper, overlay.work)
+
+
+def put(tree: int, target: str) -> None:
+    """Mount a tree that lies nowhere."""
+    try:
+        place = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscalls.put_tree(tree, place)
+        finally:
+            os.close(place)
+    finally:
+        os.close(tree)
 
 
 def mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
@@ -154,15 +190,7 @@ def mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
 def _mount_many(lower: list[str], upper: str, work: str, target: str, extra: str) -> None:
     from dockyard.base.linux.overlay import many_layers
 
-    tree = many_layers(lower, upper, work, extra)
-    try:
-        place = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            syscalls.put_tree(tree, place)
-        finally:
-            os.close(place)
-    finally:
-        os.close(tree)
+    put(many_layers(lower, upper, work, extra), target)
 
 
 def write_sysctls(sysctls: dict[str, str]) -> None:

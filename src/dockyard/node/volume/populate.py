@@ -7,12 +7,13 @@ of it, and nothing of the host is ever copied.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
 
 from dockyard.base.errors import Invalid
-from dockyard.base.linux.opaque import OPAQUE
+from dockyard.base.linux import mergedtree, whiteouts
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 KEPT_ATTRIBUTES = ("user.", "security.capability")
@@ -39,7 +40,7 @@ def populate(target: str, layers: Sequence[str], path: str) -> bool:
 def _resolve(layers: Sequence[str], path: str, opened: contextlib.ExitStack) -> Stack:
     """The folder at a path whose links are read with the layers as their root; empty for none."""
     waiting, walked, links = _parts(path), list[str](), 0
-    root = [_keep(opened, os.open(layer, FOLDER)) for layer in layers]
+    root = [*opened.enter_context(mergedtree.opened(layers))]
     here = root
     while waiting:
         name = waiting.pop(0)
@@ -71,57 +72,31 @@ def _keep(opened: contextlib.ExitStack, descriptor: int) -> int:
     return descriptor
 
 
-def _look(folder: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
 def _top(stack: Stack, name: str) -> int:
     """The type of a name in the topmost layer that has it; 0 where it is not, or hidden."""
-    for folder in stack:
-        if found := _look(folder, name):
-            return 0 if _is_whiteout(found) else stat.S_IFMT(found.st_mode)
-    return 0
-
-
-def _is_whiteout(found: os.stat_result) -> bool:
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+    try:
+        found = mergedtree.find(stack, name)
+    except NotADirectoryError:
+        return 0
+    return stat.S_IFMT(found.stat.st_mode) if found else 0
 
 
 def _read_link(stack: Stack, name: str) -> str:
-    holder = next(folder for folder in stack if _look(folder, name))
-    return os.readlink(name, dir_fd=holder)
+    holder = mergedtree.find(stack, name)
+    assert holder is not None
+    return os.readlink(name, dir_fd=holder.folder)
 
 
 def _enter(stack: Stack, name: str, opened: contextlib.ExitStack) -> Stack:
     """A folder in every layer that adds to it: down to one that is opaque, or no folder."""
-    entered: Stack = []
-    for folder in stack:
-        found = _look(folder, name)
-        if found is None:
-            continue
-        if not stat.S_ISDIR(found.st_mode):
-            break
-        entered.append(_keep(opened, os.open(name, FOLDER, dir_fd=folder)))
-        with contextlib.suppress(OSError):
-            if os.getxattr(entered[-1], OPAQUE) == b"y":
-                break
-    return entered
+    return [*opened.enter_context(mergedtree.enter(stack, name))]
 
 
 def _names(stack: Stack) -> Iterator[tuple[str, int]]:
     """(name, the folder that shows it) of all that the merged folder shows."""
-    seen: set[str] = set()
-    for folder in stack:
-        for name in os.listdir(folder):
-            if name in seen:
-                continue
-            seen.add(name)
-            found = _look(folder, name)
-            if found is not None and not _is_whiteout(found):
-                yield name, folder
+    for name in mergedtree.names(stack):
+        if found := mergedtree.find(stack, name):
+            yield name, found.folder
 
 
 def _copy_folder(stack: Stack, target: int, depth: int) -> None:
@@ -166,7 +141,17 @@ def _copy_metadata(source: int, target: int) -> None:
     found = os.fstat(source)
     os.fchown(target, found.st_uid, found.st_gid)
     os.fchmod(target, stat.S_IMODE(found.st_mode))
-    for name in os.listxattr(source):
-        if name.startswith(KEPT_ATTRIBUTES):
-            os.setxattr(target, name, os.getxattr(source, name))
+    for name in _attributes(source):
+        os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _attributes(source: int) -> list[str]:
+    try:
+        names = os.listxattr(source)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:  # a file system that has none
+            raise
+        return []
+    return [name for name in names if name.startswith(KEPT_ATTRIBUTES)
+            and not name.startswith(whiteouts.OVERLAYS)]  # fmt: skip

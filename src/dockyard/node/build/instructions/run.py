@@ -132,7 +132,7 @@ class Run(NamedTuple):
                 tuple(f"{name}={value}" for name, value in (variables | made.env).items()),
                 stage.config.user,
                 stage.config.working_dir or "/",
-                tuple(change.lower),
+                change.below(),
                 change.upper,
                 change.workspace,
                 network,
@@ -140,6 +140,7 @@ class Run(NamedTuple):
                 tuple(made.binds),
                 tools.options.hosts,
                 tools.options.shm_bytes,
+                change.driver,
             )
             code = tools.runner.run(request, stage.vertex)
             stack.close()

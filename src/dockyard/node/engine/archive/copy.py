@@ -161,6 +161,6 @@ def _write_inside(
 
 
 def _owner(parts: Parts, container: Container) -> tuple[int, int]:
-    layers = roots.layers_of(parts.images, container.image_id, container.config.rootfs)
-    user = identity.at_start(container.config.user, parts.places.upper(container.id), layers)
+    stack = roots.stack_of(parts, container)
+    user = identity.at_start(container.config.user, stack.upper, stack.lower)
     return user.uid, user.gid

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dockyard.base.errors import Conflict, Denied, Unsupported
+from dockyard.base.linux.overlay import NATIVE, open_overlay
 from dockyard.node.engine import refresh, roots
 from dockyard.node.engine.config import Container
 from dockyard.node.engine.parts import Parts
@@ -56,15 +57,12 @@ def _open(parts: Parts, container: Container, path: str, write: bool) -> tuple[i
             return os.open(source, flags), path[len(target) :].lstrip("/")
     if write and container.config.read_only:
         raise Denied("container rootfs is marked read-only")
-    if os.geteuid() != 0:
+    stack = roots.stack_of(parts, container)
+    if os.geteuid() != 0 and stack.driver != NATIVE:
         raise Unsupported(f"cp: container {container.name} does not run: its layers cannot be "
                           "mounted by an ordinary user; start it first")  # fmt: skip
-    from dockyard.base.linux.overlay import open_overlay
-
-    layers = roots.layers_of(parts.images, container.image_id, container.config.rootfs)
-    state = parts.places.state(container.id)
-    upper = parts.places.upper(container.id)
-    return open_overlay(layers, upper, f"{state}/work", f"{state}/rootfs"), path.lstrip("/")
+    at = f"{parts.places.state(container.id)}/rootfs"
+    return open_overlay(stack.lower, stack.upper, stack.work, at, stack.driver), path.lstrip("/")
 
 
 def _of_running(parts: Parts, container: Container, flags: int) -> int:

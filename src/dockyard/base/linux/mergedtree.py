@@ -1,7 +1,7 @@
 """Turns a stack of layers into one tree, folder by folder, as overlayfs would show it, unmounted.
 
 Everything is opened by descriptor and no link is followed: what is in the layers is a stranger's.
-The form of whiteouts and opaque folders is overlayfs' own (overlayfs.rst).
+The forms of whiteouts and opaque folders are in :mod:`.whiteouts`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dockyard.base.linux.opaque import OPAQUE
+from dockyard.base.linux import whiteouts
+from dockyard.base.linux.whiteouts import is_device, is_opaque
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -43,7 +44,12 @@ def opened(paths: Sequence[str]) -> Iterator[tuple[int, ...]]:
 
 def names(layers: Sequence[int]) -> list[str]:
     """Every name that a merged folder has, or has hidden, sorted."""
-    return sorted({name for layer in layers for name in os.listdir(layer)})
+    found = {name for layer in layers for name in os.listdir(layer)}
+    marks = {name for name in found if name.startswith(whiteouts.PREFIX)}
+    for name in marks:
+        if any(_is_mark(layer, name) for layer in layers):
+            found.remove(name)
+    return sorted(found)
 
 
 def find(layers: Sequence[int], name: str) -> Found | None:
@@ -52,8 +58,10 @@ def find(layers: Sequence[int], name: str) -> Found | None:
         try:
             found = os.stat(name, dir_fd=layer, follow_symlinks=False)
         except FileNotFoundError:
+            if whiteouts.has_mark(layer, name):
+                return None
             continue
-        return None if is_whiteout(found) else Found(name, found, layer)
+        return None if is_device(found) else Found(name, found, layer)
     return None
 
 
@@ -66,6 +74,8 @@ def enter(layers: Sequence[int], name: str) -> Iterator[tuple[int, ...]]:
             try:
                 found = os.stat(name, dir_fd=layer, follow_symlinks=False)
             except FileNotFoundError:
+                if whiteouts.has_mark(layer, name):
+                    break
                 continue
             if not stat.S_ISDIR(found.st_mode):
                 break
@@ -78,14 +88,8 @@ def enter(layers: Sequence[int], name: str) -> Iterator[tuple[int, ...]]:
             os.close(descriptor)
 
 
-def is_whiteout(found: os.stat_result) -> bool:
-    """Whether it says that what lies below is gone: a character device 0:0."""
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
-
-
-def is_opaque(folder: int) -> bool:
-    """Whether a folder hides the ones below."""
+def _is_mark(layer: int, name: str) -> bool:
     try:
-        return os.getxattr(folder, OPAQUE) == b"y"
-    except OSError:
+        return whiteouts.is_mark(layer, name)
+    except FileNotFoundError:
         return False
