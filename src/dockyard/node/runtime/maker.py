@@ -139,6 +139,9 @@ class Maker:
         from dockyard.node.runtime import rootfs
 
         assert self.launch.rootfs is not None
+        if "mount" not in self.spec.namespaces:
+            raise Unsupported("rootfs: fuse-overlayfs: not implemented for a container without a "
+                              "mount namespace; use --storage-driver native")  # fmt: skip
         if "user" in self.spec.namespaces:
             raise Unsupported("rootfs: fuse-overlayfs shows no shifted ids: not implemented for "
                               "user namespaces; use --storage-driver native")  # fmt: skip
