@@ -26,6 +26,7 @@ from dockyard.node.runtime import (  # before it forks: all that those forks nee
     alone,  # noqa: F401
     commands,  # noqa: F401
     launchmessage,
+    neighbours,
     newborn,  # noqa: F401
     rehearsal,
     spare,
@@ -47,6 +48,7 @@ def serve(control: socket.socket, cache: str) -> None:
     spare.prepare()
     cgroupfs.layout()  # no monitor has to look again
     gc.collect()
+    kept = neighbours.fill()  # noqa: F841
     gc.freeze()
     gc.disable()
     while True:
