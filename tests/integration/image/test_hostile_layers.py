@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dockyard.base.errors import Corrupt, Invalid, Unsupported
+from dockyard.base.errors import Corrupt, Invalid
 from dockyard.node.image.extract import Extracted, extract
 from dockyard.node.image.limits import Limits
 from dockyard.node.image.tarread import TarReader
@@ -201,9 +201,42 @@ def test_b06_a_cut_is_an_error_or_a_clean_end(place: Place) -> None:
         assert read == 1501 or at % 512 == 0  # all of it, or cut between two entries
 
 
-def test_b02_sparse_entries_are_refused_by_name(place: Place) -> None:
-    with pytest.raises(Unsupported, match="sparse"):
-        place.unpack(("s", {"type": tarfile.GNUTYPE_SPARSE, "data": b""}))
+@pytest.mark.parametrize("records", [
+    {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(8 << 60)},
+    {"GNU.sparse.size": str(8 << 60), "GNU.sparse.map": "", "GNU.sparse.numblocks": "0"},
+    {"GNU.sparse.size": str((256 << 30) + 1), "GNU.sparse.map": "0,1"},
+])  # fmt: skip
+def test_b06_a_sparse_file_of_8_eib_is_refused(place: Place, records: dict[str, str]) -> None:
+    """No more may come of an archive than of a full one, whatever is zeros in it."""
+    data = {"0,1": b"x", "": b""}.get(records.get("GNU.sparse.map", "-"), b"0\n".ljust(512, b"\0"))
+    with pytest.raises(Corrupt, match=r"entries of \d+ bytes; refused"):
+        place.unpack(("s", {"data": data, "mode": 0o644, "pax_headers": records}))
+    assert not (place.root / "s").exists()
+
+
+def test_b06_many_sparse_files_are_one_bomb(place: Place) -> None:
+    records = {"GNU.sparse.size": str(100 << 30), "GNU.sparse.map": "0,1"}
+    many = [(f"s{number}", {"data": b"x", "mode": 0o644, "pax_headers": records})
+            for number in range(3)]  # fmt: skip
+    with pytest.raises(Corrupt, match="entries of"):
+        place.unpack(*many)
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("0,1,0,1", "overlaps"), ("5,1,2,1", "overlaps"), ("90,20", "beyond"), ("0,1,2", "middle"),
+    ("0,9", "speaks of"), ("-1,2", "not a number"), ("0x1,2", "not a number"), ("9" * 30, "not a"),
+])  # fmt: skip
+def test_b06_a_sparse_map_that_cannot_be_is_refused(place: Place, text: str, said: str) -> None:
+    records = {"GNU.sparse.size": "100", "GNU.sparse.map": text}
+    with pytest.raises(Corrupt, match=said):
+        place.unpack(("s", {"data": b"xy", "mode": 0o644, "pax_headers": records}))
+
+
+def test_b06_a_sparse_map_without_end_is_refused(place: Place) -> None:
+    records = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
+    for data in (b"9999999999\n" + b"0\n" * 1000, b"1" * 600, b"1\n0\n"):
+        with pytest.raises(Corrupt, match="no end"):
+            place.unpack(("s", {"data": data, "mode": 0o644, "pax_headers": records}))
 
 
 def test_directories_keep_their_times_and_files_replace(place: Place) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dockyard.base.errors import Invalid, NotFound
+from dockyard.base.errors import Invalid, NotFound, Unsupported
 from dockyard.node.image import tarread
 from dockyard.node.image.chunks import CHUNK, gathered
 from dockyard.node.image.compression import decompress
@@ -39,6 +39,8 @@ class Archive:
         for entry in reader:
             if len(self._members) > _MOST_FILES:
                 raise Invalid(f"{what}: more than {_MOST_FILES} files: not an image archive")
+            if entry.sparse is not None:
+                raise Unsupported(f"{what}: {entry.name}: a sparse file in an image archive")
             if entry.kind == tarread.FILE:
                 self._members[entry.name] = Member(reader.position, entry.size)
             elif entry.kind in (tarread.SYMLINK, tarread.HARDLINK):

@@ -11,7 +11,7 @@ import stat
 from typing import NamedTuple
 
 from dockyard.base.errors import Invalid
-from dockyard.node.image import tarread
+from dockyard.node.image import sparse, tarread
 from dockyard.node.image.overlayform import Path
 from dockyard.node.image.tarread import Entry, TarReader
 from dockyard.node.image.tree import DIRECTORY, Tree, is_whiteout, set_attribute
@@ -158,8 +158,11 @@ class _Layer:
         if kind == tarread.FILE:
             fd = os.open(name, _CREATE, 0o600, dir_fd=parent)
             try:
-                for piece in self._reader.data():
-                    _write(fd, piece)
+                if entry.sparse is not None:
+                    sparse.write(fd, self._reader, entry)
+                else:
+                    for piece in self._reader.data():
+                        _write(fd, piece)
                 self._describe(fd, entry)
                 os.utime(fd, ns=(entry.mtime, entry.mtime))
             finally:

@@ -1,15 +1,18 @@
 """Turns a stream of tar blocks into checked :class:`Entry` values and their data.
 
 POSIX.1-1988 ustar, POSIX.1-2001 pax and GNU long names; tar(5) of FreeBSD describes all three.
-Every loop is bounded by :class:`Limits`. Names are parsed here once: an :class:`Entry`'s path is
-relative and has no ``.`` or ``..``; symbolic link targets are data and stay as they are.
+Sparse files are GNU tar's, in each of its four formats. Every loop is bounded by :class:`Limits`.
+Names are parsed here once: an :class:`Entry`'s path is relative and has no ``.`` or ``..``;
+symbolic link targets are data and stay as they are.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dockyard.base.errors import Corrupt, Invalid, Unsupported
+from dockyard.node.image import sparse
 from dockyard.node.image.limits import DEFAULT, Limits
+from dockyard.node.image.sparse import Region, Sparse
 from dockyard.node.image.tarstream import TarStream
 
 BLOCK = 512
@@ -21,7 +24,7 @@ FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = (
 _KINDS = (FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO)
 _AS_FILE = (b"\0", b"7")  # before POSIX; "contiguous"
 _XATTR = b"SCHILY.xattr."
-_SPARSE = b"GNU.sparse."
+_SPARSE = b"S"
 _FARTHEST = 1 << 40  # seconds: beyond it no file system keeps a time
 _HIGHEST_ID = (1 << 32) - 2
 
@@ -40,6 +43,8 @@ class Entry(NamedTuple):
     major: int
     minor: int
     xattrs: tuple[tuple[bytes, bytes], ...]
+    sparse: tuple[Region, ...] | None = None
+    """Of a file with holes: where its bytes lie. ``size`` counts the holes."""
 
     @property
     def name(self) -> str:
@@ -55,6 +60,8 @@ class TarReader:
         self._limits = limits
         self._left = 0
         self._padding = 0
+        self._holes: Sparse | None = None
+        self._promised = 0
         self.total = 0
         """Bytes of the stream, known once it was read to its end."""
 
@@ -76,15 +83,24 @@ class TarReader:
         return self._stream.position
 
     def data(self) -> Iterator[memoryview]:
-        """The current entry's bytes, in pieces."""
-        for piece in self._stream.pieces(self._left):
+        """The current entry's bytes, in pieces; a hole's zeros too."""
+        if self._holes is None:
+            yield from self.stored(self._left)
+        else:
+            yield from sparse.expanded(self._holes.regions, self._holes.size, self.stored)
+
+    def stored(self, count: int) -> Iterator[memoryview]:
+        """So many of the current entry's bytes that are in the archive."""
+        for piece in self._stream.pieces(count):
             self._left -= len(piece)
             yield piece
 
     def _next(self) -> Entry | None:
         self._stream.skip(self._left + self._padding)
         self._left = self._padding = 0
+        self._holes = None
         records: dict[bytes, bytes] = {}
+        holes: sparse.Records = []
         for _ in range(8):  # one extended header of each kind, with room for odd writers
             header = self._stream.read(BLOCK)
             if not header or header == _ZEROS:
@@ -96,11 +112,13 @@ class TarReader:
             if kind in (b"x", b"g", b"L", b"K"):
                 extra = self._extended(header)
                 if kind == b"x":
-                    records.update(self._records(extra))
+                    found = self._records(extra)
+                    records.update(found)
+                    holes += [pair for pair in found if pair[0].startswith(sparse.PREFIX)]
                 elif kind != b"g":  # a global header only carries comments in practice
                     records[b"path" if kind == b"L" else b"linkpath"] = extra.split(b"\0")[0]
                 continue
-            return self._entry(header, kind, records)
+            return self._entry(header, kind, records, holes)
         raise Corrupt(f"{self._what}: tar: extended headers without an entry")
 
     def _verify(self, header: bytes) -> None:
@@ -117,9 +135,9 @@ class TarReader:
         self._stream.skip(-size % BLOCK)
         return data
 
-    def _records(self, data: bytes) -> dict[bytes, bytes]:
+    def _records(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """pax(1), "pax Extended Header": ``"%d %s=%s\\n" length keyword value``."""
-        found: dict[bytes, bytes] = {}
+        found: list[tuple[bytes, bytes]] = []
         at = 0
         while at < len(data):
             space = data.find(b" ", at, at + 9)
@@ -130,14 +148,16 @@ class TarReader:
             key, equals, value = record.partition(b"=")
             if end <= space + 1 or end > len(data) or data[end - 1 : end] != b"\n" or not equals:
                 raise Corrupt(f"{self._what}: tar: a broken pax record")
-            found[key] = value
+            found.append((key, value))
             at = end
         return found
 
-    def _entry(self, header: bytes, kind: bytes, records: dict[bytes, bytes]) -> Entry:
-        if any(key.startswith(_SPARSE) for key in records) or kind == b"S":
-            raise Unsupported(f"{self._what}: tar: a sparse entry: not implemented; pack it full")
+    def _entry(
+        self, header: bytes, kind: bytes, records: dict[bytes, bytes], holes: sparse.Records
+    ) -> Entry:
         name = records.get(b"path") or _ustar_name(header)
+        old = kind == _SPARSE
+        kind = FILE if old else kind
         if kind in _AS_FILE:
             kind = DIRECTORY if name.endswith(b"/") else FILE
         if kind not in _KINDS:
@@ -148,6 +168,12 @@ class TarReader:
         if size > self._limits.total - self._stream.position:
             raise Corrupt(f"{self._what}: tar: an entry of {size} bytes; refused")
         self._left, self._padding = size, -size % BLOCK
+        if kind == FILE and (old or holes):
+            self._holes = self._sparse(header if old else b"", holes)
+            size, name = self._holes.size, self._holes.name or name
+        self._promised += size
+        if self._promised > self._limits.total:
+            raise Corrupt(f"{self._what}: tar: entries of {self._promised} bytes; refused")
         link = records.get(b"linkpath") or header[157:257].split(b"\0")[0]
         if b"\0" in link or len(link) > self._limits.path or (kind == SYMLINK and not link):
             raise Invalid(f"{self._what}: tar: a link's target is empty, too long or has a NUL")
@@ -164,7 +190,33 @@ class TarReader:
             self._number(header[329:337], "device") if device else 0,
             self._number(header[337:345], "device") if device else 0,
             self._xattrs(records),
+            self._holes.regions if self._holes else None,
         )
+
+    def _sparse(self, header: bytes, holes: sparse.Records) -> Sparse:
+        """``header``: empty where pax records say it."""
+        most = self._limits.header
+        if header:
+            found = sparse.old(
+                header, lambda: self._stream.exactly(BLOCK), self._number, most, self._what
+            )
+        else:
+            start = self._stream.position
+            found = sparse.in_records(holes, lambda: self._line(start), self._what)
+            used = self._stream.position - start
+            self._stream.skip(-used % BLOCK)
+            self._left -= used + -used % BLOCK
+        return sparse.checked(found, self._left, self._what)
+
+    def _line(self, start: int) -> bytes:
+        """The next line of the current entry's bytes, which begin at ``start``."""
+        text = b""
+        while not text.endswith(b"\n"):
+            used = self._stream.position - start
+            if used >= min(self._left, self._limits.header) or len(text) > 20:
+                raise Corrupt(f"{self._what}: tar: a sparse file's map has no end; refused")
+            text += self._stream.exactly(1)
+        return text[:-1]
 
     def path(self, name: bytes) -> tuple[bytes, ...]:
         """A member's name as parts below the root; :class:`Invalid` for one that climbs."""

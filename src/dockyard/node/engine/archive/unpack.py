@@ -14,7 +14,7 @@ import stat
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux.openat2 import open_in_root
-from dockyard.node.image import tarread
+from dockyard.node.image import sparse, tarread
 from dockyard.node.image.tarread import Entry, TarReader
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -146,10 +146,13 @@ class _Unpacker:
     def _file(self, parent: int, name: bytes, entry: Entry) -> None:
         file = os.open(name, CREATE, 0o600, dir_fd=parent)
         try:
-            for piece in self._reader.data():
-                self.bytes += len(piece)
-                while piece:
-                    piece = piece[os.write(file, piece) :]
+            self.bytes += entry.size
+            if entry.sparse is not None:
+                sparse.write(file, self._reader, entry)
+            else:
+                for piece in self._reader.data():
+                    while piece:
+                        piece = piece[os.write(file, piece) :]
             self._describe(file, entry)
             os.utime(file, ns=(entry.mtime, entry.mtime))
         finally:
