@@ -25,9 +25,9 @@ class Docker:
     def __call__(self, *words: str) -> str:
         return output(*self._words, *words)
 
-    def timed(self, *words: str) -> Timed:
+    def timed(self, *words: str, env: dict[str, str] | None = None) -> Timed:
         """A command line that can be measured."""
-        return process(*self._words, *words)
+        return process(*self._words, *words, env=env)
 
 
 @contextmanager

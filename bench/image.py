@@ -12,6 +12,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,52 +22,37 @@ from docker import Docker, dockerd, unmount_below
 from measure import Sample, against, output, sample, which
 from netns import network
 from rows import Row
+from sources import BYTES, chosen
 
 ROUNDS = int(os.environ.get("DYBENCH_ROUNDS", "3"))
 LAYERS = 5
-LAYER_BYTES = 90_000_000
 OURS = str(place.BIN / "dockyard")
 GOAL_DOCKER, GOAL_MEMORY, GOAL_SIZE = 0.4, 150.0, 1.1
-SOURCES = ("/usr/lib", "/usr/share")
-LARGEST_FILE = 3_000_000
 PORT = 5000
-DISK_BYTES = 6 << 30
+DISK_BYTES = 8 << 30
 
 
-def files() -> Iterator[Path]:
-    """Files of this system, as an image has them: many small ones and some large ones."""
-    for source in SOURCES:
-        for folder, folders, names in os.walk(source):
-            folders.sort()
-            for name in sorted(names):
-                path = Path(folder, name)
-                if path.is_file() and not path.is_symlink():
-                    yield path
-
-
-def layer(path: Path, found: Iterator[Path], size: int) -> int:
+def layer(path: Path, found: Iterator[tuple[Path, int]], size: float) -> int:
     """A tar of the next files up to a size; how many there are."""
     count = total = 0
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        while total < size:
-            file = next(found)
-            with suppress(OSError):
-                if (length := file.stat().st_size) <= LARGEST_FILE:
-                    tar.add(file, recursive=False)
-                    total += length
-                    count += 1
+        for file, length in found:
+            tar.add(file, recursive=False)
+            count, total = count + 1, total + length
+            if total >= size:
+                break
     return count
 
 
 def archive(base: Path) -> tuple[Path, int]:
     """A docker-archive of the image, with plain layers as `docker save` has them."""
-    found = files()
+    found = chosen()
     names, diff_ids, count = [], [], 0
     path = base / "image.tar"
     with tarfile.open(path, "w") as out:
         for number in range(LAYERS):
             plain = base / "layer.tar"
-            count += layer(plain, found, LAYER_BYTES)
+            count += layer(plain, found, BYTES / LAYERS if number < LAYERS - 1 else inf)
             with plain.open("rb") as data:
                 diff_ids.append("sha256:" + hashlib.file_digest(data, "sha256").hexdigest())
             names.append(f"{number}/layer.tar")
