@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.base.aio import now
 from dockyard.base.errors import Invalid
 from dockyard.base.linux import syscalls
 from dockyard.base.oci.instance import data_root
 from dockyard.base.oci.platform import host_platform, parse_platform
 from dockyard.base.oci.reference import parse_reference
-from dockyard.cli import buildflags, buildprogress
+from dockyard.cli import buildflags, buildwords
 
 if TYPE_CHECKING:
     import argparse
 
     from dockyard.base.oci.imageconfig import ImageConfig
     from dockyard.base.oci.platform import Platform
-    from dockyard.node.build.builder import Result
+    from dockyard.cli.buildwords import Output
+    from dockyard.node.build.bundle import Wanted
     from dockyard.node.build.checks.variables import Known
     from dockyard.node.build.contexts import Contexts, Main
-    from dockyard.node.build.plan import Plan
     from dockyard.node.build.stage import Options
     from dockyard.node.image.store import ImageStore
 
@@ -33,6 +35,24 @@ class Dockerfile(NamedTuple):
     shown: str
     inside: str
     """Its path in the context, where it lies there."""
+
+
+class Asked(NamedTuple):
+    """Everything that the words of one call ask for."""
+
+    words: argparse.Namespace
+    outputs: tuple[Output, ...]
+    names: tuple[str, ...]
+    platforms: tuple[Platform, ...]
+    options: Options
+    wanted: Wanted
+    cache_from: tuple[dict[str, str], ...]
+    cache_to: tuple[dict[str, str], ...]
+    root: str
+
+    @property
+    def quiet(self) -> bool:
+        return self.words.quiet or self.words.progress in ("quiet", "none")
 
 
 def run(argv: list[str]) -> int:
@@ -47,26 +67,33 @@ def run(argv: list[str]) -> int:
         parse_reference(name)
     if words.file == "-" and words.context == "-":
         raise Invalid("build: -f - and the context -: standard input can be one of them")
-    wanted = buildflags.outputs(words)
+    call = buildflags.call(words)
     root = str(data_root())
     store = ImageStore(root)
-    options = buildflags.options(words, os.path.join(root, "build-cache"))
     own_mounts()
-    with store.adding(), Contexts(store, options.ssh.get("default", "")) as contexts:
+    with store.adding(), contextlib.ExitStack() as stack:
+        asked = _asked(words, root, _agents(words, store, stack))
+        wishes = asked.options.wishes
+        agent = asked.options.ssh.get("default", "")
+        contexts = stack.enter_context(Contexts(store, agent, keeps_git=wishes.keeps_git))
         main = contexts.main(words.context, sys.stdin.buffer)
         dockerfile = _dockerfile(words.file, main)
         contexts.open_main(main, dockerfile.inside)
         for word in words.build_context:
             name, _, where = word.partition("=")
             contexts.add(name, where)
-        plan = make_plan(dockerfile.data, dockerfile.shown)
-        known = _known(store, contexts, options, (*_platforms(words), host_platform())[0])
-        if words.check:
-            return _check(plan, known)
-        found = check(plan, known)
+        plan = make_plan(dockerfile.data, dockerfile.shown, any_syntax=wishes.any_syntax)
+        platform = (*asked.platforms, host_platform())[0]
+        known = _known(store, contexts, asked.options, platform)
+        if call.name != "build":
+            from dockyard.cli import buildcalls
+
+            return buildcalls.run(call, plan, words.target, known, platform)
+        plan.target(words.target)
+        found = check(plan, known, words.target, whole=False)
         refuse(plan, known, found)
-        code = _build(words, wanted, root, store, contexts, dockerfile)
-    if found and not (words.quiet or words.progress == "quiet"):
+        code = _build(asked, store, contexts, main, dockerfile)
+    if found and not asked.quiet:
         print(f"\n{brief(found)}", file=sys.stderr)
     return code
 
@@ -78,14 +105,59 @@ def own_mounts() -> None:
     syscalls.mount(None, "/", None, _MS_PRIVATE_RECURSIVE)
 
 
+def _asked(words: argparse.Namespace, root: str, ssh: dict[str, str]) -> Asked:
+    """Whatever is wrong with the words is told before anything is fetched or built."""
+    from dockyard.node.build import annotate, remotecache
+    from dockyard.node.build.bundle import Wanted
+
+    given = buildwords.build_args(words.build_arg)
+    options = buildflags.options(words, os.path.join(root, "build-cache"), ssh, given)
+    outputs = tuple(buildflags.outputs(words))
+    more = (name for each in outputs if each.kind == "image" for name in each.names)
+    names = (*words.tag, *more)
+    if any(each.push for each in outputs) and not names:
+        raise Invalid("build: a push needs a name: -t REGISTRY/NAME:TAG")
+    cache_from = tuple(_cache(text, "--cache-from") for text in words.cache_from)
+    cache_to = tuple(_cache(text, "--cache-to") for text in words.cache_to)
+    for told in cache_to:
+        remotecache.check_target(told)
+    wanted = Wanted(
+        annotate.parse(words.annotation),
+        buildflags.attestations(words, options.wishes.attestations),
+        options.wishes.is_index,
+    )
+    for each in outputs:
+        annotate.parse(each.annotations)
+    return Asked(words, outputs, names, _platforms(words), options, wanted, cache_from, cache_to,
+                 root)  # fmt: skip
+
+
+def _cache(text: str, flag: str) -> dict[str, str]:
+    return buildwords.fields(text, flag) if "=" in text else {"type": "registry", "ref": text}
+
+
+def _agents(
+    words: argparse.Namespace, store: ImageStore, stack: contextlib.ExitStack
+) -> dict[str, str]:
+    """Each ``--ssh`` by its identifier: the socket of the agent that it names, or of one that has
+    its keys."""
+    found = {}
+    for agent in [buildwords.agent(text) for text in words.ssh]:
+        socket = agent.socket
+        if agent.keys:
+            from dockyard.node.build import keyagent
+
+            folder = os.path.join(stack.enter_context(store.workspace()), "agent")
+            os.mkdir(folder, 0o700)
+            socket = stack.enter_context(keyagent.holding(agent.keys, folder))
+        found[agent.id] = socket
+    return found
+
+
 def _build(
-    words: argparse.Namespace,
-    wanted: list[buildflags.Output],
-    root: str,
-    store: ImageStore,
-    contexts: Contexts,
-    dockerfile: Dockerfile,
+    asked: Asked, store: ImageStore, contexts: Contexts, main: Main, dockerfile: Dockerfile
 ) -> int:
+    from dockyard.cli import buildexport, buildprogress
     from dockyard.node.build import remotecache
     from dockyard.node.build.builder import Request, build
     from dockyard.node.build.guard import Guard
@@ -94,89 +166,51 @@ def _build(
     from dockyard.node.runtime.launcher import LaunchpadLauncher
     from dockyard.node.runtime.local import LocalRuntime
 
-    quiet = words.quiet or words.progress == "quiet"
-    names = (*words.tag, *(name for each in wanted if each.kind == "image" for name in each.names))
+    words = asked.words
     request = Request(
         dockerfile.data,
         dockerfile.shown,
-        buildflags.options(words, os.path.join(root, "build-cache")),
+        asked.options,
         words.target,
-        _platforms(words),
-        names,
-        buildflags.labels(words.label),
+        asked.platforms,
+        asked.names,
+        buildwords.labels(words.label),
+        any(told["type"] == remotecache.INLINE for told in asked.cache_to),
     )
-    imported = tuple(
-        remotecache.source(buildflags.fields(text, "--cache-from") if "=" in text else
-                           {"type": "registry", "ref": text}, store)
-        for text in words.cache_from
-    )  # fmt: skip
-    launcher = LaunchpadLauncher(os.path.join(root, "cache"))
+    began = now.wall()
+    launcher = LaunchpadLauncher(os.path.join(asked.root, "cache"))
     runtime = LocalRuntime(launcher)
-    runner = ContainerRunner(runtime, root)
-    with Guard(runtime, root, runner.prefix):
-        display = buildprogress.display_for("quiet" if quiet else words.progress)
+    runner = ContainerRunner(runtime, asked.root)
+    with Guard(runtime, asked.root, runner.prefix, asked.options.limits):
+        display = buildprogress.display_for("quiet" if asked.quiet else words.progress)
         failed = True
         try:
+            imported = tuple(
+                remotecache.source(told, store, display.note) for told in asked.cache_from
+            )
             result = build(store, runner, request, contexts, display, Silent(), imported)
-            for text in words.cache_to:
-                remotecache.export(buildflags.fields(text, "--cache-to"), store, result.keys)
-            _export(result, wanted, store, names, display)
+            kept = {layer.chain_id for layers in result.layers for layer in layers}
+            for told in asked.cache_to:
+                remotecache.export(told, store, result.keys, kept, display.note)
+            record = buildexport.record(asked, result, contexts, main, dockerfile, began)
+            top = buildexport.export(asked, result, record, store, display)
             failed = False
         finally:
             launcher.close()
             display.close(failed=failed)
-    _tell(words, result, names)
-    if quiet:
+    buildexport.tell(asked, result, top)
+    if asked.quiet:
         print(result.image.id)
     return 0
 
 
 def _platforms(words: argparse.Namespace) -> tuple[Platform, ...]:
     return tuple(
-        parse_platform(text) for each in words.platform for text in each.split(",") if text
+        host_platform() if text == "local" else parse_platform(text)
+        for each in words.platform
+        for text in each.split(",")
+        if text
     )
-
-
-def _export(
-    result: Result,
-    wanted: list[buildflags.Output],
-    store: ImageStore,
-    names: tuple[str, ...],
-    display: buildprogress.Display,
-) -> None:
-    from dockyard.node.build import outputs
-
-    for each in wanted:
-        step = display.step(f"exporting to {each.kind}")
-        if each.kind == "image":
-            step.output(f"writing image {result.image.id} done\n".encode())
-            for name in names:
-                step.output(f"naming to {parse_reference(name)} done\n".encode())
-            if each.push:
-                outputs.push(result, names, store)
-        else:
-            outputs.write(each.kind, each.dest, result, (*names, *each.names), store)
-        step.done()
-
-
-def _tell(words: argparse.Namespace, result: Result, names: tuple[str, ...]) -> None:
-    """The files that were asked for."""
-    import json
-
-    if words.iidfile:
-        with open(words.iidfile, "w") as file:
-            file.write(str(result.image.id))
-    if words.metadata_file:
-        told = {
-            "containerimage.config.digest": result.image.id,
-            "containerimage.descriptor": result.image.manifest.descriptor().to_json(),
-            "containerimage.digest": result.image.digest,
-        }
-        if names:
-            told["image.name"] = ",".join(str(parse_reference(name)) for name in names)
-        with open(words.metadata_file, "w") as file:
-            json.dump(told, file, indent=2)
-            file.write("\n")
 
 
 def _dockerfile(word: str | None, main: Main) -> Dockerfile:
@@ -197,16 +231,6 @@ def _dockerfile(word: str | None, main: Main) -> Dockerfile:
         raise Invalid(f"build: {word or 'Dockerfile'}: lies outside the build context")
     shown = "Dockerfile" if word is None else word
     return Dockerfile(read_dockerfile(real), shown, inside)
-
-
-def _check(plan: Plan, known: Known) -> int:
-    """``--check``: 1 where there is something to say, as docker has it."""
-    from dockyard.node.build.checks.check import check
-    from dockyard.node.build.checks.warning import report
-
-    found = check(plan, known)
-    print(report(found, plan.dockerfile.source))
-    return 1 if found else 0
 
 
 def _known(store: ImageStore, contexts: Contexts, options: Options, platform: Platform) -> Known:

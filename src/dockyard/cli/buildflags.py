@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import csv
-import ipaddress
 import os
-import sys
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.base.errors import Invalid, NotFound
-from dockyard.cli import common
+from dockyard.base.errors import Invalid
+from dockyard.cli import buildwords, common
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
-    from dockyard.node.build.stage import Options, Secret
+    from dockyard.node.build.attest import Attestations
+    from dockyard.node.build.limits import Limits
+    from dockyard.node.build.stage import Options
 
-_LARGEST_SECRET = 500 << 10
-"""BuildKit's limit."""
+CALLS = ("build", "check", "outline", "targets", "subrequests.describe")
+_LIMITS = ("memory", "memory-swap", "cpu-shares", "cpu-period", "cpu-quota", "cpuset-cpus",
+           "cpuset-mems")  # fmt: skip
+_CPUS = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
+_CGROUP = re.compile(r"/?[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)*/?")
 _EXAMPLES = """\
   dockyard build -t shop/api:1 --build-arg VERSION=1 examples/shop/api
   dockyard build --target test --progress plain .
   dockyard build --secret id=token,env=TOKEN --ssh default .
   dockyard build --platform linux/amd64,linux/arm64 -o type=oci,dest=app.tar .
+  dockyard build -t registry:5000/app --sbom true --provenance mode=max --push .
   dockyard build --check .
+  dockyard build --call outline .
   dockyard build -t app - < context.tar
   dockyard build -t app https://git.example/app.git#main:service"""
 
 
-class Output(NamedTuple):
-    """One ``--output``."""
+class Call(NamedTuple):
+    """One ``--call``."""
 
-    kind: str
-    """``image``, ``oci``, ``docker``, ``tar`` or ``local``."""
-    dest: str = ""
-    push: bool = False
-    names: tuple[str, ...] = ()
+    name: str
+    json: bool
+    ignores_status: bool
 
 
 def parser() -> common.Parser:
@@ -47,12 +51,19 @@ def parser() -> common.Parser:
     )
     add = found.add_argument
     add("context", metavar="PATH | URL | -", help="folder, git repository, tar's URL, or stdin")
-    found.many("--add-host", metavar="HOST:IP", help="a name in the steps' /etc/hosts")
+    found.many("--add-host", metavar="HOST:IP", help="a name in the steps' /etc/hosts; the IP may "
+               "be host-gateway")  # fmt: skip
     found.many("--allow", metavar="ENTITLEMENT", help="network.host, security.insecure")
+    found.many("--annotation", metavar="[TYPE:]NAME=VALUE",
+               help="of the manifest, index, manifest-descriptor or index-descriptor")  # fmt: skip
+    found.many("--attest", metavar="type=KIND", help="type=sbom, type=provenance,mode=max")
     found.many("--build-arg", metavar="NAME[=VALUE]", help="a value for ARG")
     found.many("--build-context", metavar="NAME=PATH", help="a further context, image or stage")
     found.many("--cache-from", metavar="WHERE", help="type=local,src=DIR; type=registry,ref=NAME")
-    found.many("--cache-to", metavar="WHERE", help="type=local,dest=DIR; type=registry,ref=NAME")
+    found.many("--cache-to", metavar="WHERE",
+               help="type=local,dest=DIR; type=registry,ref=NAME; type=inline")  # fmt: skip
+    add("--call", metavar="METHOD", default="build", help=", ".join(CALLS))
+    add("--cgroup-parent", metavar="PATH", default="", help="the control group above the steps'")
     found.flag("--check", help="report what is questionable in the Dockerfile, and build nothing")
     add("-f", "--file", metavar="FILE", help="default: PATH/Dockerfile; - for standard input")
     add("--iidfile", metavar="FILE", help="write the image's ID there")
@@ -65,28 +76,57 @@ def parser() -> common.Parser:
     found.many("-o", "--output", metavar="OUTPUT",
                help="DIR, -, or type=image|oci|docker|tar|local,dest=...")  # fmt: skip
     found.many("--platform", metavar="OS/ARCH", help="several, separated by commas: one index")
-    add("--progress", choices=("auto", "plain", "tty", "quiet"), help="how the build is shown",
-        default=os.environ.get("BUILDKIT_PROGRESS", "auto"))  # fmt: skip
+    add("--progress", choices=("auto", "plain", "tty", "quiet", "none", "rawjson"),
+        default=os.environ.get("BUILDKIT_PROGRESS", "auto"),
+        help="how the build is shown")  # fmt: skip
+    add("--provenance", metavar="MODE", help="as --attest type=provenance: true, mode=min|max")
     found.flag("--pull", help="fetch the bases even if they are here")
     found.flag("--push", help="as --output type=image,push=true")
     found.flag("-q", "--quiet", help="print only the image's ID")
+    found.many("--resource", metavar="NAME=VALUE", help=f"of RUN: {', '.join(_LIMITS)}")
+    add("--sbom", metavar="BOOL", help="as --attest type=sbom: a list of the image's packages")
     found.many("--secret", metavar="id=ID", help="id=ID,src=FILE or id=ID,env=NAME, for RUN")
     add("--shm-size", metavar="SIZE", default="64m", help="of /dev/shm in RUN")
-    found.many("--ssh", metavar="default", help="an agent for RUN: ID or ID=SOCKET")
+    found.many("--ssh", metavar="default", help="for RUN: ID, ID=SOCKET or ID=KEY[,KEY]")
     found.many("-t", "--tag", metavar="NAME", help="a name for the image")
     add("--target", metavar="STAGE", default="", help="the stage to build")
+    found.many("--ulimit", metavar="NAME=SOFT[:HARD]", help="of RUN: nofile=1024:2048")
+    add("-m", "--memory", metavar="SIZE", help="as --resource memory=SIZE")
+    add("-c", "--cpu-shares", metavar="N", help="as --resource cpu-shares=N")
+    for name in ("memory-swap", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems"):
+        add(f"--{name}", metavar="N", help=f"as --resource {name}=N")
     for name in ("--rm", "--force-rm"):
         add(name, action="store_true", help="nothing is ever left; accepted as docker does")
-    found.refuse(
-        ("--annotation", "--attest", "--builder", "--call", "--cgroup-parent", "--provenance",
-         "--sbom", "--ulimit", "--memory", "-m", "--cpu-shares", "--isolation", "--squash"),
-        nargs=1,
-    )  # fmt: skip
+    found.refuse(("--builder", "--policy", "--isolation", "--security-opt"), nargs=1)
+    found.refuse(("--squash", "--compress", "--print"), nargs=0)
     return found
 
 
-def options(words: argparse.Namespace, cache_folder: str) -> Options:
+def call(words: argparse.Namespace) -> Call:
+    """``METHOD[,format=json][,ignorestatus=true]``; ``--check`` is ``--call check``."""
+    name, json, ignores = "", False, False
+    for part in buildwords.row("check" if words.check else words.call, "--call"):
+        key, equals, value = part.partition("=")
+        if not equals and not name:
+            name = "check" if key == "lint" else key
+        elif key == "format" and value in ("", "json", "text"):
+            json = value == "json"
+        elif key == "ignorestatus":
+            ignores = buildwords.switch(value, "--call ignorestatus")
+        else:
+            raise Invalid(f"build: --call {words.call!r}: METHOD[,format=json] is expected")
+    name = name or "build"
+    if name not in CALLS:
+        raise Invalid(f"build: --call {name!r}: {', '.join(CALLS)} are known")
+    return Call(name, json, ignores)
+
+
+def options(
+    words: argparse.Namespace, cache_folder: str, ssh: Mapping[str, str], given: Mapping[str, str]
+) -> Options:
+    """``ssh``: the agents' sockets. ``given``: the build arguments."""
     from dockyard.node.build import stage
+    from dockyard.node.build.ownargs import wishes
 
     allow = set(words.allow)
     unknown = allow - set(stage.ENTITLEMENTS)
@@ -97,137 +137,86 @@ def options(words: argparse.Namespace, cache_folder: str) -> Options:
         allow.add(stage.HOST_NETWORK)
     uncached = {name.lower() for text in words.no_cache_filter for name in text.split(",")}
     return stage.Options(
-        build_args=build_args(words.build_arg),
+        build_args=given,
         no_cache=words.no_cache,
         pull=words.pull,
         network=words.network,
         allow=frozenset(allow),
-        secrets=dict(_secret(text) for text in words.secret),
-        ssh=dict(_agent(text) for text in words.ssh),
-        hosts=tuple(_host(text) for text in words.add_host),
+        secrets=dict(buildwords.secret(text) for text in words.secret),
+        ssh=ssh,
+        hosts=tuple(buildwords.host(text) for text in words.add_host),
         uncached=frozenset(uncached),
         shm_bytes=common.size(words.shm_size),
         cache_folder=cache_folder,
+        limits=limits(words),
+        wishes=wishes(given),
     )
 
 
-def build_args(words: list[str]) -> dict[str, str]:
-    """``NAME=value``, or ``NAME`` for what the environment has; unset ones are left out."""
-    found: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not name:
-            raise Invalid(f"build: --build-arg {word!r}: NAME=VALUE is expected")
-        if equals:
-            found[name] = value
-        elif name in os.environ:
-            found[name] = os.environ[name]
-    return found
+def limits(words: argparse.Namespace) -> Limits:
+    from dockyard.cli import deviceflags, limitflags
+    from dockyard.node.build.limits import Limits
+
+    told = {name: getattr(words, name.replace("-", "_")) for name in _LIMITS}
+    for text in words.resource:
+        name, equals, value = text.partition("=")
+        if name not in _LIMITS or not equals:
+            raise Invalid(f"build: --resource {text!r}: {', '.join(_LIMITS)} are known")
+        told[name] = value
+    memory = common.size(told["memory"]) if told["memory"] else 0
+    if told["memory"] and memory < limitflags.SMALLEST_MEMORY:
+        raise Invalid("Minimum memory limit allowed is 6MB")
+    swap = told["memory-swap"] or "0"
+    swap_bytes = -1 if swap == "-1" else common.size(swap)
+    if memory and 0 < swap_bytes < memory:
+        raise Invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
+    for name in ("cpuset-cpus", "cpuset-mems"):
+        if told[name] and _CPUS.fullmatch(told[name]) is None:
+            raise Invalid(f"build: --{name} {told[name][:40]}: numbers like 0-2,4 are expected")
+    parent = words.cgroup_parent
+    if parent and (_CGROUP.fullmatch(parent) is None or ".." in parent.split("/")):
+        raise Invalid(f"build: --cgroup-parent {parent[:80]!r}: a path of a group is expected")
+    return Limits(
+        ulimits=tuple((each.name, each.soft, each.hard)
+                      for each in deviceflags.ulimits(words.ulimit)),
+        cgroup_parent=parent.strip("/"),
+        memory=memory,
+        memory_swap=swap_bytes,
+        cpu_shares=_count(told, "cpu-shares"),
+        cpu_period=_count(told, "cpu-period"),
+        cpu_quota=_count(told, "cpu-quota"),
+        cpus=told["cpuset-cpus"] or "",
+        mems=told["cpuset-mems"] or "",
+    )  # fmt: skip
 
 
-def fields(text: str, flag: str) -> dict[str, str]:
-    """``key=value,key=value``, quoted as CSV is."""
-    try:
-        (row,) = csv.reader([text], strict=True)
-    except (csv.Error, ValueError) as error:
-        raise Invalid(f"build: {flag} {text!r}: key=value,... is expected") from error
-    found: dict[str, str] = {}
-    for item in row:
-        key, equals, value = item.partition("=")
-        found[key.strip().lower()] = value if equals else "true"
-    return found
+def _count(told: Mapping[str, str | None], name: str) -> int:
+    text = told[name]
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal()) or len(text) > 12:
+        raise Invalid(f"build: --{name} {text[:40]!r}: a number is expected")
+    return int(text)
 
 
-def outputs(words: argparse.Namespace) -> list[Output]:
-    found = [output(text) for text in words.output]
+def outputs(words: argparse.Namespace) -> list[buildwords.Output]:
+    found = [buildwords.output(text) for text in words.output]
     if words.load or words.push or not found:
-        found.append(Output("image", push=words.push))
+        found.append(buildwords.Output("image", push=words.push))
     return found
 
 
-def output(text: str) -> Output:
-    if "=" not in text:
-        return Output("tar" if text == "-" else "local", text)
-    told = fields(text, "--output")
-    kind = told.get("type", "")
-    if kind == "registry":
-        kind, told["push"] = "image", "true"
-    if kind not in ("image", "oci", "docker", "tar", "local"):
-        raise Invalid(f"build: --output {text!r}: type: image, oci, docker, tar or local")
-    dest = told.get("dest", "")
-    if kind == "local" and not dest:
-        raise Invalid(f"build: --output {text!r}: dest is required for local")
-    if kind in ("oci", "tar") and not dest:
-        dest = "-"
-    if dest == "-" and sys.stdout.isatty():
-        raise Invalid(f"build: --output {text!r}: dest is required: it would go to the terminal")
-    names = tuple(name for name in told.get("name", "").split(",") if name)
-    return Output(kind, dest, told.get("push") == "true", names)
+def attestations(words: argparse.Namespace, asked: tuple[tuple[str, str], ...]) -> Attestations:
+    """``asked``: what build arguments say (``BUILDKIT_ATTEST_SBOM``)."""
+    from dockyard.node.build import attest
 
+    texts = [f"type={kind},{value}".rstrip(",") for kind, value in asked]
+    texts += words.attest
+    for kind in ("sbom", "provenance"):
+        value = getattr(words, kind)
+        if value:
+            from dockyard.node.build.ownargs import truth
 
-def labels(words: list[str]) -> tuple[tuple[str, str], ...]:
-    found = []
-    for word in words:
-        name, _, value = word.partition("=")
-        if not name:
-            raise Invalid(f"build: --label {word!r}: NAME=VALUE is expected")
-        found.append((name, value))
-    return tuple(found)
-
-
-def _secret(text: str) -> tuple[str, Secret]:
-    from dockyard.node.build.stage import Secret
-
-    told = fields(text, "--secret")
-    name = told.get("id", "")
-    source = told.get("src", told.get("source", ""))
-    kind = told.get("type", "file" if source else "env" if "env" in told else "")
-    if not name or kind not in ("", "file", "env"):
-        raise Invalid(f"build: --secret {name or text.partition('=')[0]!r}: id=ID,src=FILE or "
-                      "id=ID,env=NAME is expected")  # fmt: skip
-    variable = told.get("env") or (source if kind == "env" else "")
-    if not source and not variable:
-        variable = name if name in os.environ else ""
-        source = "" if variable else name
-    if variable:
-        if variable not in os.environ:
-            raise NotFound(f"build: --secret id={name}: {variable} is not in the environment")
-        return name, Secret(os.fsencode(os.environ[variable]))
-    try:
-        with open(source, "rb") as file:
-            value = file.read(_LARGEST_SECRET + 1)
-    except OSError as error:
-        raise NotFound(f"build: --secret id={name}: {source}: {error.strerror}") from error
-    if len(value) > _LARGEST_SECRET:
-        raise Invalid(f"build: --secret id={name}: {source}: more than {_LARGEST_SECRET} bytes")
-    return name, Secret(value)
-
-
-def _agent(text: str) -> tuple[str, str]:
-    name, _, path = text.partition("=")
-    path = path or os.environ.get("SSH_AUTH_SOCK", "")
-    if not path:
-        raise NotFound(f"build: --ssh {name}: SSH_AUTH_SOCK is not set; start an ssh-agent")
-    import stat
-
-    try:
-        is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
-    except OSError as error:
-        raise NotFound(f"build: --ssh {name}: {path}: {error.strerror}") from error
-    if not is_socket:
-        raise Invalid(f"build: --ssh {name}={path}: a key file: not implemented; add it to an "
-                      "agent with ssh-add and name the agent's socket")  # fmt: skip
-    return name, path
-
-
-def _host(text: str) -> tuple[str, str]:
-    """``HOST:IP`` or ``HOST=IP``."""
-    cut = min((at for at in (text.find("="), text.find(":")) if at > 0), default=0)
-    name, address = text[:cut], text[cut + 1 :].strip("[]")
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        raise Invalid(f"build: --add-host {text!r}: HOST:IP is expected") from None
-    if not name or any(each.isspace() for each in name):
-        raise Invalid(f"build: --add-host {text!r}: HOST:IP is expected")
-    return name, address
+            on = truth(value)
+            texts.append(f"type={kind}," + (value if on is None else f"disabled={not on}".lower()))
+    return attest.parse([buildwords.fields(text, "--attest") for text in texts])

@@ -30,11 +30,15 @@ class Display(Protocol):
 
 
 def display_for(kind: str) -> Display:
-    """``plain``, ``tty``, ``quiet`` or ``auto``; what is shown goes to standard error."""
+    """``plain``, ``tty``, ``quiet``, ``rawjson`` or ``auto``; it goes to standard error."""
     if kind == "auto":
         kind = "tty" if sys.stderr.isatty() else "plain"
     if kind == "tty":
         return Live()
+    if kind == "rawjson":
+        from dockyard.cli.buildrawjson import RawJson
+
+        return RawJson()
     return Quiet() if kind == "quiet" else Plain()
 
 

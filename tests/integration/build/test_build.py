@@ -43,7 +43,7 @@ def test_configuration(bench: Bench) -> None:
     assert (config.volumes, config.stop_signal) == (("/data",), "SIGINT")
     assert (config.entrypoint, config.cmd) == (("prog",), ("arg", "$A"))
     created = [step.created_by for step in config.history]
-    assert created[1:3] == ["ARG VERSION=1", "ENV A=x y B=2"]
+    assert created[1:3] == ["ARG VERSION=2", "ENV A=x y B=2"]
 
 
 def test_entrypoint_drops_the_bases_cmd(bench: Bench) -> None:

@@ -82,7 +82,7 @@ def test_scopes_of_arg(bench: Bench) -> None:
     machine = "amd64"
     assert found["unseen"] == "[][]\n"
     assert found["seen"] == f"[2][{machine}][linux/{machine}][2-own]\n"
-    assert found["inherited"] == "[]\n"
+    assert found["inherited"] == "[2-own]\n"
     assert (found["env"], found["proxy"]) == ("[env]\n", "[http://p]\n")
     assert "UndefinedVar" not in told
 

@@ -13,6 +13,8 @@ from dockyard.base.oci.platform import Platform, platform_from_json, refuse_wind
 from dockyard.base.oci.strictjson import decode_object, encode
 
 LARGEST = 4 << 20
+_STEP_KEYS = "dockyard.buildcache"
+_MOST_STEP_KEYS = 10_000
 
 
 class History(NamedTuple):
@@ -52,6 +54,9 @@ class ImageConfig(NamedTuple):
     created: str = ""
     author: str = ""
     history: tuple[History, ...] = ()
+    step_keys: tuple[tuple[str, int], ...] = ()
+    """A build's cache in its image: a hash of all that a step depended on, and its layer's place
+    in ``diff_ids``. No member of the specification, which lets images have others."""
 
     def to_json(self) -> dict[str, Any]:
         """The document, its keys in the specification's order."""
@@ -77,6 +82,7 @@ class ImageConfig(NamedTuple):
             "config": {key: value for key, value in run.items() if value},
             "rootfs": {"type": "layers", "diff_ids": list(self.diff_ids)},
             "history": [step.to_json() for step in self.history],
+            **({_STEP_KEYS: dict(self.step_keys)} if self.step_keys else {}),
         }
 
     def encode(self) -> bytes:
@@ -115,7 +121,17 @@ def parse_config(data: bytes, what: str) -> ImageConfig:
         created=_string(value, "created", what),
         author=_string(value, "author", what),
         history=tuple(_history(item, what) for item in value.get("history") or ()),
+        step_keys=_step_keys(value, what),
     )
+
+
+def _step_keys(value: dict[str, Any], what: str) -> tuple[tuple[str, int], ...]:
+    found = _object(value, _STEP_KEYS, what)
+    layers = len(value.get("rootfs", {}).get("diff_ids") or ())
+    right = all(type(place) is int and 0 <= place < layers for place in found.values())
+    if not right or len(found) > _MOST_STEP_KEYS:
+        raise Invalid(f"{what}: {_STEP_KEYS}: layers' places are expected")
+    return tuple(sorted(found.items()))
 
 
 def _history(item: Any, what: str) -> History:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.aio import now
 from dockyard.base.errors import Invalid, NotFound, Unsupported
 from dockyard.base.oci.platform import Platform, host_platform
 from dockyard.node.build import plan as plans
+from dockyard.node.build.facts import Facts
 from dockyard.node.build.graph import Graph, unused_arguments
+from dockyard.node.build.ownargs import EPOCH
 from dockyard.node.build.parse import LARGEST
 from dockyard.node.build.stage import Origin, Tools
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dockyard.base.oci.imageconfig import ImageConfig
+    from dockyard.node.build.plan import Plan
     from dockyard.node.build.stage import Imported, Options, Report, Runner, Stage
     from dockyard.node.image.image import Image, Layer
     from dockyard.node.image.progress import Progress
@@ -34,8 +36,8 @@ class Request(NamedTuple):
     platforms: tuple[Platform, ...] = ()
     names: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
-    keeps_image: bool = True
-    """Whether the store lists the result."""
+    keeps_keys: bool = False
+    """Whether the image itself says which step made which layer: a cache in it."""
 
 
 class Result(NamedTuple):
@@ -45,6 +47,10 @@ class Result(NamedTuple):
     layers: tuple[tuple[Layer, ...], ...]
     keys: Mapping[str, Layer]
     """Every step's key and layer, for an exported cache."""
+    facts: Facts
+    epoch: int | None
+    stages: tuple[Stage, ...]
+    """All that were built."""
 
     @property
     def image(self) -> Image:
@@ -65,24 +71,33 @@ def build(
     A Dockerfile is checked as a whole before its first step runs. Errors show file, line and its
     neighbours.
     """
-    plan = plans.make_plan(request.dockerfile, request.shown)
+    wishes = request.options.wishes
+    plan = plans.make_plan(request.dockerfile, request.shown, any_syntax=wishes.any_syntax)
+    for note in wishes.notes:
+        report.note(note)
     target = plan.target(request.target)
-    epoch = source_date(request.options.build_args)
+    epoch = source_date(request.options.build_args, plan)
     created = now.stamp(now.wall() if epoch is None else float(epoch))
     keys: dict[str, Layer] = {}
+    facts = Facts()
     images: list[Image] = []
     layers: list[tuple[Layer, ...]] = []
     stages: list[Stage] = []
     for platform in request.platforms or (host_platform(),):
         tools = Tools(
             store, _Nowhere(), runner, request.options, report, progress, created, epoch,
-            imported, keys,
+            imported, keys, facts,
         )  # fmt: skip
         with Graph(plan, platform, target, contexts, tools) as graph:
             stage = graph.build()
             stages += graph.stages
         labels = tuple(sorted((dict(stage.config.labels) | dict(request.labels)).items()))
         stage.config = stage.config._replace(labels=labels)
+        if request.keeps_keys or wishes.inline_cache:
+            places = {layer.chain_id: place for place, layer in enumerate(stage.layers)}
+            found = [(key, places[layer.chain_id]) for key, layer in sorted(keys.items())
+                     if layer.chain_id in places]  # fmt: skip
+            stage.config = stage.config._replace(step_keys=tuple(found))
         images.append(_finish(store, stage, created, same_is_fine=not request.options.no_cache))
         layers.append(stage.layers)
     unused = unused_arguments(stages, plan, request.options.build_args)
@@ -90,7 +105,7 @@ def build(
         report.note(f"[Warning] One or more build-args {unused} were not consumed")
     for name in request.names:
         images[0] = store.tag(images[0].id, name)
-    return Result(tuple(images), tuple(layers), keys)
+    return Result(tuple(images), tuple(layers), keys, facts, epoch, tuple(stages))
 
 
 def read_dockerfile(path: str) -> bytes:
@@ -118,10 +133,12 @@ def _timeless(config: ImageConfig) -> ImageConfig:
     return config._replace(created="", history=history)
 
 
-def source_date(build_args: Mapping[str, str]) -> int | None:
+def source_date(build_args: Mapping[str, str], plan: Plan) -> int | None:
     """What ``SOURCE_DATE_EPOCH`` says (reproducible-builds.org): the build argument, else the
-    environment."""
-    text = build_args.get("SOURCE_DATE_EPOCH", os.environ.get("SOURCE_DATE_EPOCH"))
+    default of an ARG before the first FROM."""
+    text = build_args.get(EPOCH)
+    if text is None:
+        text = plans.outer_args(plan, {}, {}).get(EPOCH)
     if not text:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 11:

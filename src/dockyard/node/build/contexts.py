@@ -7,12 +7,14 @@ An archive that comes from outside goes through the same reader, with the same l
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from typing import IO, TYPE_CHECKING
 
 from dockyard.base.errors import Invalid, NotFound
 from dockyard.node.build import gitsource
 from dockyard.node.build.download import download, is_url
+from dockyard.node.build.facts import Material
 from dockyard.node.build.ignorefile import open_context
 from dockyard.node.build.stage import Origin
 from dockyard.node.image.compression import decompress
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 IMAGE = "docker-image://"
+LAYOUT = "oci-layout://"
 _PIECE = 1 << 20
 _LARGEST_DOCKERFILE = 1 << 20
 
@@ -43,16 +46,23 @@ class Main:
         self.dockerfile = dockerfile
         """The Dockerfile itself, where there is no directory to look into."""
         self.time = commit
+        self.source: Material | None = None
+        """What it was fetched from; None of what lies here."""
 
 
 class Contexts:
     """All contexts of a build. Use ``with``."""
 
-    def __init__(self, store: ImageStore, agent: str = "") -> None:
+    def __init__(self, store: ImageStore, agent: str = "", *, keeps_git: bool = False) -> None:
         self._store = store
+        self._keeps_git = keeps_git
         self._agent = agent
         self._stack = contextlib.ExitStack()
         self._named: dict[str, Origin | str] = {}
+        self.materials: list[Material] = []
+        """What contexts were fetched."""
+        self.local: tuple[str, ...] = ("dockerfile",)
+        """The names of those that lie here, and the Dockerfile."""
 
     def __enter__(self) -> Contexts:
         return self
@@ -74,7 +84,12 @@ class Contexts:
             path = os.path.join(self._space(), "archive")
             download(word, path)
             with open(path, "rb") as file:
-                return self._from_archive(iter(lambda: file.read(_PIECE), b""), word, bare=True)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                file.seek(0)
+                found = self._from_archive(iter(lambda: file.read(_PIECE), b""), word, bare=True)
+            found.source = Material(word, "sha256", digest)
+            self.materials.append(found.source)
+            return found
         if not os.path.isdir(word):
             raise NotFound(f"build: {word}: no such directory; a context is a folder, a URL or -")
         return Main(word, None, None, temporary=False)
@@ -85,6 +100,7 @@ class Contexts:
         if main.time is not None:
             files.time = main.time * 1_000_000_000
         self._named[""] = Origin(files, "", (main.directory,))
+        self.local = ("context", "dockerfile") if main.source is None else ()
 
     def add(self, name: str, word: str) -> None:
         """``--build-context name=word``."""
@@ -93,8 +109,12 @@ class Contexts:
         if word.lower().startswith(IMAGE):
             self._named[name.lower()] = word[len(IMAGE) :]
             return
-        if word.lower().startswith("oci-layout://"):
-            raise Invalid(f"build: --build-context {name}: oci-layout: not implemented; load it")
+        if word.lower().startswith(LAYOUT):
+            place = LAYOUT + word[len(LAYOUT) :]
+            if not os.path.isdir(layout_place(place)[0]):
+                raise NotFound(f"build: --build-context {name}: {word}: no such directory")
+            self._named[name.lower()] = place
+            return
         if word == STDIN:
             raise Invalid(f"build: --build-context {name}: - is the main context's alone")
         found = self.main(word, contextlib.nullcontext())  # type: ignore[arg-type]
@@ -103,12 +123,19 @@ class Contexts:
         if found.time is not None:
             files.time = found.time * 1_000_000_000
         self._named[name.lower()] = Origin(files, "", (found.directory,))
+        if found.source is None:
+            self.local = (*self.local, name.lower())
 
     def _from_git(self, address: gitsource.GitAddress) -> Main:
         space = os.path.join(self._space(), "clone")
         os.mkdir(space)
-        found = gitsource.check_out(address, space, keep_git=False, agent=self._agent)
-        return Main(found.directory, None, found.time, temporary=True)
+        keep = self._keeps_git
+        found = gitsource.check_out(address, space, keep_git=keep, agent=self._agent)
+        made = Main(found.directory, None, found.time, temporary=True)
+        uri = f"{address.remote}#{address.ref}" if address.ref else address.remote
+        made.source = Material(uri, "sha1", found.commit)
+        self.materials.append(made.source)
+        return made
 
     def _from_archive(self, chunks: Iterable[bytes], what: str, *, bare: bool) -> Main:
         """A tar, compressed or not; with ``bare`` also a Dockerfile alone, without a context."""
@@ -132,6 +159,14 @@ class Contexts:
 
     def _space(self) -> str:
         return self._stack.enter_context(self._store.workspace())
+
+
+def layout_place(word: str) -> tuple[str, str]:
+    """``oci-layout://PATH[:TAG][@DIGEST]`` as the path, and the tag or digest (``latest``)."""
+    path, _, digest = word.removeprefix(LAYOUT).partition("@")
+    folder, name = os.path.split(path.rstrip("/"))
+    name, _, tag = name.partition(":")
+    return os.path.join(folder, name), digest or tag or "latest"
 
 
 def is_tar(block: bytes) -> bool:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Conflict, DockyardError
 from dockyard.node.build import plan as plans
+from dockyard.node.build.contexts import LAYOUT, layout_place
 from dockyard.node.build.expand import expand
 from dockyard.node.build.files import Files
 from dockyard.node.build.instructions.table import parse_step
+from dockyard.node.build.ownargs import is_own
 from dockyard.node.build.parse import instruction, with_documents
 from dockyard.node.build.stage import Origin, Stage
 from dockyard.node.image.image import Image, ImageNotFound
@@ -202,10 +204,15 @@ class Graph:
             found = self._images.get(key)
             if found is None:
                 found = self._images[key] = self._fetch(name, platform)
+                if not name.startswith(LAYOUT):
+                    self.tools.facts.image(name, found.config.platform, found.digest)
             return found
 
     def _fetch(self, name: str, platform: Platform) -> Image:
         store = self.tools.store
+        if name.startswith(LAYOUT):
+            path, tag = layout_place(name)
+            return store.load_one(path, tag, platform=platform)
         here: Image | None = None
         with contextlib.suppress(ImageNotFound):
             here = store.resolve(name)
@@ -302,5 +309,4 @@ def unused_arguments(stages: list[Stage], plan: Plan, given: Mapping[str, str]) 
 
     asked = {name for stage in stages for name in stage.used}
     asked |= {name for step in plan.globals for name, _ in step.pairs}
-    own = {name for name in given if name.startswith("BUILDKIT_") or name == "SOURCE_DATE_EPOCH"}
-    return sorted(set(given) - asked - PROXIES - own)
+    return sorted(name for name in set(given) - asked - PROXIES if not is_own(name))

@@ -12,6 +12,7 @@ from dockyard.base.errors import DockyardError
 from dockyard.base.linux.syscalls import close_range
 from dockyard.base.oci.instance import instance_id, run_dir
 from dockyard.interfaces.ociruntime import Runtime
+from dockyard.node.build.limits import Limits
 
 _FINE = b"x"
 
@@ -19,8 +20,9 @@ _FINE = b"x"
 class Guard:
     """Use ``with``: leaving the block tells the guard that all is well."""
 
-    def __init__(self, runtime: Runtime, data_root: str, prefix: str) -> None:
+    def __init__(self, runtime: Runtime, data_root: str, prefix: str, limits: Limits) -> None:
         self._runtime = runtime
+        self._limits = limits
         self._data_root = data_root
         self._prefix = prefix
 
@@ -65,5 +67,6 @@ class Guard:
         with contextlib.suppress(DockyardError, OSError):
             self._runtime.signal(place, signal.SIGKILL, everyone=True)
         with contextlib.suppress(DockyardError, OSError):
-            self._runtime.delete(place, f"dockyard/{instance_id(self._data_root)}/{name}")
+            cgroup = self._limits.cgroup(instance_id(self._data_root), name)
+            self._runtime.delete(place, cgroup)
         shutil.rmtree(place, ignore_errors=True)

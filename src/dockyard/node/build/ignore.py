@@ -19,6 +19,10 @@ class Ignore:
         self._patterns = patterns
         self.takes_back = any(negated for negated, _ in patterns)
         """Whether something inside an ignored directory may be wanted."""
+        self.hides_all = any(
+            not negated and glob.pattern in ("*", "**", "**/*") for negated, glob in patterns
+        )
+        """Whether one pattern alone hides everything."""
 
     @property
     def start(self) -> int:

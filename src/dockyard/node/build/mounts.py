@@ -248,7 +248,7 @@ def cache_folder(
     fill: Callable[[str, Mount], None],
 ) -> str:
     """The cache's directory, locked as its sharing asks. Its id is hashed: it names no path."""
-    space = stage.tools.options.build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
+    space = stage.tools.options.wishes.cache_space
     name = hashlib.sha256(f"{space}\0{mount.id}".encode("utf-8", "surrogateescape")).hexdigest()
     top = stage.tools.options.cache_folder
     os.makedirs(top, 0o700, exist_ok=True)

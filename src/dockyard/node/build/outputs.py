@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.descriptor import Descriptor
-from dockyard.base.oci.digest import digest_of
 from dockyard.base.oci.manifest import OCI_INDEX
 from dockyard.base.oci.reference import parse_reference
 from dockyard.base.oci.strictjson import encode
@@ -28,98 +28,117 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from dockyard.base.oci.reference import Reference
-    from dockyard.node.build.builder import Result
+    from dockyard.node.build.bundle import Bundle
     from dockyard.node.image.image import Image, Layer
     from dockyard.node.image.store import ImageStore
 
+_AT_ONCE = 4
 _NOWHERE = Line(Source("output", ()), 1, 1, "OUTPUT", (), "", "\\")
 
 
-def write(kind: str, dest: str, result: Result, names: tuple[str, ...], store: ImageStore) -> None:
+def write(
+    kind: str, dest: str, bundle: Bundle, names: tuple[str, ...], store: ImageStore, *, is_tar: bool
+) -> None:
     """``oci``, ``docker``, ``tar`` or ``local``. A file appears when it is whole."""
     if kind == "local":
-        _write_folder(dest, result, store)
+        _write_folder(dest, bundle, store)
     elif kind == "tar":
-        _only_one(result, kind)
         with _opened(dest) as out:
-            for chunk in _packed(result.layers[0], store):
+            for chunk in _tar(bundle, store):
                 out.write(chunk)
     elif kind == "docker" and not dest:
         for name in names:
-            store.tag(result.image.id, name)
+            store.tag(bundle.image.id, name)
     else:
         if kind == "docker":
-            _only_one(result, kind)
+            _only_one(bundle, kind)
+        contents = _contents(kind, bundle, names, store)
+        if not is_tar:
+            _write_layout(dest, contents)
+            return
         with _opened(dest) as out:
-            for chunk in _archive(kind, result, names, store):
-                out.write(chunk)
+            for name, size, read in contents:
+                for chunk in tar_entry(_entry(name, size), read):
+                    out.write(chunk)
+            out.write(END)
 
 
-def push(result: Result, names: tuple[str, ...], store: ImageStore) -> None:
-    """Each name to its registry; several platforms as one index."""
+def push(bundle: Bundle, names: tuple[str, ...], store: ImageStore) -> None:
+    """Each name to its registry; several platforms, and attestations, as one index."""
     if not names:
         raise Invalid("build: a push needs a name: -t REGISTRY/NAME:TAG")
     for name in names:
-        if len(result.images) == 1:
+        if bundle.is_plain:
             store.push(name)
         else:
-            _push_index(parse_reference(name), result, store)
+            _push(parse_reference(name), bundle, store)
 
 
-def index_of(images: tuple[Image, ...]) -> bytes:
-    """An OCI index with one manifest a platform."""
-    entries = [
-        image.manifest.descriptor()._replace(platform=image.config.platform).to_json()
-        for image in images
-    ]
-    return encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
-
-
-def _push_index(name: Reference, result: Result, store: ImageStore) -> None:
+def _push(name: Reference, bundle: Bundle, store: ImageStore) -> None:
     """Blobs, then manifests, then the index: the registry never lists a part."""
-    with RegistryClient(store.hosts, name, None, "pull,push") as client:
-        for image in result.images:
-            for blob in (*image.manifest.layers, image.manifest.config):
-                if not client.has_blob(blob.digest):
-                    client.upload(blob, _reader(store, blob))
-            client.put_manifest(image.digest, image.manifest.media_type, image.manifest.data)
-        client.put_manifest(name.target, OCI_INDEX, index_of(result.images))
+    with (
+        RegistryClient(store.hosts, name, None, "pull,push") as client,
+        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool,
+    ):
+
+        def send(blob: Descriptor) -> None:
+            if not client.has_blob(blob.digest):
+                client.upload(blob, _reader(bundle, store, blob))
+
+        blobs = dict.fromkeys(
+            blob for found in bundle.documents for blob in (*found.layers, found.config)
+        )
+        try:
+            for _ in pool.map(send, blobs):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        for found in bundle.documents if bundle.index_data else ():
+            client.put_manifest(found.digest, found.media_type, found.data)
+        kind = OCI_INDEX if bundle.index_data else bundle.image.manifest.media_type
+        client.put_manifest(name.target, kind, bundle.index_data or bundle.image.manifest.data)
 
 
-def _archive(
-    kind: str, result: Result, names: tuple[str, ...], store: ImageStore
-) -> Iterator[bytes]:
-    documents: dict[str, bytes] = {}
-    if len(result.images) > 1:
-        data = index_of(result.images)
-        top = Descriptor(OCI_INDEX, digest_of(data), len(data))
-        documents[top.digest] = data
-    else:
-        top = result.image.manifest.descriptor()
-    marked = [_named(top, name).to_json() for name in names] or [top.to_json()]
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": marked}
-    files = {
-        "oci-layout": encode({"imageLayoutVersion": "1.0.0"}),
-        "index.json": encode(index),
+def _contents(
+    kind: str, bundle: Bundle, names: tuple[str, ...], store: ImageStore
+) -> Iterator[tuple[str, int, Callable[[], Iterable[bytes]]]]:
+    """The files of an OCI layout: name, size, and what reads it; ``index.json`` comes last."""
+    blobs = {
+        blob.digest: blob for found in bundle.documents for blob in (*found.layers, found.config)
     }
-    if kind == "docker":
-        files["manifest.json"] = encode([_docker(result.image, names)])
-    for name, data in files.items():
-        yield from tar_entry(_entry(name, len(data)), _given(data))
-    blobs: dict[str, Descriptor] = {}
-    for image in result.images:
-        for blob in (image.manifest.descriptor(), image.manifest.config, *image.manifest.layers):
-            blobs[blob.digest] = blob
-    for digest, data in documents.items():
-        yield from tar_entry(_entry(_place(digest), len(data)), _given(data))
+    documents = {found.digest: found.data for found in bundle.documents}
+    if bundle.index_data:
+        documents[bundle.top.digest] = bundle.index_data
+    for digest, data in sorted(documents.items()):
+        yield _place(digest), len(data), _given(data)
     for digest, blob in sorted(blobs.items()):
-        yield from tar_entry(_entry(_place(digest), blob.size), _reader(store, blob))
-    yield END
+        yield _place(digest), blob.size, _reader(bundle, store, blob)
+    top = bundle.top
+    marked = [_named(top, name).to_json() for name in names] or [top.to_json()]
+    files = {"oci-layout": encode({"imageLayoutVersion": "1.0.0"})}
+    if kind == "docker":
+        files["manifest.json"] = encode([_docker(bundle.image, names)])
+    files["index.json"] = encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": marked})
+    for name, data in files.items():
+        yield name, len(data), _given(data)
+
+
+def _write_layout(
+    dest: str, contents: Iterable[tuple[str, int, Callable[[], Iterable[bytes]]]]
+) -> None:
+    for name, _, read in contents:
+        path = os.path.join(dest, name)
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        with _opened(path) as out:
+            for chunk in read():
+                out.write(chunk)
 
 
 def _named(top: Descriptor, name: str) -> Descriptor:
     reference = parse_reference(name)
     marks = (
+        *top.annotations,
         ("io.containerd.image.name", str(reference)),
         ("org.opencontainers.image.ref.name", reference.tag or ""),
     )
@@ -134,7 +153,10 @@ def _docker(image: Image, names: tuple[str, ...]) -> dict[str, object]:
     }
 
 
-def _reader(store: ImageStore, blob: Descriptor) -> Callable[[], Iterable[bytes]]:
+def _reader(bundle: Bundle, store: ImageStore, blob: Descriptor) -> Callable[[], Iterable[bytes]]:
+    made = bundle.blobs.get(blob.digest)
+    if made is not None:
+        return _given(made)
     return lambda: store.catalog.blobs.chunks(blob)
 
 
@@ -165,14 +187,26 @@ def _merged(layers: tuple[Layer, ...], store: ImageStore) -> Iterator[int]:
             os.close(root)
 
 
-def _packed(layers: tuple[Layer, ...], store: ImageStore) -> Iterator[bytes]:
-    with _merged(layers, store) as root:
-        yield from pack_open(root)
+def _tar(bundle: Bundle, store: ImageStore) -> Iterator[bytes]:
+    """The file tree; of several platforms each in a folder of its own."""
+    if len(bundle.images) == 1 and not any(bundle.statements):
+        with _merged(bundle.layers[0], store) as root:
+            yield from pack_open(root)
+        return
+    with store.workspace() as space:
+        folder = os.path.join(space, "tree")
+        _write_folder(folder, bundle, store)
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield from pack_open(root)
+        finally:
+            os.close(root)
 
 
-def _write_folder(dest: str, result: Result, store: ImageStore) -> None:
-    several = len(result.images) > 1
-    for image, layers in zip(result.images, result.layers, strict=True):
+def _write_folder(dest: str, bundle: Bundle, store: ImageStore) -> None:
+    several = len(bundle.images) > 1
+    parts = zip(bundle.images, bundle.layers, bundle.statements, strict=True)
+    for image, layers, statements in parts:
         folder = os.path.join(dest, str(image.config.platform).replace("/", "_"))
         folder = folder if several else dest
         os.makedirs(folder, 0o755, exist_ok=True)
@@ -187,13 +221,16 @@ def _write_folder(dest: str, result: Result, store: ImageStore) -> None:
             for item in place(files, top):
                 if item.path:
                     placer.lay(item, (), inside=True)
+            for each in statements:
+                placer.write(encode(each.document), (os.fsencode(each.filename),), 0o644, 0)
             placer.finish()
 
 
-def _only_one(result: Result, kind: str) -> None:
-    if len(result.images) > 1:
+def _only_one(bundle: Bundle, kind: str) -> None:
+    if len(bundle.images) > 1 or bundle.index_data:
         raise Invalid(
-            f"build: --output type={kind}: one platform at a time; type=oci takes several"
+            f"build: --output type={kind}: one platform without attestations at a time; type=oci "
+            "takes several"
         )
 
 

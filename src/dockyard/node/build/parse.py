@@ -4,12 +4,12 @@ import re
 from typing import NamedTuple
 
 from dockyard.node.build.heredoc import MOST, Heredoc, find_words
+from dockyard.node.build.ownargs import OWN_SYNTAX
 from dockyard.node.build.source import DockerfileInvalid, DockerfileUnsupported, Line, Source
 
 LARGEST = 1 << 20
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*$")
 _DIRECTIVES = ("syntax", "escape", "check")
-_OWN_SYNTAX = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?(:|@|$)")
 _INSTRUCTION = re.compile(r"([A-Za-z]+)(?:\s+(.*))?$", re.DOTALL)
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?:=((?:\"[^\"]*\"|'[^']*'|[^\s\"'])*))?(?:\s+|$)")
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
@@ -23,8 +23,8 @@ class Dockerfile(NamedTuple):
     lines: tuple[Line, ...]
     check: str
     """The value of the directive ``check``."""
-    gaps: tuple[tuple[int, int], ...]
-    """First and last line of instructions that go on after an empty line."""
+    gaps: tuple[int, ...]
+    """The last lines of instructions that go on after an empty line."""
 
 
 class _Joined(NamedTuple):
@@ -33,8 +33,11 @@ class _Joined(NamedTuple):
     gap: bool
 
 
-def parse_dockerfile(data: bytes, name: str) -> Dockerfile:
-    """All instructions in order. Raises :class:`DockerfileInvalid` with the place."""
+def parse_dockerfile(data: bytes, name: str, *, any_syntax: bool = False) -> Dockerfile:
+    """All instructions in order. Raises :class:`DockerfileInvalid` with the place.
+
+    ``any_syntax``: whatever frontend the directive names, this one reads the file.
+    """
     if len(data) > LARGEST:
         raise DockerfileInvalid(f"{name}: more than {LARGEST} bytes; that is no Dockerfile")
     try:
@@ -44,16 +47,17 @@ def parse_dockerfile(data: bytes, name: str) -> Dockerfile:
     if "\0" in text:
         raise DockerfileInvalid(f"{name}: has a NUL: not a Dockerfile")
     source = Source(name, tuple(line.rstrip("\r") for line in text.split("\n")))
-    directives = _directives(source)
+    directives = _directives(source, any_syntax)
     escape = directives.get("escape", "\\")
     found: list[Line] = []
-    gaps: list[tuple[int, int]] = []
+    gaps: list[int] = []
     comment: list[str] = []
     at = len(directives)
     while at < len(source.lines):
         line = source.lines[at].strip()
         if not line or line.startswith("#"):
-            comment = [*comment, line.lstrip("#").strip()] if line else []
+            text = line[1:].strip()
+            comment = [*comment, text] if text else []  # an empty one is no part of the next
             at += 1
             continue
         joined = _join(source, at, escape)
@@ -61,7 +65,7 @@ def parse_dockerfile(data: bytes, name: str) -> Dockerfile:
         made, last = _heredocs(made, joined.last)
         found.append(made._replace(comment=tuple(comment)))
         if joined.gap:
-            gaps.append((at + 1, joined.last + 1))
+            gaps.append(joined.last + 1)
         comment = []
         at = last + 1
     if not found:
@@ -69,7 +73,7 @@ def parse_dockerfile(data: bytes, name: str) -> Dockerfile:
     return Dockerfile(source, tuple(found), directives.get("check", ""), tuple(gaps))
 
 
-def _directives(source: Source) -> dict[str, str]:
+def _directives(source: Source, any_syntax: bool) -> dict[str, str]:
     """The directives at the top, one a line; anything else there ends them."""
     seen: dict[str, str] = {}
     for number, line in enumerate(source.lines, 1):
@@ -83,7 +87,7 @@ def _directives(source: Source) -> dict[str, str]:
         if key == "escape" and value not in ("\\", "`"):
             reason = f"directive escape: {value!r}: a backslash or a backtick is expected"
             raise DockerfileInvalid(source.show(number, number, reason))
-        if key == "syntax" and not _OWN_SYNTAX.match(value):
+        if key == "syntax" and not (any_syntax or OWN_SYNTAX.match(value)):
             reason = f"directive syntax: {value}: other frontends: not implemented"
             raise DockerfileUnsupported(source.show(number, number, reason))
         seen[key] = value

@@ -65,9 +65,9 @@ class Plan(NamedTuple):
         return found
 
 
-def make_plan(data: bytes, name: str) -> Plan:
+def make_plan(data: bytes, name: str, *, any_syntax: bool = False) -> Plan:
     """Raises :class:`DockerfileInvalid` or :class:`DockerfileUnsupported` with the line."""
-    dockerfile = parse_dockerfile(data, name)
+    dockerfile = parse_dockerfile(data, name, any_syntax=any_syntax)
     before: list[Arg] = []
     stages: list[StagePlan] = []
     for line in dockerfile.lines:
@@ -111,8 +111,9 @@ def outer_args(
     found |= {name: given[name] for name in automatic if name in given}
     for step in plan.globals:
         for name, default in step.pairs:
-            value = None if default is None else expand(default, found, step.line)
-            value = given.get(name, value)
+            value = given.get(name)
+            if value is None and default is not None:
+                value = expand(default, found, step.line)
             if value is not None:
                 found[name] = value
     return found

@@ -1,7 +1,8 @@
 """Turns the keys and layers of a build's steps into a cache elsewhere, and back.
 
 An OCI artifact: a manifest whose layers are the steps' and whose configuration says which key is
-which layer. Only what ``--cache-from`` names is trusted (E05), and each blob is verified.
+which layer; or an image whose configuration says that of its own layers (``type=inline``). Only
+what ``--cache-from`` names is trusted (E05), and each blob is verified.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dockyard.base.errors import Corrupt, Invalid, NotFound, Unsupported
+from dockyard.base.errors import Corrupt, DockyardError, Invalid, NotFound, Unsupported
 from dockyard.base.oci.descriptor import Descriptor, parse_descriptor
 from dockyard.base.oci.digest import digest_of, parse_digest
-from dockyard.base.oci.manifest import LAYERS, OCI_INDEX, OCI_MANIFEST
+from dockyard.base.oci.imageconfig import parse_config
+from dockyard.base.oci.manifest import CONFIGS, LAYERS, OCI_INDEX, OCI_MANIFEST
 from dockyard.base.oci.reference import parse_reference
 from dockyard.base.oci.strictjson import decode_object, encode
+from dockyard.node.build.ownargs import truth
 from dockyard.node.image.blobs import verified
 from dockyard.node.image.fetch import fetch_layers
 from dockyard.node.image.image import Layer, chain_ids
@@ -25,20 +28,27 @@ from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.trust.gate import admit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from dockyard.base.oci.digest import Digest
     from dockyard.node.build.stage import Imported
     from dockyard.node.image.store import ImageStore
 
 CONFIG = "application/vnd.dockyard.buildcache.config.v1+json"
+INLINE = "inline"
+_TARGET_KEYS = ("type", "dest", "ref", "mode", "ignore-error", "image-manifest", "oci-mediatypes")
 _LARGEST = 4 << 20
 _MOST = 10_000
+_MOST_IMAGES = 50
 
 
 class Place(Protocol):
     """Where a cache's documents and blobs are."""
 
     def manifest(self) -> bytes: ...
+
+    def document(self, entry: Descriptor) -> bytes:
+        """A manifest that an index lists, verified."""
 
     def blob(self, blob: Descriptor) -> Iterable[bytes]: ...
 
@@ -55,7 +65,10 @@ class Folder:
         if not isinstance(entries, list) or len(entries) != 1:
             raise Invalid(f"cache {self._path}: index.json: one manifest is expected")
         blob = parse_descriptor(entries[0], f"cache {self._path}")
-        return b"".join(verified(self.blob(blob), blob))
+        return self.document(blob)
+
+    def document(self, entry: Descriptor) -> bytes:
+        return b"".join(verified(self.blob(entry), entry))
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
         path = os.path.join("blobs", blob.digest.algorithm, blob.digest.hex)
@@ -87,6 +100,9 @@ class Registry:
         data = self._client.manifest(self._name.target).data
         admit(self._data_root, self._client, self._name, (digest_of(data),))
         return data
+
+    def document(self, entry: Descriptor) -> bytes:
+        return b"".join(verified([self._client.manifest(entry.digest).data], entry))
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
         return self._client.blob(blob)
@@ -121,7 +137,7 @@ class Nothing:
         return None
 
 
-def source(told: Mapping[str, str], store: ImageStore, note: Any = None) -> Imported:
+def source(told: Mapping[str, str], store: ImageStore, note: Callable[[str], None]) -> Imported:
     """What ``--cache-from`` names. One that is not there (yet) is no error."""
     kind = told.get("type", "")
     what = told.get("src", told.get("ref", ""))
@@ -131,16 +147,53 @@ def source(told: Mapping[str, str], store: ImageStore, note: Any = None) -> Impo
         if kind == "registry" and "ref" in told:
             return Records(Registry(what, store), store, f"cache {what}")
     except (NotFound, OSError) as error:
-        if note is not None:
-            note(f"[Warning] cache import: {error}")
+        note(f"[Warning] cache import: {error}")
         return Nothing()
     raise Unsupported(f"build: --cache-from type={kind}: type=local,src=DIR and "
                       "type=registry,ref=NAME are implemented")  # fmt: skip
 
 
-def export(told: Mapping[str, str], store: ImageStore, keys: Mapping[str, Layer]) -> None:
-    """``--cache-to``."""
+def export(
+    told: Mapping[str, str],
+    store: ImageStore,
+    keys: Mapping[str, Layer],
+    kept: Collection[Digest],
+    note: Callable[[str], None],
+) -> None:
+    """``--cache-to``. ``kept``: the chains of the results' layers: with ``mode=min``, which docker
+    has where none is named, other steps' layers stay out."""
     kind = told.get("type", "")
+    mode = told.get("mode", "min")
+    if mode not in ("min", "max"):
+        raise Invalid(f"build: --cache-to mode={mode[:40]}: min or max is expected")
+    if kind == INLINE:
+        return  # the builder has put it into the image
+    if mode == "min":
+        keys = {key: layer for key, layer in keys.items() if layer.chain_id in kept}
+    try:
+        _export(kind, told, store, keys)
+    except (DockyardError, OSError) as error:
+        if truth(told.get("ignore-error", "false")) is not True:
+            raise
+        note(f"[Warning] cache export: {error}")
+
+
+def check_target(told: Mapping[str, str]) -> None:
+    """Refuse what can't be written before anything is built."""
+    kind = told.get("type", "")
+    right = {"local": bool(told.get("dest")), "registry": bool(told.get("ref")), INLINE: True}
+    if not right.get(kind, False):
+        raise Unsupported(f"build: --cache-to type={kind}: type=local,dest=DIR, "
+                          "type=registry,ref=NAME and type=inline are implemented")  # fmt: skip
+    for name in told:
+        if name not in _TARGET_KEYS:
+            raise Unsupported(f"build: --cache-to {name[:40]}: not implemented; "
+                              f"{', '.join(_TARGET_KEYS)} are")  # fmt: skip
+
+
+def _export(
+    kind: str, told: Mapping[str, str], store: ImageStore, keys: Mapping[str, Layer]
+) -> None:
     layers = {layer.digest: layer for layer in keys.values()}
     blobs = [Descriptor(item.media_type, item.digest, item.size) for item in layers.values()]
     config = encode(
@@ -161,13 +214,10 @@ def export(told: Mapping[str, str], store: ImageStore, keys: Mapping[str, Layer]
             "layers": [blob.to_json() for blob in blobs],
         }
     )
-    if kind == "local" and told.get("dest"):
+    if kind == "local":
         _to_folder(told["dest"], store, blobs, config, manifest)
-    elif kind == "registry" and told.get("ref"):
-        _to_registry(told["ref"], store, blobs, config, manifest)
     else:
-        raise Unsupported(f"build: --cache-to type={kind}: type=local,dest=DIR and "
-                          "type=registry,ref=NAME are implemented")  # fmt: skip
+        _to_registry(told["ref"], store, blobs, config, manifest)
 
 
 def _to_folder(
@@ -219,21 +269,45 @@ def _reader(store: ImageStore, blob: Descriptor) -> Callable[[], Iterable[bytes]
     return lambda: store.catalog.blobs.chunks(blob)
 
 
-def _parse(place: Place, what: str) -> dict[str, tuple[Descriptor, Any]]:
-    manifest = decode_object(place.manifest(), what, limit=_LARGEST)
+Found = dict[str, tuple[Descriptor, Any]]
+
+
+def _parse(place: Place, what: str) -> Found:
+    """Key -> a layer's blob and its diff_id."""
+    document = decode_object(place.manifest(), what, limit=_LARGEST)
+    entries: Any = document.get("manifests")
+    if entries is None:
+        return _of_manifest(document, place, what)
+    if not isinstance(entries, list) or len(entries) > _MOST_IMAGES:
+        raise Invalid(f"{what}: manifests: a list of at most {_MOST_IMAGES} is expected")
+    found: Found = {}
+    for entry in (parse_descriptor(item, what) for item in entries):
+        if entry.platform is not None and entry.platform.os != "unknown":
+            found |= _of_manifest(
+                decode_object(place.document(entry), what, limit=_LARGEST), place, what
+            )
+    return found
+
+
+def _of_manifest(manifest: dict[str, Any], place: Place, what: str) -> Found:
     described = parse_descriptor(manifest.get("config"), what)
-    if described.media_type != CONFIG or described.size > _LARGEST:
+    kinds = (CONFIG, *CONFIGS)
+    if described.media_type not in kinds or described.size > _LARGEST:
         raise Invalid(f"{what}: {described.media_type}: no build cache of this program")
-    config = decode_object(
-        b"".join(verified(place.blob(described), described)), what, limit=_LARGEST
-    )
+    data = b"".join(verified(place.blob(described), described))
     listed: Any = manifest.get("layers")
+    if not isinstance(listed, list) or len(listed) > _MOST:
+        raise Corrupt(f"{what}: layers are expected")
+    blobs = [parse_descriptor(item, what) for item in listed]
+    if described.media_type in CONFIGS:
+        return _of_image(blobs, data, what)
+    config = decode_object(data, what, limit=_LARGEST)
     items: Any = config.get("layers")
     records: Any = config.get("records")
-    right = isinstance(listed, list) and isinstance(items, list) and isinstance(records, dict)
-    if not right or max(len(listed), len(items), len(records)) > _MOST:
+    right = isinstance(items, list) and isinstance(records, dict)
+    if not right or max(len(items), len(records)) > _MOST:
         raise Corrupt(f"{what}: layers and records are expected")
-    blobs = {blob.digest: blob for blob in (parse_descriptor(item, what) for item in listed)}
+    by_digest = {blob.digest: blob for blob in blobs}
     diffs = {
         parse_digest(item.get("digest"), what): parse_digest(item.get("diff_id"), what)
         for item in items
@@ -241,7 +315,19 @@ def _parse(place: Place, what: str) -> dict[str, tuple[Descriptor, Any]]:
     }
     found = {}
     for key, digest in records.items():
-        blob = blobs.get(digest)
+        blob = by_digest.get(digest)
         if blob is not None and digest in diffs and blob.media_type in LAYERS:
             found[key] = (blob, diffs[digest])
     return found
+
+
+def _of_image(blobs: list[Descriptor], data: bytes, what: str) -> Found:
+    """An image's own layers, where it says which step made them (``type=inline``)."""
+    config = parse_config(data, what)
+    if len(config.diff_ids) != len(blobs):
+        raise Corrupt(f"{what}: {len(blobs)} layers, but {len(config.diff_ids)} diff_ids")
+    return {
+        key: (blobs[place], config.diff_ids[place])
+        for key, place in config.step_keys
+        if blobs[place].media_type in LAYERS
+    }

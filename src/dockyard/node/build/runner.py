@@ -21,7 +21,7 @@ from dockyard.base.oci.users import User, find_user
 from dockyard.interfaces.ociruntime import Launch, Overlay, Runtime
 from dockyard.node.build import targets
 from dockyard.node.build.netfiles import write_files
-from dockyard.node.build.stage import RunRequest, Vertex
+from dockyard.node.build.stage import GATEWAY, RunRequest, Vertex
 from dockyard.node.network.bridges import DEFAULT, BridgeNetworks
 
 
@@ -47,8 +47,8 @@ class ContainerRunner:
         root = open_overlay(request.lower, request.upper, work, merged, request.driver)
         try:
             user = find_user(root, request.user)
-            cgroup = f"dockyard/{instance_id(self._data_root)}/{identifier}"
-            files = write_files(state, request.network, request.hosts)
+            cgroup = request.limits.cgroup(instance_id(self._data_root), identifier)
+            files = write_files(state, request.network, self._hosts(request))
             spec = _spec(request, user, merged, cgroup, files)
             made = targets.make(root, spec["mounts"])
         finally:
@@ -65,6 +65,16 @@ class ContainerRunner:
             return self._wait(launch, cgroup, request.network, vertex)
         finally:
             targets.remove(request.upper, inodes)
+
+    def _hosts(self, request: RunRequest) -> tuple[tuple[str, str], ...]:
+        """Names and addresses; without a network nothing leads to this machine."""
+        if not any(address == GATEWAY for _, address in request.hosts):
+            return request.hosts
+        own = {"host": "127.0.0.1", "none": ""}.get(request.network)
+        if own is None:
+            own = BridgeNetworks(self._data_root).gateway(DEFAULT)
+        found = ((name, own if told == GATEWAY else told) for name, told in request.hosts)
+        return tuple((name, address) for name, address in found if address)
 
     def cancel(self) -> None:
         """End all that runs, and start nothing more."""
@@ -132,8 +142,10 @@ def _spec(
         unconfined=request.insecure,
     )
     spec["mounts"] = default_mounts(request.insecure, request.shm_bytes)
-    spec["hostname"] = "buildkitsandbox"
+    spec["hostname"] = request.hostname
+    spec["linux"]["resources"] |= request.limits.resources()
     process = spec["process"]
+    process["rlimits"] = request.limits.rlimits()
     process["user"] = {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
     if user.uid != 0:
         process["capabilities"] = {"bounding": process["capabilities"]["bounding"]}

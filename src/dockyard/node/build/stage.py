@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dockyard.base.oci.imageconfig import History, ImageConfig
 from dockyard.node.build.expand import expand
+from dockyard.node.build.facts import Facts
+from dockyard.node.build.limits import Limits
+from dockyard.node.build.ownargs import HOSTNAME, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +35,8 @@ PROXIES = frozenset(
 """Build arguments that need no ARG, and are no part of the cache's key (reference, "Predefined
 ARGs")."""
 INSECURE, HOST_NETWORK = "security.insecure", "network.host"
+GATEWAY = "host-gateway"
+"""Stands for this machine's address among hosts."""
 ENTITLEMENTS = (HOST_NETWORK, INSECURE)
 
 
@@ -64,6 +69,8 @@ class Options(NamedTuple):
     shm_bytes: int = 64 << 20
     cache_folder: str = ""
     """Where RUN's cache mounts are kept."""
+    limits: Limits = Limits()
+    wishes: Wishes = Wishes()
 
 
 class Vertex(Protocol):
@@ -123,6 +130,8 @@ class RunRequest(NamedTuple):
     shm_bytes: int = 64 << 20
     driver: str = "overlay2"
     """How the root is made (:class:`~dockyard.interfaces.ociruntime.Overlay`)."""
+    hostname: str = HOSTNAME
+    limits: Limits = Limits()
 
 
 class Origin(NamedTuple):
@@ -171,6 +180,7 @@ class Tools(NamedTuple):
     imported: tuple[Imported, ...] = ()
     used_keys: dict[str, Layer] = {}
     """The keys of all results, for ``--cache-to``."""
+    facts: Facts = Facts()
 
 
 class Step(Protocol):

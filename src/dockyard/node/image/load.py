@@ -18,14 +18,14 @@ from dockyard.base.oci.manifest import (
     choose,
     parse_document,
 )
-from dockyard.base.oci.platform import host_platform
+from dockyard.base.oci.platform import Platform, host_platform
 from dockyard.base.oci.reference import Reference, parse_reference
 from dockyard.base.oci.strictjson import decode
 from dockyard.node.image.archive import Archive, open_archive
 from dockyard.node.image.blobs import verified
 from dockyard.node.image.catalog import Catalog, layers_of
 from dockyard.node.image.fetch import fetch_layers
-from dockyard.node.image.image import ContentMismatch, Image
+from dockyard.node.image.image import ContentMismatch, Image, ImageNotFound
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.trust.gate import admit_archive
 
@@ -53,22 +53,48 @@ def load(catalog: Catalog, path: str, progress: Progress) -> list[Image]:
     return images
 
 
+def load_one(
+    catalog: Catalog, folder: str, wanted: str, platform: Platform | None, progress: Progress
+) -> Image:
+    """See :meth:`ImageStore.load_one`."""
+    with catalog.adding(), open_archive(folder, catalog.ingest) as archive:
+        admit_archive(catalog.data_root, "oci-archive", archive.what)
+        what = f"{archive.what}: index.json"
+        index = parse_document(archive.read("index.json", LARGEST), None, what)
+        entries = index.manifests if isinstance(index, Index) else ()
+        for entry in entries:
+            if wanted in (entry.digest, dict(entry.annotations).get(_NAME_ANNOTATIONS[1])):
+                return _load_image(catalog, archive, entry, platform, (), progress)
+    raise ImageNotFound(f"{what}: {wanted}: is not in it")
+
+
 def _load_layout(catalog: Catalog, archive: Archive, progress: Progress) -> list[Image]:
     index = parse_document(archive.read("index.json", LARGEST), None, f"{archive.what}: index.json")
     if not isinstance(index, Index):
         raise Invalid(f"{archive.what}: index.json: is no index")
-    images: list[Image] = []
-    for entry in index.manifests:
-        what = f"{archive.what}: {entry.digest}"
-        found = _document(archive, entry, what)
-        if isinstance(found, Index):
-            found = _document(archive, choose(found, host_platform(), what), what)
-        if not isinstance(found, Manifest):
-            raise Invalid(f"{what}: an index in an index; refused")
-        check_image(found, what)
-        raw = b"".join(verified(archive.chunks(_blob(found.config.digest)), found.config))
-        images.append(_add(catalog, archive, found, raw, _names(entry), progress))
-    return images
+    return [
+        _load_image(catalog, archive, entry, None, _names(entry), progress)
+        for entry in index.manifests
+    ]
+
+
+def _load_image(
+    catalog: Catalog,
+    archive: Archive,
+    entry: Descriptor,
+    platform: Platform | None,
+    names: tuple[Reference, ...],
+    progress: Progress,
+) -> Image:
+    what = f"{archive.what}: {entry.digest}"
+    found = _document(archive, entry, what)
+    if isinstance(found, Index):
+        found = _document(archive, choose(found, platform or host_platform(), what), what)
+    if not isinstance(found, Manifest):
+        raise Invalid(f"{what}: an index in an index; refused")
+    check_image(found, what)
+    raw = b"".join(verified(archive.chunks(_blob(found.config.digest)), found.config))
+    return _add(catalog, archive, found, raw, names, progress)
 
 
 def _document(archive: Archive, entry: Descriptor, what: str) -> Manifest | Index:

@@ -162,6 +162,19 @@ class ImageStore:
 
         return load(self._catalog, archive, progress or Silent())
 
+    def load_one(
+        self,
+        folder: str,
+        wanted: str,
+        *,
+        platform: Platform | None = None,
+        progress: Progress | None = None,
+    ) -> Image:
+        """The image that an OCI layout in a folder has under a tag or digest. It gets no name."""
+        from dockyard.node.image.load import load_one
+
+        return load_one(self._catalog, folder, wanted, platform, progress or Silent())
+
     def save(self, references: Iterable[str], out: IO[bytes]) -> None:
         """Write images as an archive that is both an oci-archive and a docker-archive."""
         from dockyard.node.image.save import save

@@ -107,6 +107,11 @@ class BridgeNetworks:
         mac = veth.mac_text(veth.mac_of(lease.address, 1))
         return Connection(lease.address, gateway, lease.ports, mac, block.prefixlen)
 
+    def gateway(self, network: str) -> str:
+        """The address under which this machine is seen from a network, which is made if need be."""
+        block = ipaddress.ip_network(self._ensure(network).subnet)
+        return str(block[1])
+
     def detach(self, container_id: str) -> None:
         """Give back all addresses, links and ports of a container; an unknown one is fine."""
         for lease in self._leases.of(container_id):

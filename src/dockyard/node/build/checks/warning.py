@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.errors import Invalid
+from dockyard.node.build.ownargs import truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _DOCS = "https://docs.docker.com/go/dockerfile/rule/"
 _WITHOUT_PAGE = ("InvalidBaseImagePlatform",)
+ALL = "all"
 EXPERIMENTAL = ("InvalidDefinitionDescription",)
 RULES = (
     "ConsistentInstructionCasing", "CopyIgnoredFile", "DuplicateStageName",
@@ -33,6 +35,8 @@ class Warning(NamedTuple):
     detail: str
     first: int
     last: int
+    said: int = 0
+    """The instruction whose comment may switch it off; 0: none may."""
 
     @property
     def url(self) -> str:
@@ -50,31 +54,30 @@ class Wanted(NamedTuple):
     error: bool
 
     def keeps(self, warning: Warning) -> bool:
-        rule = warning.rule.lower()
-        if rule in {name.lower() for name in EXPERIMENTAL}:
-            return "all" in self.experimental or rule in self.experimental
-        return "all" not in self.skip and rule not in self.skip
+        if warning.rule in EXPERIMENTAL:
+            return ALL in self.experimental or warning.rule in self.experimental
+        return ALL not in self.skip and warning.rule not in self.skip
+
+    def merged(self, other: Wanted) -> Wanted:
+        """Both; whether warnings are errors is the file's word alone."""
+        return Wanted(self.skip | other.skip, self.experimental | other.experimental, self.error)
 
 
 def parse_wanted(text: str) -> Wanted:
     found: dict[str, str] = {}
-    for part in text.split(";"):
-        if part.strip():
-            key, equals, value = part.strip().partition("=")
-            if not equals or key not in ("skip", "error", "experimental"):
-                raise Invalid(f"check: {part.strip()[:80]!r}: skip=, error= or experimental=")
-            found[key] = value
-    if found.get("error", "false").lower() not in ("true", "false", "1", "0"):
+    for part in text.strip().split(";", 2) if text.strip() else ():
+        key, equals, value = part.partition("=")
+        if not equals or key.strip() not in ("skip", "error", "experimental"):
+            raise Invalid(f"check: {part.strip()[:80]!r}: skip=, error= or experimental=")
+        found[key.strip()] = value.strip()
+    error = truth(found.get("error", "false"))
+    if error is None:
         raise Invalid(f"check: error={found['error'][:40]}: true or false is expected")
-    return Wanted(
-        _names(found.get("skip", "")),
-        _names(found.get("experimental", "")),
-        found.get("error", "false").lower() in ("true", "1"),
-    )
+    return Wanted(_names(found.get("skip", "")), _names(found.get("experimental", "")), error)
 
 
 def _names(text: str) -> frozenset[str]:
-    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 def report(warnings: Iterable[Warning], source: Source) -> str:

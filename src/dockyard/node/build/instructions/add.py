@@ -104,6 +104,7 @@ class Add(NamedTuple):
         if address is not None:
             agent = stage.tools.options.ssh.get("default", "")
             found = gitsource.check_out(address, space, keep_git=self.keep_git, agent=agent)
+            stage.tools.facts.git(address.remote, address.ref, found.commit)
             if checksum and not found.commit.startswith(checksum):
                 raise Corrupt(f"{word}: expected checksum to match {checksum}, got {found.commit}")
             files = stack.enter_context(_open(found.directory, word))
@@ -123,6 +124,7 @@ class Add(NamedTuple):
         digest = f"{hasher.name}:{hasher.hexdigest()}"
         if checksum and digest != checksum:
             raise Corrupt(f"{word}: digest mismatch {digest}: {checksum} is expected")
+        stage.tools.facts.url(word, digest)
         if not told.name and target.is_folder:
             raise self.line.invalid(f"cannot determine filename for source {word}")
         os.chmod(path, _REMOTE_MODE)

@@ -19,15 +19,18 @@ class Arg(NamedTuple):
     pairs: tuple[tuple[str, str | None], ...]
 
     def apply(self, stage: Stage) -> None:
+        given = stage.tools.options.build_args
+        shown = []
         for name, default in self.pairs:
             stage.used.add(name)
-            value = None if default is None else stage.expand(default, self.line)
-            if value is None:
-                value = stage.outer.get(name)
-            value = stage.tools.options.build_args.get(name, value)
+            value = given.get(name)
+            if value is None:  # only then the default is looked at
+                value = stage.outer.get(name) if default is None else None
+                value = stage.expand(default, self.line) if default is not None else value
             if value is not None:
                 stage.args[name] = value
-        stage.record(self.line.text)
+            shown.append(name if value is None else f"{name}={value}")
+        stage.record(f"ARG {' '.join(shown)}")
 
 
 def parse(line: Line) -> Arg:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from dockyard.base.oci.defaultspec import PATH
 from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.node.build.expand import expand
+from dockyard.node.build.stage import Stage
 from dockyard.node.build.words import split
 
 if TYPE_CHECKING:
     from dockyard.node.build.source import Line
-    from dockyard.node.build.stage import Stage
 
 SCRATCH = "scratch"
 
@@ -34,9 +34,11 @@ class From(NamedTuple):
             stage.config = ImageConfig(platform, env=(PATH,))
             return
         base = stage.tools.origins.base(word, stage, self.line)
-        stage.config = base.config._replace(onbuild=())
+        stage.config = base.config._replace(onbuild=(), step_keys=())
         stage.layers = base.layers
         stage.triggers = base.config.onbuild
+        if isinstance(base, Stage):  # its ARGs go on (reference, "ARG", "Scope")
+            stage.args = dict(base.args)
 
 
 def parse(line: Line) -> From:

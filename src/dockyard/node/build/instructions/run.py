@@ -47,6 +47,7 @@ class Run(NamedTuple):
         args, script = self._command(stage)
         options = stage.tools.options
         network = self.network or options.network
+        stage.tools.facts.used_network |= network != "none"
         mounts = tuple(
             parse_mount(text, self.line, lambda word: stage.expand(word, self.line))
             for text in self.mounts
@@ -65,6 +66,9 @@ class Run(NamedTuple):
             insecure=self.insecure,
             mounts=identities(mounts, stage, self.line),
             hosts=options.hosts,
+            hostname=options.wishes.hostname,
+            ulimits=options.limits.ulimits,
+            shm=options.shm_bytes,
         )
         layer = stage.recall(key)
         if layer is not None:
@@ -141,6 +145,8 @@ class Run(NamedTuple):
                 tools.options.hosts,
                 tools.options.shm_bytes,
                 change.driver,
+                tools.options.wishes.hostname,
+                tools.options.limits,
             )
             code = tools.runner.run(request, stage.vertex)
             stack.close()
