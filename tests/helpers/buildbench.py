@@ -23,6 +23,8 @@ class Bench:
         self.base = base
         self.context = base / "context"
         self.context.mkdir()
+        self.name = "out"
+        """Of what is built."""
         self.store = ImageStore(base / "data")
         bootstrap(self.store, "busybox", (), None, str(base / "packages"))
 
@@ -44,7 +46,7 @@ class Bench:
         """As :meth:`try_build`, of another context."""
         env = {**os.environ, "DOCKYARD_ROOT": str(self.base / "data"), **(env or {})}
         done = subprocess.run(
-            [PROGRAM, "build", "-t", "out", "--network", "none", "--progress", "plain", *words,
+            [PROGRAM, "build", "-t", self.name, "--network", "none", "--progress", "plain", *words,
              context],
             env=env, capture_output=True, timeout=60, input=stdin, check=False,
         )  # fmt: skip
@@ -67,7 +69,7 @@ class Bench:
 
     @property
     def image(self) -> Image:
-        return self.store.resolve("out")
+        return self.store.resolve(self.name)
 
     def top(self, depth: int = 0) -> Path:
         """The unpacked directory of the topmost layer."""

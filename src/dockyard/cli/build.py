@@ -114,7 +114,7 @@ def _asked(words: argparse.Namespace, root: str, ssh: dict[str, str]) -> Asked:
     options = buildflags.options(words, os.path.join(root, "build-cache"), ssh, given)
     outputs = tuple(buildflags.outputs(words))
     more = (name for each in outputs if each.kind == "image" for name in each.names)
-    names = (*words.tag, *more)
+    names = tuple(dict.fromkeys((*words.tag, *more)))
     if any(each.push for each in outputs) and not names:
         raise Invalid("build: a push needs a name: -t REGISTRY/NAME:TAG")
     cache_from = tuple(_cache(text, "--cache-from") for text in words.cache_from)

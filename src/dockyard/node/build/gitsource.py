@@ -6,18 +6,26 @@ https, http, ssh and git (E06).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.errors import Invalid, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ADDRESS = re.compile(r"(?:https?|ssh|git)://[^\s]+|[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:[^\s]+")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@+-]{0,250}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _SECONDS = 600
 _PROTOCOLS = "http:https:ssh:git"
+_SSH = ("-F /dev/null", "-o BatchMode=yes", "-o StrictHostKeyChecking=accept-new",
+        "-o IdentityFile=none")  # fmt: skip
+"""No configuration and no key files of this user; the agent's keys are what ``--ssh`` gives."""
+_LARGEST_HOSTS = 4 << 20
 
 
 class GitAddress(NamedTuple):
@@ -59,7 +67,11 @@ def parse_address(word: str) -> GitAddress | None:
 
 def check_out(address: GitAddress, target: str, *, keep_git: bool, agent: str = "") -> Checkout:
     """Fetch one commit into ``target``, an empty directory."""
-    git = _Git(target, agent)
+    with _known_hosts() as known:
+        return _check_out(address, target, keep_git, _Git(target, agent, known))
+
+
+def _check_out(address: GitAddress, target: str, keep_git: bool, git: _Git) -> Checkout:
     git.run("init", "--quiet", "--template=", ".")
     git.run("remote", "add", "origin", "--", address.remote)
     ref = address.ref or "HEAD"
@@ -87,8 +99,24 @@ def check_out(address: GitAddress, target: str, *, keep_git: bool, agent: str = 
     return Checkout(real, commit, time)
 
 
+@contextlib.contextmanager
+def _known_hosts() -> Iterator[str]:
+    """A file of memory with the hosts that this user knows: they are checked, and new ones are
+    taken, but nothing is written to the user's own file."""
+    known = os.memfd_create("known_hosts")
+    try:
+        with (
+            contextlib.suppress(OSError),
+            open(os.path.expanduser("~/.ssh/known_hosts"), "rb") as file,
+        ):
+            os.write(known, file.read(_LARGEST_HOSTS))
+        yield f"/proc/{os.getpid()}/fd/{known}"
+    finally:
+        os.close(known)
+
+
 class _Git:
-    def __init__(self, folder: str, agent: str) -> None:
+    def __init__(self, folder: str, agent: str, known: str) -> None:
         self._folder = folder
         self._env = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -97,7 +125,7 @@ class _Git:
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
-            "GIT_SSH_COMMAND": "ssh -o StrictHostKeyChecking=accept-new -o BatchMode=yes",
+            "GIT_SSH_COMMAND": " ".join(("ssh", *_SSH, f"-o UserKnownHostsFile={known}")),
             "LC_ALL": "C",
             "TZ": "UTC",
         }
