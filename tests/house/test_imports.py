@@ -39,8 +39,10 @@ VERBS = {
     "rm": ["rm", "nobody"],
 }
 ROOMS = ("base.aio.now", "base.errors", "base.later", "base.leave", "base.linux", "base.oci",
-         "base.pack", "base.sqlite", "base.version", "boot.engine", "cli",
-         "interfaces.ociruntime", "node.engine", "node.runtime", "node.volume")  # fmt: skip
+         "base.pack", "base.record", "base.sqlite", "base.suppress", "base.version",
+         "boot.engine", "cli", "interfaces.ociruntime", "interfaces.startfailed",
+         "node.engine", "node.runtime", "node.volume")  # fmt: skip
+SOURCES = Path(__file__).parents[2] / "src"
 SCRIPT = """
 import sys
 from dockyard.cli.main import main
@@ -105,3 +107,16 @@ def test_the_table_of_verbs_loads_none_of_them(
     names = loaded(words, tree, tmp_path)
     ours = {name for name in names if name.startswith("dockyard.") and name.count(".") > 1}
     assert ours <= {"dockyard.base.errors", "dockyard.base.version", "dockyard.cli.main"}
+
+
+def test_a_monitor_needs_little_of_the_standard_library() -> None:
+    """It stays as long as its container; `typing`, `contextlib`, `json`, `ctypes`
+    would be 3 MB of each."""
+    script = "import sys; sys.path.insert(0, sys.argv[1]); before = set(sys.modules)\n" \
+             "from dockyard.node.runtime import made, monitor\n" \
+             "print(*sorted(set(sys.modules) - before))"  # fmt: skip
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script, str(SOURCES)],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    names = {name for name in done.stdout.split() if not name.startswith("dockyard")}
+    of_os = {"os", "os.path", "posixpath", "genericpath", "stat", "_stat", "_collections_abc"}
+    assert names - of_os <= {"__future__", "_json", "_socket", "_struct", "select", "struct"}

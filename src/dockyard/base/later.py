@@ -7,7 +7,10 @@ more. Beside it, under ``TYPE_CHECKING``, stands the import that type checkers a
 from __future__ import annotations
 
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Later:

@@ -9,7 +9,7 @@ can set up its network through ``/proc/<pid>/ns/net``; ``start`` lets it execute
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from dockyard.base.errors import DockyardError
+from dockyard.interfaces.startfailed import StartFailed as StartFailed
 
 PAUSE_ANNOTATION = "dockyard.io/pause"
 """``"true"``: no program is executed; init is the runtime's own pause loop, which reaps."""
@@ -19,14 +19,6 @@ CONSOLE_ANNOTATION = "dockyard.io/console"
 the programs that the init starts takes it."""
 
 STDOUT, STDERR = 1, 2
-
-
-class StartFailed(DockyardError):
-    """The program could not be executed; ``exit_code`` is 126, 127 or 125, as shells have it."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 class Log(NamedTuple):

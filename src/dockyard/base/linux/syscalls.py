@@ -7,16 +7,17 @@ the kernel's headers; each function names its manual page. Rarer calls have file
 import ctypes
 import os
 
+from dockyard.base.linux import cloneflags
 from dockyard.base.linux.door import Bits, call, through
 
-CLONE_NEWTIME = 0x00000080
-CLONE_NEWNS = 0x00020000
-CLONE_NEWCGROUP = 0x02000000
-CLONE_NEWUTS = 0x04000000
-CLONE_NEWIPC = 0x08000000
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWPID = 0x20000000
-CLONE_NEWNET = 0x40000000
+CLONE_NEWCGROUP = cloneflags.CLONE_NEWCGROUP
+CLONE_NEWIPC = cloneflags.CLONE_NEWIPC
+CLONE_NEWNET = cloneflags.CLONE_NEWNET
+CLONE_NEWNS = cloneflags.CLONE_NEWNS
+CLONE_NEWPID = cloneflags.CLONE_NEWPID
+CLONE_NEWTIME = cloneflags.CLONE_NEWTIME
+CLONE_NEWUSER = cloneflags.CLONE_NEWUSER
+CLONE_NEWUTS = cloneflags.CLONE_NEWUTS
 
 MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # see :mod:`.loop`
 import _socket
-import contextlib
-import json
 import os
-import signal
 from _socket import socket as Plain  # a monitor touches less memory with it
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
 
 from dockyard.base.linux import passing
-from dockyard.base.linux.door import through
-from dockyard.interfaces.ociruntime import StartFailed
+from dockyard.base.suppress import suppress
+from dockyard.interfaces.startfailed import StartFailed
+from dockyard.node.runtime import wire
 from dockyard.node.runtime.messages import LONGEST_MESSAGE, PID, READY, START
 from dockyard.node.runtime.streams import Streams
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
     from dockyard.node.runtime import init
     from dockyard.node.runtime.attendant import Attendant
     from dockyard.node.runtime.made import Made
@@ -69,10 +70,12 @@ class Child:
 
     def fork(self, body: Callable[[Plain], NoReturn]) -> None:
         """Start the process; ``body`` runs in it and gets its end of the socket."""
+        from dockyard.base.linux.door import through  # ctypes: who only waits does without
+
         self.pid = through("clone", os.fork) if self.between is None else _fork_beside()
         if self.pid == 0:
             try:
-                signal.set_wakeup_fd(-1)  # it is the monitor's
+                _signal.set_wakeup_fd(-1)  # it is the monitor's
                 self.sync.close()
                 if self.between is not None:
                     self.between.close()
@@ -122,7 +125,7 @@ class Child:
     def _go_on_as(self, pid: int) -> None:
         """Its sibling is in the namespaces that it has entered."""
         before, self.pid = self.pid, pid
-        with contextlib.suppress(ChildProcessError):  # reaped already
+        with suppress(ChildProcessError):  # reaped already
             os.waitpid(before, 0)
         if self.moved is not None:
             self.moved(before)
@@ -147,8 +150,8 @@ class Child:
     def abandon(self) -> None:
         """The start has failed: end the process and let go of everything."""
         if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, _signal.SIGKILL)
         self.sync.close()
         self._theirs.close()
         kept = {stream for stream in self.streams if stream >= 0}
@@ -186,7 +189,7 @@ def failure(message: bytes, program: str) -> StartFailed:
         (code,) = firststep.REPORT.unpack(message)
         return execution.refusal(program, code)
     try:
-        said = json.loads(message)
+        said = wire.parsed(message)
         return StartFailed(str(said["error"]), int(said["code"]))
     except (ValueError, KeyError, TypeError):
         return StartFailed(f"container init: said {message[:80]!r}", execution.FAILED)

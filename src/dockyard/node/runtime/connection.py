@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import _socket
-import contextlib
-import json
 import os
 import struct
 from _socket import socket as Plain  # a monitor touches less memory with it
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
 
 from dockyard.base.errors import Denied
+from dockyard.base.suppress import suppress
 from dockyard.node.runtime import wire
-from dockyard.node.runtime.loop import Loop
-from dockyard.node.runtime.streams import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from dockyard.node.runtime.loop import Loop
+    from dockyard.node.runtime.streams import Session
 
 BACKLOG = 128
 _CREDENTIALS = struct.Struct("3i")
@@ -124,7 +127,7 @@ class Connection:
                 self.session.write(payload)
                 self._refresh()
         elif kind == wire.CONTROL:
-            message = wire.PLAIN.get(payload) or json.loads(payload)
+            message = wire.PLAIN.get(payload) or wire.parsed(payload)
             if not isinstance(message, dict):
                 raise wire.Broken("monitor protocol: a control frame without an object")
             self._handle(self, message)
@@ -155,7 +158,7 @@ def bind(path: str) -> Plain:
 
 def unlink(path: str) -> None:
     """Take its name away, if it has it still."""
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         os.unlink(path)
 
 
@@ -166,7 +169,7 @@ def listen(descriptor: int, loop: Loop, accept: Accept, own_uid: int) -> Plain:
     listener.setblocking(False)
 
     def take() -> None:
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             descriptor, _ = listener._accept()  # type: ignore[attr-defined]
             peer = Plain(fileno=descriptor)
             try:

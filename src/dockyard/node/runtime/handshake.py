@@ -6,14 +6,17 @@ kill it meanwhile.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from dockyard.base.suppress import suppress
+from dockyard.interfaces.startfailed import StartFailed
 
-from dockyard.interfaces.ociruntime import StartFailed
-from dockyard.node.runtime.child import Child
-from dockyard.node.runtime.loop import Loop
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Done = Callable[[StartFailed | None], None]
+    from dockyard.node.runtime.child import Child
+    from dockyard.node.runtime.loop import Loop
+
+    Done = Callable[[StartFailed | None], None]
 
 
 class Handshake:
@@ -26,7 +29,7 @@ class Handshake:
         self._built, self._filter = built, filter_program
         loop.watch(child.sync.fileno(), read=self.advance, write=None)
         if built:
-            with contextlib.suppress(BrokenPipeError):  # it has ended: the end of the socket tells
+            with suppress(BrokenPipeError):  # it has ended: the end of the socket tells
                 child.start(filter_program)
 
     def advance(self) -> None:

@@ -6,27 +6,38 @@ LINE``, where the tag is ``F`` for a full line and ``P`` for a part of one.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
-from json.encoder import encode_basestring
+from _json import encode_basestring  # `json` brings 0.6 MB to each monitor
 
 from dockyard.base.aio.now import nano_stamp
 from dockyard.base.errors import Invalid
-from dockyard.interfaces.ociruntime import Log
+from dockyard.base.suppress import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dockyard.interfaces.ociruntime import Log
+
+    Format = Callable[[str, str], Callable[[bytes, bool], bytes]]
+    """(stamp, stream) -> (piece, whether it ends its line) -> an entry of the log."""
 
 LONGEST_LINE = 16 * 1024
 """A longer line is written in parts, as Docker and containerd do."""
 NAMES = {1: "stdout", 2: "stderr"}
 
-Format = Callable[[str, str], Callable[[bytes, bool], bytes]]
-"""(stamp, stream) -> (piece, whether it ends its line) -> an entry of the log."""
+
+class Place:
+    """What :class:`LogWriter` needs of a ``Log``, without what that takes."""
+
+    def __init__(self, path: str, kind: str, max_bytes: int, max_files: int) -> None:
+        self.path, self.kind, self.max_bytes, self.max_files = path, kind, max_bytes, max_files
 
 
 class LogWriter:
     """One log file, its partial lines and its rotation."""
 
-    def __init__(self, log: Log, clock: Callable[[], float]) -> None:
+    def __init__(self, log: Log | Place, clock: Callable[[], float]) -> None:
         if log.kind not in FORMATS:
             raise Invalid(f"log: kind {log.kind!r}: one of {', '.join(FORMATS)}")
         self._log, self._clock = log, clock
@@ -100,10 +111,10 @@ class LogWriter:
     def _rotate(self) -> None:
         """``log`` becomes ``log.1``, ``log.1`` becomes ``log.2``, the oldest goes."""
         path, kept = self._log.path, max(1, self._log.max_files) - 1
-        with contextlib.suppress(OSError):  # what cannot be moved is written on
+        with suppress(OSError):  # what cannot be moved is written on
             for index in range(kept, 0, -1):
                 older = f"{path}.{index - 1}" if index > 1 else path
-                with contextlib.suppress(FileNotFoundError):
+                with suppress(FileNotFoundError):
                     os.replace(older, f"{path}.{index}")
             if not kept:
                 os.truncate(path, 0)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found] # not `signal`, whose enumerations cost each monitor memory
 import os
 import select
-from collections.abc import Callable, Iterable
 
-Callback = Callable[[], None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # its import is none of a monitor's
+    from collections.abc import Callable, Iterable
+
+    Callback = Callable[[], None]
 
 
 def _nothing(*_: object) -> None:

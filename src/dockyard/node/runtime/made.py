@@ -4,15 +4,21 @@ What making takes, in modules, memory and open files, ends with its maker: the m
 few values and descriptors, as long as the container lives.
 """
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
+from __future__ import annotations
+
 import marshal
 import os
 import struct
 from _socket import socket as Plain
-from typing import NamedTuple
 
 from dockyard.base.linux import passing
 from dockyard.node.runtime.streams import Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple as Record
+else:
+    from dockyard.base.record import Record
 
 _HEAD = struct.Struct("=BI")
 _MADE, _LAUNCH = 1, 2
@@ -22,7 +28,7 @@ MOST = 6
 LogValues = tuple[str, str, int, int]
 
 
-class Made(NamedTuple):
+class Made(Record):
     """What a monitor knows of its container; plain values."""
 
     id: str
@@ -62,7 +68,7 @@ class Made(NamedTuple):
     """The launch (see :mod:`.launchmessage`) of a container that needs more of it than this."""
 
 
-class Held(NamedTuple):
+class Held(Record):
     """Descriptors: where clients connect, the way to init, the standard streams, and whoever asked
     for it. -1 is none."""
 

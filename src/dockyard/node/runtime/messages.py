@@ -9,7 +9,7 @@ ids; ``HOOKS`` that run outside; ``LISTENER`` with a seccomp descriptor that com
 and a number: a sibling goes on in its place.
 """
 
-from dockyard.base.linux import syscalls
+from dockyard.base.linux import cloneflags
 
 READY, START = b"ready", b"start"
 MAP, HOOKS, LISTENER, GO = b"map", b"hooks", b"listener", b"go"
@@ -17,13 +17,13 @@ PID = b"pid "
 LONGEST_MESSAGE = 65536
 
 FLAGS = {
-    "user": syscalls.CLONE_NEWUSER,
-    "mount": syscalls.CLONE_NEWNS,
-    "network": syscalls.CLONE_NEWNET,
-    "ipc": syscalls.CLONE_NEWIPC,
-    "uts": syscalls.CLONE_NEWUTS,
-    "cgroup": syscalls.CLONE_NEWCGROUP,
-    "pid": syscalls.CLONE_NEWPID,
-    "time": syscalls.CLONE_NEWTIME,
+    "user": cloneflags.CLONE_NEWUSER,
+    "mount": cloneflags.CLONE_NEWNS,
+    "network": cloneflags.CLONE_NEWNET,
+    "ipc": cloneflags.CLONE_NEWIPC,
+    "uts": cloneflags.CLONE_NEWUTS,
+    "cgroup": cloneflags.CLONE_NEWCGROUP,
+    "pid": cloneflags.CLONE_NEWPID,
+    "time": cloneflags.CLONE_NEWTIME,
 }
 """Namespace of a specification -> the kernel's flag."""

@@ -8,35 +8,39 @@ whoever looks next cleans up.
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import json
+import _signal  # type: ignore[import-not-found] # see :mod:`.loop`
 import os
-import signal
+import sys
 from _socket import socket as Plain
-from collections.abc import Callable
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio.now import monotonic, wall
 from dockyard.base.errors import DockyardError
-from dockyard.base.linux import door, syscalls
-from dockyard.base.linux.door import through
-from dockyard.interfaces.ociruntime import Launch, Log, StartFailed
+from dockyard.base.later import Later
+from dockyard.base.suppress import suppress
+from dockyard.interfaces.startfailed import StartFailed
 from dockyard.node.runtime import connection, wire
-from dockyard.node.runtime.cgroups import freezer, group
+from dockyard.node.runtime.cgroups import light
 from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.connection import Connection
 from dockyard.node.runtime.handshake import Handshake
-from dockyard.node.runtime.logs import LogWriter
+from dockyard.node.runtime.logs import LogWriter, Place
 from dockyard.node.runtime.loop import Loop
 from dockyard.node.runtime.streams import Session
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from dockyard.interfaces.ociruntime import Launch
     from dockyard.node.runtime.attendant import Attendant
+    from dockyard.node.runtime.cgroups import group
     from dockyard.node.runtime.commands import Commands
     from dockyard.node.runtime.health import Health
     from dockyard.node.runtime.made import Held, LogValues, Made
+else:
+    group = Later("dockyard.node.runtime.cgroups", "group")
 
 SECONDS_FOR_CLIENTS = 10.0
 """How long clients may take to read what is left when the container has ended."""
@@ -71,7 +75,7 @@ class Monitor:
         self.exit: dict[str, Any] | None = None
         self.filter = made.filter
         self.health: Health | None = None
-        self.loop.on_signal([signal.SIGCHLD], self._reap)
+        self.loop.on_signal([_signal.SIGCHLD], self._reap)
         self._commands: Commands | None = None
         self.on_exit = made.on_exit
         self._handshake: Handshake | None = None
@@ -89,7 +93,7 @@ class Monitor:
         self._answer(Plain(fileno=held.creator))
 
     def _answer(self, creator: Plain) -> None:
-        with contextlib.suppress(OSError):  # it has gone; the container stays, as with Docker
+        with suppress(OSError):  # it has gone; the container stays, as with Docker
             creator.sendall(self.made.answer)
         if self.made.attach:
             self._join_session(self._accept(creator))
@@ -97,7 +101,7 @@ class Monitor:
             creator.close()
 
     def _open_log(self, log: LogValues) -> LogWriter:
-        self._log = LogWriter(Log(*log), wall)
+        self._log = LogWriter(Place(*log), wall)
         return self._log
 
     def _write_log(self, stream: int, data: bytes) -> None:
@@ -166,7 +170,7 @@ class Monitor:
             if client in self.waiters or client.session is self.session:
                 client.say(**self.exit)
         # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
-        with contextlib.suppress(DockyardError, OSError):
+        with suppress(DockyardError, OSError):
             if self.made.cgroup:
                 group.remove(self.made.cgroup)
             if self.made.tree:
@@ -174,10 +178,10 @@ class Monitor:
         self._run_poststop()
         self._close_listener()
         self._let_clients_read()
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             group.leave(self._home)
         if program := self.on_exit:  # outside every group of ours, so that each of them can go
-            with contextlib.suppress(PermissionError):  # an ordinary user's is in none other
+            with suppress(PermissionError):  # an ordinary user's is in none other
                 enter_pid_namespace("/proc/self/ns/pid")  # the container's takes nobody in any more
             os.posix_spawn(program[0], program, os.environ, setsigmask=[])
 
@@ -239,7 +243,8 @@ class Monitor:
 
     def _started(self, client: Connection, error: StartFailed | None) -> None:
         self._handshake = None
-        if door.recorder is not None:
+        door = sys.modules.get("dockyard.base.linux.door")
+        if door is not None and door.recorder is not None:
             from dockyard.base.linux import recording
 
             recording.started(self.child.pid, error)
@@ -259,8 +264,8 @@ class Monitor:
             self.health = Health(check, path, self.commands, monotonic, wall)
         # Whoever ends the group of the monitor's creator spares it. Nobody waits for this, and a
         # monitor that stays where it is does its work as well.
-        with contextlib.suppress(OSError):
-            group.settle(self.made.doors)
+        with suppress(OSError):
+            light.settle(self.made.doors)
             self._home = self.made.home
 
     def _begin_poststart(self, client: Connection) -> None:
@@ -281,8 +286,8 @@ class Monitor:
             self._start_failure = error
             client.say(error=str(error), code=error.exit_code)
             if self.exit is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.child.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(self.child.pid, _signal.SIGKILL)
 
         self._errands[errand.pid] = done
 
@@ -300,7 +305,7 @@ class Monitor:
         )
 
     def _frozen(self) -> bool:
-        return bool(self.made.freezer) and freezer.says_frozen(self.made.freezer)
+        return bool(self.made.freezer) and light.says_frozen(self.made.freezer)
 
     def _attach(self, client: Connection, _: dict[str, Any]) -> None:
         self._join_session(client)
@@ -394,31 +399,9 @@ class Monitor:
         self.exit = {"exit": code, "oom_killed": oom_killed, "finished": wall()}
         self.status = "stopped"
         path = wire.exit_path(self.made.state_dir)
-        with open(f"{path}.new", "w") as file:
-            json.dump(self.exit, file)
+        with open(f"{path}.new", "wb") as file:
+            file.write(wire.control(self.exit)[wire.HEADER.size :])
         os.replace(f"{path}.new", path)
-
-
-def become_monitor(*kept: int) -> None:
-    """Let a fresh fork go its own way: away from its parent's terminal, signals and files."""
-    gc.disable()
-    through("setsid", os.setsid)
-    through("chdir", os.chdir, "/")
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    if door.descriptor >= 0:
-        kept = (*kept, door.descriptor)
-    null = os.open("/dev/null", os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    first = 3
-    for descriptor in sorted(kept):
-        if descriptor > first:
-            syscalls.close_range(first, descriptor - 1)
-        first = descriptor + 1
-    syscalls.close_range(first)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def look_after(made: Made, held: Held, monitor: type[Monitor] = Monitor) -> None:

@@ -6,18 +6,24 @@ not read, as with Docker. A program that does not read its input holds its write
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from dockyard.base.suppress import suppress
 from dockyard.node.runtime import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NamedTuple as Record
+    from typing import Protocol
+else:
+    from dockyard.base.record import Record
 
 PIECE = 64 * 1024
 MOST_PENDING = 1024 * 1024
 
 
-class Streams(NamedTuple):
+class Streams(Record):
     """The monitor's ends of a child's standard streams; -1 is none."""
 
     stdin: int
@@ -177,7 +183,7 @@ class Session:
         """Let go of every stream."""
         for descriptor in {*self._outputs, *([self._stdin] if self._stdin >= 0 else [])}:
             self._watcher.forget(descriptor)
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.close(descriptor)
         if self._held >= 0:
             os.close(self._held)

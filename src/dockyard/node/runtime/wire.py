@@ -6,20 +6,19 @@ JSON object; the others a piece of a standard stream.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import struct
 from _socket import socket as Plain  # a monitor does without `socket`
-from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 STDIN, STDOUT, STDERR, CONTROL = 0, 1, 2, 3
 HEADER = struct.Struct(">BI")
 LONGEST = 16 * 1024 * 1024
 """A control frame may carry a whole container specification."""
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
 LONGEST_ADDRESS = 107
 """unix(7): the path of a socket."""
 
@@ -39,18 +38,22 @@ def health_path(state_dir: str) -> str:
     return f"{state_dir}/health.json"
 
 
-@contextlib.contextmanager
-def address(path: str) -> Iterator[str]:
+class address:
     """What to bind or connect to; a path that is too long is named through its folder."""
-    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
-        yield path
-        return
-    folder, name = os.path.split(path)
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{name}"
-    finally:
-        os.close(descriptor)
+
+    def __init__(self, path: str) -> None:
+        self._path, self._folder = path, -1
+
+    def __enter__(self) -> str:
+        if len(os.fsencode(self._path)) <= LONGEST_ADDRESS:
+            return self._path
+        folder, name = os.path.split(self._path)
+        self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._folder}/{name}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder >= 0:
+            os.close(self._folder)
 
 
 class Broken(Exception):
@@ -64,12 +67,21 @@ def frame(kind: int, data: bytes) -> bytes:
 
 def control(message: dict[str, Any]) -> bytes:
     """One control frame."""
-    return frame(CONTROL, _ENCODER.encode(message).encode())
+    from json import dumps  # with what it brings it is 0.6 MB, and most monitors need none of it
+
+    return frame(CONTROL, dumps(message, separators=(",", ":")).encode())
 
 
-OK = control({"ok": True})
+def parsed(payload: bytes) -> Any:
+    """What a control frame holds."""
+    from json import loads
+
+    return loads(payload)
+
+
+OK = frame(CONTROL, b'{"ok":true}')
 PLAIN = {
-    control({"op": operation})[HEADER.size :]: {"op": operation}
+    f'{{"op":"{operation}"}}'.encode(): {"op": operation}
     for operation in ("start", "state", "wait", "attach")
 }
 """Requests that say no more, as clients of ours write them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.errors import NotFound, Unavailable, Unsupported
 from dockyard.base.linux import cgroupfs
+from dockyard.node.runtime.cgroups.light import says_frozen
 
 FREEZE_SECONDS = 5.0
 POLL_SECONDS = 0.001
@@ -48,11 +49,6 @@ def file_of(path: str) -> str:
     if "freezer" in layout.v1:
         return f"{layout.v1['freezer']}/{path}/freezer.state"
     return f"{layout.v2}/{path}/cgroup.freeze"
-
-
-def says_frozen(file: str) -> bool:
-    """What it says; a group that is gone is not stopped."""
-    return (cgroupfs.read(file) or "").strip() not in ("THAWED", "0", "")
 
 
 def _stopped(path: str) -> bool:

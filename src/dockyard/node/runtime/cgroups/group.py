@@ -162,20 +162,6 @@ def home(path: str) -> tuple[str, tuple[str, ...]]:
     return path, tuple(f"{root}/{path}/tasks" for root in layout.roots)
 
 
-def settle(doors: tuple[str, ...]) -> None:
-    """Put this process there. A monitor does this: it touches little."""
-    for door in doors:
-        try:
-            descriptor = os.open(door, os.O_WRONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # its last monitor has ended since
-            os.makedirs(os.path.dirname(door), exist_ok=True)
-            descriptor = os.open(door, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, b"0")
-        finally:
-            os.close(descriptor)
-
-
 def leave(path: str) -> None:
     """Take this process, which is about to end, out of a group, and remove that if it is empty."""
     if not path:
