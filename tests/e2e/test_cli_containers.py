@@ -41,7 +41,7 @@ def test_descriptors_that_the_caller_has_closed(shell: Shell, tmp_path: Path, cl
         (["nope"], 127, "executable file not found in $PATH"),
         (["/etc/passwd"], 126, "permission denied"),
         (["-m", "1k", "true"], 125, "Minimum memory limit allowed is 6MB"),
-        (["--user", "nobody-here", "true"], 125, "is not in the image's /etc/passwd"),
+        (["--user", "nobody-here", "true"], 125, "no matching entries in passwd file"),
         (["--network", "nowhere", "true"], 125, "network nowhere not found"),
         (["--workdir", "here", "true"], 125, "absolute path"),
         ([], 125, "no command specified"),

@@ -98,6 +98,7 @@ class FakeNetwork:
         network: str,
         ports: tuple[PortSpec, ...],
         address: str = "",
+        mac: str = "",
     ) -> Attachment:
         self.connected[container_id] = pid
         chosen = tuple(port._replace(host_port=port.host_port or 32768) for port in ports)

@@ -51,11 +51,12 @@ class EngineNetwork:
         network: str,
         ports: tuple[PortSpec, ...],
         address: str = "",
+        mac: str = "",
     ) -> Attachment:
         from dockyard.node.network.leases import Port
 
         wanted = [Port(*port) for port in ports]
-        found = self._networks().attach(container_id, pid, network, wanted, address)
+        found = self._networks().attach(container_id, pid, network, wanted, address, mac)
         published = tuple(PortSpec(*port) for port in found.ports)
         return Attachment(found.address, found.gateway, published)
 
@@ -76,9 +77,13 @@ class UserNetwork:
         network: str,
         ports: tuple[PortSpec, ...],
         address: str = "",
+        mac: str = "",
     ) -> Attachment:
         from dockyard.node.network import usermode
 
+        if mac:
+            raise Unsupported("--mac-address: an ordinary user's container has no interface of the "
+                              "machine's")  # fmt: skip
         if address:
             raise Unsupported("--ip: an ordinary user's container has no address of its own")
         usermode.attach(

@@ -17,8 +17,7 @@ def run(argv: list[str]) -> int:
         "Connect the terminal to a running container; ctrl-p ctrl-q leaves it running.", EXAMPLES,
     )  # fmt: skip
     parser.flag("--no-stdin", help="only watch")
-    parser.add_argument("--sig-proxy", choices=("true", "false"), default="true",
-                        help="pass signals on")  # fmt: skip
+    parser.flag_on("--sig-proxy", help="pass signals on (true)")
     parser.add_argument("--detach-keys", metavar="KEYS", help="instead of ctrl-p,ctrl-q")
     parser.add_argument("container", metavar="CONTAINER")
     options = parser.parse_args(argv)
@@ -31,6 +30,6 @@ def run(argv: list[str]) -> int:
     terminal.check_terminal(stdin, container.config.terminal)
     code = attached.attach(
         engine, container.id, engine.attach(container.id), stdin=stdin,
-        terminal_wanted=container.config.terminal, proxy=options.sig_proxy == "true", keys=keys,
+        terminal_wanted=container.config.terminal, proxy=options.sig_proxy, keys=keys,
     )  # fmt: skip
     return 0 if code is None else code

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dockyard.base.errors import Invalid, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from dockyard.node.engine.engine import Engine
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     """What each second word runs, and what the help says of it."""
 
 USAGE_ERROR = 125
+_UNITS = ("", "k", "m", "g", "t", "p")
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NARROWEST = 7
 """Characters of a column, before three spaces."""
 
@@ -43,6 +45,19 @@ class Parser(argparse.ArgumentParser):
         """How many words there have to be, where the parser itself cannot know."""
         self.add_argument("--help", action="help", help="show this help")
 
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        words = list(sys.argv[1:] if args is None else args)
+        if any(word.startswith("-") and "=" in word for word in words):
+            from dockyard.cli.switches import plain
+
+            try:
+                words = plain(self, words)
+            except Invalid as error:
+                self.error(str(error))
+        return super().parse_args(words, namespace)
+
     def error(self, message: str) -> NoReturn:
         from dockyard.cli.usageerrors import answer
 
@@ -61,6 +76,12 @@ class Parser(argparse.ArgumentParser):
     def flag(self, *names: str, help: str) -> None:
         """An option without a value."""
         self.add_argument(*names, action="store_true", help=help)
+
+    def flag_on(self, name: str, help: str) -> None:
+        """An option without a value that is on unless ``=false`` is said: :mod:`..switches`."""
+        self.add_argument(name, action="store_true", default=True, help=help)
+        self.add_argument(f"{name}=false", action="store_false", help=argparse.SUPPRESS,
+                          dest=name.lstrip("-").replace("-", "_"))  # fmt: skip
 
     def refuse(self, names: Iterable[str], nargs: int | None = None) -> None:
         """Options that Docker has and this program does not, so that the answer says so."""
@@ -130,15 +151,25 @@ def engine() -> Engine:
     return build_engine(root_path())
 
 
-def size(text: str) -> int:
-    """``64m`` in bytes: b, k, m, g, in steps of 1024."""
-    units = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-    cut = text.lower().removesuffix("b") if len(text) > 1 else text
-    number, unit = (cut[:-1], cut[-1]) if cut[-1:] in units else (cut, "b")
+def size(text: str, flag: str = "") -> int:
+    """``64m`` in bytes: b, k, m, g, t, p, in steps of 1024: ``64MB`` and ``64MiB`` are the same.
+    ``flag``: whose value it is, as errors name it."""
+    number = text.rstrip(_LETTERS)
+    suffix = text[len(number) :].lower()
+    unit = suffix.removesuffix("b").removesuffix("i")
+    known = unit in _UNITS and suffix != "ib"
+    reason = f"invalid size: '{text}'"
     try:
-        return int(float(number) * units[unit])
-    except (ValueError, OverflowError):
-        raise Invalid(f"invalid size: '{text}': a number with b, k, m, g or t") from None
+        plain = number.strip() and number.isascii() and "_" not in number
+        found = float(number) if plain else -1.0
+    except ValueError:
+        found, reason = -1.0, f'strconv.ParseFloat: parsing "{number}": invalid syntax'
+    if found >= 0 and not known:
+        reason = f"invalid suffix: '{suffix}'"
+    factor = 1024 ** _UNITS.index(unit) if known else 0
+    if not factor or not 0 <= found * factor < 2**63:
+        raise Invalid(f'invalid argument "{text}" for "{flag}" flag: {reason}' if flag else reason)
+    return int(found * factor)
 
 
 def age(seconds: float) -> str:

@@ -26,11 +26,15 @@ def devices(words: list[str]) -> tuple[DeviceSpec, ...]:
 def _devices(text: str) -> Iterator[DeviceSpec]:
     source, *rest = text.split(":")
     access = "rwm"
-    if (len(rest) == 1 and not rest[0].startswith("/")) or len(rest) == 2:
+    if len(rest) == 2 or (len(rest) == 1 and _is_access(rest[0])):
         access = rest.pop()
     target = rest[0] if rest else source
-    if len(rest) > 1 or not target.startswith("/") or not access or set(access) - set("rwm"):
-        raise Invalid(f"bad format for path: {text}: not HOST[:CONTAINER[:rwm]]")
+    if len(rest) > 1 or not source:
+        raise Invalid(f"bad format for path: {text}")
+    if not _is_access(access):
+        raise Invalid(f"bad mode specified: {access}")
+    if not target.startswith("/"):
+        raise Invalid(f"{target} is not an absolute path")
     if not os.path.isdir(source):
         yield DeviceSpec(source, target, access)
         return
@@ -42,11 +46,16 @@ def _devices(text: str) -> Iterator[DeviceSpec]:
                 yield DeviceSpec(path, target + path[len(source) :], access)
 
 
+def _is_access(text: str) -> bool:
+    return bool(text) and not set(text) - set("rwm") and len(set(text)) == len(text)
+
+
 def rules(words: list[str]) -> tuple[str, ...]:
     """``c 1:3 rwm``."""
     for text in words:
         if not RULE.fullmatch(text):
-            raise Invalid(f"invalid device cgroup format '{text}': like 'c 1:3 rwm'")
+            raise Invalid(f'invalid argument "{text}" for "--device-cgroup-rule" flag: invalid '
+                          f"device cgroup format '{text}'")  # fmt: skip
     return tuple(words)
 
 
@@ -68,14 +77,24 @@ def limits(options: argparse.Namespace) -> tuple[DeviceLimit, ...]:
 
 def _limit(name: str, kind: str, text: str) -> DeviceLimit:
     path, colon, value = text.rpartition(":")
-    if not colon or not path.startswith("/dev/"):
-        raise Invalid(f"bad format: {text}: not /dev/NAME:VALUE")
+    where = f'invalid argument "{text}" for "--{name.replace("_", "-")}" flag: '
+    if not colon or not path:
+        raise Invalid(f"{where}bad format: {text}")
+    if not path.startswith("/dev/"):
+        raise Invalid(f"{where}bad format for device path: {text}")
+    if kind == "weightDevice":
+        if not value.isdecimal() or not (int(value) == 0 or 10 <= int(value) <= 1000):
+            raise Invalid(f"{where}invalid weight for device: {text}")
+        return DeviceLimit(kind, path, int(value))
+    shape = f"{where}invalid rate for device: {text}. The correct format is <device-path>:<number>"
     if name.endswith("bps"):
-        return DeviceLimit(kind, path, size(value))
-    if not value.isdecimal() or int(value) > 2**32 - 1:
-        raise Invalid(f"invalid value for --{name.replace('_', '-')}: {text}: a number")
-    if kind == "weightDevice" and not (int(value) == 0 or 10 <= int(value) <= 1000):
-        raise Invalid(f"invalid weight for device: {text}: 10 to 1000")
+        try:
+            return DeviceLimit(kind, path, size(value))
+        except Invalid:
+            raise Invalid(f"{shape}[<unit>]. Number must be a positive integer. Unit is optional "
+                          "and can be kb, mb, or gb") from None  # fmt: skip
+    if not value.isdecimal() or int(value) > 2**64 - 1:
+        raise Invalid(f"{shape}. Number must be a positive integer")
     return DeviceLimit(kind, path, int(value))
 
 
@@ -85,14 +104,18 @@ def ulimits(words: list[str]) -> tuple[Ulimit, ...]:
 
 
 def _ulimit(text: str) -> Ulimit:
-    name, _, values = text.partition("=")
+    name, equals, values = text.partition("=")
     where = f'invalid argument "{text}" for "--ulimit" flag: '
     soft, colon, hard = values.partition(":")
+    if not equals:
+        raise Invalid(f"{where}invalid ulimit argument: {text}")
     if name not in LIMITS:
         raise Invalid(f"{where}invalid ulimit type: {name}")
-    numbers = [_number(each) for each in (soft, hard if colon else soft)]
+    both = (soft, hard if colon else soft)
+    numbers = [_number(each) for each in both]
     if None in numbers:
-        raise Invalid(f"{where}invalid ulimit argument: {values}: numbers")
+        wrong = both[numbers.index(None)]
+        raise Invalid(f'{where}strconv.ParseInt: parsing "{wrong}": invalid syntax')
     found = Ulimit(name, numbers[0] or 0, numbers[1] or 0)
     if found.hard != -1 and (found.soft == -1 or found.soft > found.hard):
         raise Invalid(f"{where}ulimit soft limit must be less than or equal to hard limit: "

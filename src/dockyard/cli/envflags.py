@@ -13,20 +13,24 @@ def variables(words: list[str], files: list[str]) -> tuple[str, ...]:
     for text in (*(line for path in files for line in _lines(path)), *words):
         name, equals, _ = text.partition("=")
         if not name:
-            raise Invalid(f"invalid environment variable: {text}")
+            raise Invalid(f'invalid argument "{text}" for "-e, --env" flag: invalid environment '
+                          f"variable: {text}")  # fmt: skip
         if not equals and name in os.environ:
             text = f"{name}={os.environ[name]}"
         found[name] = text
     return tuple(found.values())
 
 
-def pairs(words: list[str], files: list[str] | None = None) -> tuple[tuple[str, str], ...]:
-    """``KEY=VALUE``; a key alone has an empty value."""
+def pairs(
+    words: list[str], files: list[str] | None = None, flag: str = "-l, --label"
+) -> tuple[tuple[str, str], ...]:
+    """``KEY=VALUE``; a key alone has an empty value. ``flag``: as errors name it."""
     found: dict[str, str] = {}
     for text in (*(line for path in files or () for line in _lines(path)), *words):
         name, _, value = text.partition("=")
         if not name:
-            raise Invalid(f"invalid label: {text!r}: not KEY=VALUE")
+            raise Invalid(f'invalid argument "{text}" for "{flag}" flag: invalid label '
+                          f"'{text}': empty name")  # fmt: skip
         found[name] = value
     return tuple(found.items())
 
@@ -37,7 +41,7 @@ def _lines(path: str) -> list[str]:
         with open(path, encoding="utf-8") as file:
             lines = [line.strip("\r\n").lstrip() for line in file]
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        reason = str(error.strerror).lower() if isinstance(error, OSError) else "is not UTF-8"
         raise Invalid(f"open {path}: {reason}") from error
     kept = [line for line in lines if line.strip() and not line.startswith("#")]
     for line in kept:

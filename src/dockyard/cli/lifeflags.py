@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 SHORTEST = 1e-3
 """Docker's, of each time of a health check."""
-OTHER_OPTIONS = ("compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode",
-                 "max-buffer-size")  # fmt: skip
-OTHER_DRIVERS = ("local", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "gcplogs",
+OTHER_OPTIONS = ("compress", "mode", "max-buffer-size")
+SAID = ("labels", "labels-regex", "env", "env-regex", "tag")
+"""Options that say what is told of the container with each line."""
+FILES = ("json-file", "local")
+"""Drivers that keep a file. How ``local`` writes is nobody's but its own: the same file."""
+LOCAL_SIZE, LOCAL_FILES = "20m", "5"
+OTHER_DRIVERS = ("syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "gcplogs",
                  "etwlogs", "logentries")  # fmt: skip
 
 
@@ -33,8 +37,8 @@ def add(parser: Parser) -> None:
     add("--health-start-period", default="", metavar="TIME", help="failures do not count yet")
     add("--health-start-interval", default="", metavar="TIME", help="between checks in it (5s)")
     parser.flag("--no-healthcheck", help="not the image's check either")
-    add("--log-driver", default="json-file", metavar="DRIVER", help="json-file, or none")
-    many("--log-opt", metavar="NAME=VALUE", help="max-size=10m, max-file=3")
+    add("--log-driver", default="json-file", metavar="DRIVER", help="json-file, local or none")
+    many("--log-opt", metavar="NAME=VALUE", help="max-size=10m, max-file=3, labels, env, tag")
 
 
 def restart_policy(text: str) -> RestartPolicy:
@@ -69,15 +73,24 @@ def log(options: argparse.Namespace) -> LogSpec:
     """Where output is kept, and how much of it."""
     driver, given = options.log_driver, dict(_option(text) for text in options.log_opt)
     if driver in OTHER_DRIVERS:
-        raise Unsupported(f"--log-driver {driver}: not implemented; json-file or none")
-    if driver not in ("json-file", "none"):
+        raise Unsupported(f"--log-driver {driver}: not implemented; json-file, local or none")
+    if driver == "none" and given:
+        raise Invalid("invalid logging opts for driver none")
+    if driver not in (*FILES, "none"):
         raise Invalid(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
     for name in given:
-        if driver == "none" or name not in ("max-size", "max-file"):
-            if name in OTHER_OPTIONS and driver == "json-file":
-                raise Unsupported(f"--log-opt {name}: not implemented; max-size or max-file")
+        if name not in ("max-size", "max-file", *(SAID if driver == "json-file" else ())):
+            if name in OTHER_OPTIONS and given[name] not in ("false", "blocking"):
+                raise Unsupported(f"--log-opt {name}={given[name]}: not implemented")
+            if name in OTHER_OPTIONS:
+                continue
             raise Invalid(f"unknown log opt '{name}' for {driver} log driver")
-    text, files = given.get("max-size", "-1"), given.get("max-file", "1")
+    if any(name in given for name in SAID):
+        from dockyard.node.engine import logattributes
+
+        logattributes.check(given)
+    own = (LOCAL_SIZE, LOCAL_FILES) if driver == "local" else ("-1", "1")
+    text, files = given.get("max-size", own[0]), given.get("max-file", own[1])
     most = 0 if text == "-1" else size(text)
     if not files.isdecimal() or int(files) < 1:
         raise Invalid("max-file cannot be less than 1" if files.lstrip("-").isdecimal()
@@ -87,8 +100,8 @@ def log(options: argparse.Namespace) -> LogSpec:
 
 def _option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise Invalid(f"invalid --log-opt: {text!r}: not NAME=VALUE")
+    if not equals:
+        raise Invalid(f"unknown log opt '{text}' for json-file log driver")
     return name, value
 
 
@@ -99,7 +112,8 @@ def _time(flag: str, text: str) -> float:
 
     seconds = duration(text)
     if seconds is None:
-        raise Invalid(f'invalid argument "{text}" for "{flag}" flag: a time like 30s or 1m30s')
+        raise Invalid(f'invalid argument "{text}" for "{flag}" flag: time: invalid duration '
+                      f'"{text}"')  # fmt: skip
     if 0 < seconds < SHORTEST:
         raise Invalid(f"{flag}: {text}: cannot be less than 1ms")
     return seconds

@@ -47,16 +47,19 @@ def add(parser: Parser) -> None:
 def resources(options: argparse.Namespace) -> Resources:
     """The limits that the flags say. Raises :class:`Invalid`."""
     if options.cpus and (options.cpu_period or options.cpu_quota):
-        raise Invalid("conflicting options: --cpus and --cpu-period or --cpu-quota")
-    memory = size(options.memory) if options.memory else 0
+        other = "Quota" if options.cpu_quota else "Period"
+        raise Invalid(f"Conflicting options: Nano CPUs and CPU {other} cannot both be set")
+    _check_processors(options)
+    memory = size(options.memory, "-m, --memory") if options.memory else 0
     if options.memory and memory < SMALLEST_MEMORY:
         raise Invalid("Minimum memory limit allowed is 6MB")
     swap = 0
     if options.memory_swap:
-        swap = -1 if options.memory_swap == "-1" else size(options.memory_swap)
+        swap = _swap(options.memory_swap)
         if memory and 0 <= swap < memory:
             raise Invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
-    reservation = size(options.memory_reservation) if options.memory_reservation else 0
+    asked = options.memory_reservation
+    reservation = size(asked, "--memory-reservation") if asked else 0
     if memory and reservation > memory:
         raise Invalid("Minimum memory limit can not be less than memory reservation limit, see "
                       "usage")  # fmt: skip
@@ -75,11 +78,50 @@ def resources(options: argparse.Namespace) -> Resources:
         cpu_quota=options.cpu_quota or 0,
         cpuset=options.cpuset_cpus or "",
         cpuset_mems=options.cpuset_mems or "",
-        pids=options.pids_limit or 0,
+        pids=max(options.pids_limit or 0, -1),
         cpu_rt_period=options.cpu_rt_period or 0,
         cpu_rt_runtime=options.cpu_rt_runtime or 0,
         blkio_weight=weight,
     )
+
+
+def _swap(text: str) -> int:
+    return -1 if text == "-1" else size(text, "--memory-swap")
+
+
+def _check_processors(options: argparse.Namespace) -> None:
+    """Docker's bounds: what the kernel would refuse too, said before anything is made."""
+    if options.cpu_period and not 1000 <= options.cpu_period <= 1_000_000:
+        raise Invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s "
+                      "(i.e. 1000000)")  # fmt: skip
+    if options.cpu_quota and 0 < options.cpu_quota < 1000:
+        raise Invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if (options.cpu_shares or 0) < 0:
+        raise Invalid(f"invalid CPU shares ({options.cpu_shares}): value must be a positive "
+                      "integer")  # fmt: skip
+    for what, text, file in (
+        ("cpus", options.cpuset_cpus, "/sys/devices/system/cpu/online"),
+        ("mems", options.cpuset_mems, "/sys/devices/system/node/online"),
+    ):
+        if text:
+            _check_set(what, text, file)
+
+
+def _check_set(what: str, text: str, file: str) -> None:
+    from dockyard.base.oci.numbersets import members
+
+    wanted = members(text)
+    if wanted is None:
+        raise Invalid(f"Invalid value {text} for cpuset {what}: invalid format: {text}")
+    try:
+        with open(file) as lines:
+            online = lines.read().strip()
+    except FileNotFoundError:  # a kernel without memory nodes has one
+        online = "0"
+    if wanted - (members(online) or set()):
+        named = "CPUs" if what == "cpus" else "memory nodes"
+        raise Invalid(f"Requested {named} are not available - requested {text}, available: "
+                      f"{online}")  # fmt: skip
 
 
 def _nano_cpus(text: str | None) -> int:
@@ -89,7 +131,8 @@ def _nano_cpus(text: str | None) -> int:
     try:
         found = int(float(text) * 1_000_000_000)
     except (ValueError, OverflowError):
-        raise Invalid(f"invalid value for --cpus: {text}: a number of processors") from None
+        raise Invalid(f'invalid argument "{text}" for "--cpus" flag: failed to parse {text} as a '
+                      "rational number") from None  # fmt: skip
     if not 10_000_000 <= found <= most * 1_000_000_000:
         raise Invalid(f"Range of CPUs is from 0.01 to {most}.00, as there are only {most} CPUs "
                       "available")  # fmt: skip

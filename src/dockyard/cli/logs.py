@@ -25,7 +25,7 @@ def run(argv: list[str]) -> int:
     add("--since", default="", metavar="TIME", help="a stamp, or 10m")
     add("--until", default="", metavar="TIME", help="a stamp, or 10m")
     parser.flag("-t", "--timestamps", help="with the time of each line")
-    parser.refuse(("--details",), nargs=0)
+    parser.flag("--details", help="with what `--log-opt labels, env, tag` ask for")
     add("container", metavar="CONTAINER")
     options = parser.parse_args(argv)
     engine = common.engine()
@@ -33,7 +33,7 @@ def run(argv: list[str]) -> int:
     log = container.config.log
     if log.kind == "none":
         raise Unsupported("configured logging driver does not support reading")
-    if log.kind != "json-file":
+    if log.kind not in ("json-file", "local"):
         raise Unsupported(f"logs: {container.name}: has a log of the form {log.kind!r}; "
                           f"read {log.path}, or use `kubectl logs`")  # fmt: skip
     entries = engine.logs(
@@ -49,12 +49,24 @@ def run(argv: list[str]) -> int:
         if out is not last:
             last.flush()  # in the order in which they were printed
             last = out
-        stamp = f"{entry.time} " if options.timestamps else ""
-        out.write((stamp + entry.text).encode("utf-8", "replace"))
+        head = f"{entry.time} " if options.timestamps else ""
+        if options.details:
+            head += f"{_details(entry.attributes)} "
+        out.write((head + entry.text).encode("utf-8", "replace"))
         if options.follow:
             out.flush()
     last.flush()
     return 0
+
+
+def _details(attributes: tuple[tuple[str, str], ...]) -> str:
+    """``tag=web,team=a%2Cb``: by their names, as in a URL."""
+    if not attributes:
+        return ""
+    from urllib.parse import quote_plus
+
+    pairs = (f"{quote_plus(name)}={quote_plus(value)}" for name, value in sorted(attributes))
+    return ",".join(pairs)
 
 
 def _count(text: str) -> int | None:

@@ -1,36 +1,58 @@
-"""Turns ``-v``, ``--mount`` and ``--tmpfs`` words into mounts."""
+"""Turns ``-v``, ``--tmpfs`` and ``--volumes-from`` words into mounts."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.errors import Invalid
 from dockyard.node.engine.config import ContainerConfig, MountSpec
-from dockyard.node.engine.mounts import NO_COPY, NO_CREATE
+from dockyard.node.engine.mounts import NO_COPY
 
 if TYPE_CHECKING:
     from dockyard.node.engine.engine import Engine
 
 PROPAGATION = ("shared", "slave", "private", "rshared", "rslave", "rprivate")
-IGNORED = ("z", "Z", "rw", "cached", "delegated", "consistent", "")
+CONSISTENCY = ("cached", "delegated", "consistent", "default")
+IGNORED = ("z", "Z", "rw", *CONSISTENCY, "")
 """Labels of SELinux, and words of Docker on other systems."""
+EXCLUSIVE = (("ro", "rw"), ("z", "Z"), PROPAGATION, CONSISTENCY)
+"""Of each of these at most one."""
+TMPFS_DATA = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol", "huge")
+"""Options of tmpfs(5) with a value."""
 
 
 def volume(text: str) -> MountSpec:
     """``/host:/path[:ro]``, ``name:/path[:ro]`` or ``/path``."""
     parts = text.split(":")
-    if len(parts) > 3 or not all(parts):
+    if len(parts) > 3:
         raise Invalid(f"invalid volume specification: '{text}'")
+    if not all(parts):
+        raise Invalid(f"invalid spec: {text}: empty section between colons")
     if len(parts) == 1:
-        return MountSpec("volume", "", parts[0])
+        return MountSpec("volume", "", _target(parts[0], text))
     source, target = parts[:2]
     modes = parts[2].split(",") if len(parts) == 3 else []
     options = tuple(mode for mode in modes if mode in (*PROPAGATION, NO_COPY))
-    if unknown := set(modes) - {*options, *IGNORED, "ro"}:
-        raise Invalid(f"invalid mode: {','.join(sorted(unknown))}")
+    clash = any(sum(mode in group for mode in modes) > 1 for group in EXCLUSIVE)
+    if clash or set(modes) - {*options, *IGNORED, "ro"}:
+        raise Invalid(f"invalid mode: {parts[2]}")
     kind, path = _source(source)
-    return MountSpec(kind, path, target, "ro" in modes, options)
+    if kind == "volume" and any(mode in PROPAGATION for mode in modes):
+        raise Invalid(f"invalid volume specification: '{text}': invalid mount config for type "
+                      '"volume": field BindOptions must not be specified')  # fmt: skip
+    return MountSpec(kind, path, _target(target, text), "ro" in modes, options)
+
+
+def _target(path: str, text: str) -> str:
+    if os.path.normpath(path) in ("/", "//"):
+        raise Invalid(f"invalid volume specification: '{text}': invalid mount config for type "
+                      "\"bind\": invalid specification: destination can't be '/'")  # fmt: skip
+    if not path.startswith("/"):
+        raise Invalid(f"invalid volume specification: '{text}': invalid mount config for type "
+                      f"\"bind\": invalid mount path: '{path}' mount path must be "
+                      "absolute")  # fmt: skip
+    return path
 
 
 def _source(text: str) -> tuple[str, str]:
@@ -41,56 +63,28 @@ def _source(text: str) -> tuple[str, str]:
 
 def tmpfs(text: str) -> MountSpec:
     """``/path[:size=64m,mode=1777]``."""
-    path, _, options = text.partition(":")
-    return MountSpec("tmpfs", "", path, options=tuple(filter(None, options.split(","))))
+    path, _, words = text.partition(":")
+    if not path.startswith("/"):
+        raise Invalid(f"invalid mount path: '{path}' mount path must be absolute")
+    options = tuple(filter(None, words.split(",")))
+    from dockyard.base.oci.mountoptions import CLEAR, PROPAGATION, SET
 
-
-def mount(text: str) -> MountSpec:
-    """``type=bind,source=/host,target=/path,readonly``."""
-    words = dict(_word(word, text) for word in text.split(","))
-    kind = words.pop("type", "volume")
-    source = words.pop("source", words.pop("src", ""))
-    target = words.pop("target", words.pop("destination", words.pop("dst", "")))
-    read_only = _truth(words.pop("readonly", words.pop("ro", "false")), text)
-    options = []
-    if kind == "bind":
-        options = [NO_CREATE, words.pop("bind-propagation", "rprivate")]
-    elif kind == "volume" and _truth(words.pop("volume-nocopy", "false"), text):
-        options = [NO_COPY]
-    elif kind == "tmpfs":
-        for name in ("size", "mode"):
-            if value := words.pop(f"tmpfs-{name}", ""):
-                options.append(f"{name}={value}")
-    if kind not in ("bind", "volume", "tmpfs"):
-        raise Unsupported(f"--mount {text}: type {kind}: not implemented; bind, volume or tmpfs")
-    if words:
-        raise Invalid(f"--mount {text}: unexpected key '{next(iter(words))}'")
-    if not target or (kind == "bind" and not source):
-        raise Invalid(f"--mount {text}: a {'target' if not target else 'source'} is missing")
-    path = os.path.abspath(os.path.expanduser(source)) if kind == "bind" else source
-    return MountSpec(kind, path, target, read_only, tuple(options))
+    unknown = [option for option in options
+               if option not in (*SET, *CLEAR, *PROPAGATION)
+               and option.partition("=")[0] not in TMPFS_DATA]  # fmt: skip
+    if unknown:
+        shown = " ".join(f'"{option}"' for option in unknown)
+        raise Invalid(f"invalid tmpfs option [{shown}]")
+    return MountSpec("tmpfs", "", path, options=options)
 
 
 def inherit(config: ContainerConfig, engine: Engine, text: str) -> ContainerConfig:
     """``--volumes-from NAME[:ro]``: what that container has mounted, where this one has nothing."""
     name, colon, mode = text.partition(":")
-    if colon and mode not in ("ro", "rw"):
-        raise Invalid(f"invalid mode for --volumes-from: {text}: ro or rw")
+    if colon and mode not in ("ro", "rw", "z", "Z"):
+        raise Invalid(f"invalid mode: {mode}")
     targets = {found.target.rstrip("/") for found in config.mounts}
     more = (found._replace(read_only=found.read_only or mode == "ro")
             for found in engine.find(name).config.mounts
             if found.kind != "tmpfs" and found.target.rstrip("/") not in targets)  # fmt: skip
     return config._replace(mounts=(*config.mounts, *more))
-
-
-def _word(word: str, text: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not equals and name not in ("readonly", "ro", "volume-nocopy"):
-        raise Invalid(f"--mount {text}: invalid field '{word}': not KEY=VALUE")
-    return name, value if equals else "true"
-
-
-def _truth(value: str, text: str) -> bool:
-    if value not in ("true", "1", "false", "0"):
-        raise Invalid(f"--mount {text}: '{value}': true or false")
-    return value in ("true", "1")

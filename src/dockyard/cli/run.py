@@ -63,7 +63,7 @@ def _run(verb: str, options: argparse.Namespace) -> int:
         return 0
     code = attached.attach(
         engine, container_id, stream, stdin=typed, terminal_wanted=config.terminal,
-        proxy=options.sig_proxy == "true", keys=keys, shown=_shown(options.attach),
+        proxy=options.sig_proxy, keys=keys, shown=_shown(options.attach),
     )  # fmt: skip
     if code is None:
         return 0

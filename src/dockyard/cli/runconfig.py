@@ -6,14 +6,24 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from dockyard.base.errors import Conflict, Invalid, Unsupported
-from dockyard.cli import envflags, lifeflags, limitflags, mountflags
+from dockyard.base.errors import Invalid
+from dockyard.cli import (
+    envflags,
+    lifeflags,
+    limitflags,
+    modes,
+    mountflags,
+    netflags,
+    runrefusals,
+)
 from dockyard.cli.common import size
-from dockyard.node.engine.config import ContainerConfig, PortSpec, Resources, RestartPolicy
+from dockyard.node.engine.config import ContainerConfig, MountSpec, Resources, RestartPolicy
 
 if TYPE_CHECKING:
     import argparse
 
+IPC_SYSCTLS = ("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+               "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced")  # fmt: skip
 GRACE, SYSTEM_GRACE = 10, 90
 """Seconds between what asks a container to end and what ends it."""
 
@@ -25,7 +35,7 @@ def config(options: argparse.Namespace) -> ContainerConfig:
         image, words = words[0], words[1:]
     else:
         image = ""
-    _refuse_conflicts(options)
+    runrefusals.refuse(options)
     detach = getattr(options, "detach", True)
     found = ContainerConfig(
         image=image,
@@ -46,27 +56,21 @@ def config(options: argparse.Namespace) -> ContainerConfig:
         labels=envflags.pairs(options.label, options.label_file),
         mounts=(
             *map(mountflags.volume, options.volume),
-            *map(mountflags.mount, options.mount),
+            *_in_words(options.mount),
             *map(mountflags.tmpfs, options.tmpfs),
         ),
-        shm_bytes=size(options.shm_size) if options.shm_size else 0,
-        network="bridge" if options.network == "default" else options.network,
-        ip=_address(options),
-        ports=_published(options.publish),
-        exposed=_exposed(options.expose),
-        publish_all=options.publish_all,
-        extra_hosts=tuple(options.add_host),
-        dns=tuple(options.dns),
-        dns_search=tuple(options.dns_search),
-        dns_options=tuple(options.dns_option),
+        shm_bytes=size(options.shm_size, "--shm-size") if options.shm_size else 0,
+        **netflags.place(options),
         resources=_resources(options),
         read_only=options.read_only,
         privileged=options.privileged,
         cap_add=tuple(options.cap_add),
         cap_drop=tuple(options.cap_drop),
         security_opt=tuple(map(_security, options.security_opt)),
-        sysctls=envflags.pairs(options.sysctl),
-        join=_joined(options),
+        sysctls=_sysctls(options.sysctl),
+        join=modes.joined(options),
+        no_shm=options.ipc == "none",
+        cgroup_parent=_group_parent(options.cgroup_parent),
         oom_score_adj=options.oom_score_adj,
         stop_signal=_signal(options.stop_signal),
         stop_timeout=_grace(options),
@@ -74,7 +78,7 @@ def config(options: argparse.Namespace) -> ContainerConfig:
         health=lifeflags.health(options),
         log=lifeflags.log(options),
         domainname=options.domainname,
-        annotations=envflags.pairs(options.annotation),
+        annotations=envflags.pairs(options.annotation, flag="--annotation"),
         init=options.init,
         runtime=_runtime(options.runtime),
     )
@@ -84,6 +88,32 @@ def config(options: argparse.Namespace) -> ContainerConfig:
 
         found = leave_out(found, options.without, root=os.geteuid() == 0)
     return found
+
+
+def _in_words(words: list[str]) -> tuple[MountSpec, ...]:
+    if not words:
+        return ()
+    from dockyard.cli.mountwords import mount
+
+    return tuple(map(mount, words))
+
+
+def _group_parent(text: str) -> str:
+    parts = text.strip("/").split("/")
+    if text and (not text.strip("/") or any(part in ("", ".", "..") for part in parts)):
+        raise Invalid(f"--cgroup-parent {text}: not a path of control groups")
+    return text
+
+
+def _sysctls(words: list[str]) -> tuple[tuple[str, str], ...]:
+    """Only what belongs to a container's namespaces."""
+    for word in words:
+        name, equals, _ = word.partition("=")
+        known = name in IPC_SYSCTLS or name.startswith(("net.", "fs.mqueue."))
+        if not equals or not known:
+            raise Invalid(f'invalid argument "{word}" for "--sysctl" flag: sysctl '
+                          f"'{word}' is not allowed")  # fmt: skip
+    return envflags.pairs(words, flag="--sysctl")
 
 
 def _security(text: str) -> str:
@@ -99,7 +129,8 @@ def _security(text: str) -> str:
         with open(value, encoding="utf-8") as file:
             return f"seccomp={json.dumps(json.load(file), separators=(',', ':'))}"
     except OSError as error:
-        raise Invalid(f"opening seccomp profile ({value}) failed: {error.strerror}") from None
+        reason = str(error.strerror).lower()
+        raise Invalid(f"opening seccomp profile ({value}) failed: open {value}: {reason}") from None
     except (ValueError, RecursionError) as error:
         raise Invalid(f"compacting json for seccomp profile ({value}) failed: {error}") from None
 
@@ -109,53 +140,6 @@ def _restart(options: argparse.Namespace) -> RestartPolicy:
     if found.name != "no" and getattr(options, "rm", False):
         raise Invalid("conflicting options: cannot specify both --restart and --rm")
     return found
-
-
-def _refuse_foreign(options: argparse.Namespace) -> None:
-    """What `--system` and `--explain` cannot be together with."""
-    without = [wall for word in options.without for wall in word.split(",")]
-    if options.system:
-        for given, flag, why in (
-            (options.init, "--init", "the root's own init is the first process"),
-            (options.pid or "pid" in without, "--pid or --without pid",
-             "an init must be process 1"),
-            (options.cgroupns == "host" or "cgroup" in without, "--cgroupns or --without cgroup",
-             "an init makes control groups below its own"),
-            (options.runtime, "--runtime", "only Dockyard's own has a console for it"),
-        ):  # fmt: skip
-            if given:
-                raise Conflict(f"conflicting options: --system and {flag}: {why}")
-    if options.runtime and getattr(options, "explain", ""):
-        raise Conflict("conflicting options: --explain and --runtime: the calls of another runtime "
-                       "are its own; `strace -f` shows them")  # fmt: skip
-
-
-def _refuse_conflicts(options: argparse.Namespace) -> None:
-    _refuse_foreign(options)
-    if options.gpus:
-        raise Unsupported('could not select device driver "" with capabilities: [[gpu]]: '
-                          "--gpus is not implemented; name the devices with --device")  # fmt: skip
-    if options.platform:
-        from dockyard.base.oci.platform import host_platform
-
-        here = host_platform()
-        if options.platform not in ("linux", f"linux/{here.architecture}", str(here)):
-            raise Unsupported(f"--platform {options.platform}: not implemented; this machine runs "
-                              f"linux/{here.architecture}")  # fmt: skip
-    if options.userns not in ("", "host"):
-        raise Unsupported(f"--userns {options.userns}: not implemented; host")
-    options.attach = [stream.lower() for stream in options.attach]
-    for stream in options.attach:
-        if stream not in ("stdin", "stdout", "stderr"):
-            raise Invalid(f"valid streams are STDIN, STDOUT and STDERR, not {stream!r}")
-    if options.attach and getattr(options, "detach", False):
-        raise Invalid("conflicting options: cannot specify both --attach and --detach")
-    if options.network == "host" and options.publish:
-        raise Invalid("conflicting options: port publishing and the host network mode: "
-                      "the program's ports are the host's")  # fmt: skip
-    if options.oom_score_adj is not None and not -1000 <= options.oom_score_adj <= 1000:
-        raise Invalid(f"Invalid value {options.oom_score_adj}, range for oom score adj is "
-                      "[-1000, 1000]")  # fmt: skip
 
 
 def _runtime(name: str) -> str:
@@ -200,52 +184,6 @@ def _with_devices(config: ContainerConfig, options: argparse.Namespace) -> Conta
     )
 
 
-def _address(options: argparse.Namespace) -> str:
-    if not options.ip:
-        return ""
-    import ipaddress
-
-    try:
-        ipaddress.IPv4Address(options.ip)
-    except ValueError:
-        raise Invalid(f"invalid IPv4 address: {options.ip}") from None
-    name = options.network
-    if name in ("default", "bridge", "none", "host") or name.startswith("container:"):
-        raise Invalid(f"invalid config for network {name}: invalid endpoint settings: user "
-                      "specified IP address is supported on user defined networks "
-                      "only")  # fmt: skip
-    return str(options.ip)
-
-
-def _published(words: list[str]) -> tuple[PortSpec, ...]:
-    if not words:
-        return ()
-    from dockyard.cli.portflags import ports
-
-    return tuple(port for text in words for port in ports(text))
-
-
-def _exposed(words: list[str]) -> tuple[str, ...]:
-    from dockyard.node.engine.effective import exposed
-
-    return tuple(port for text in words for port in exposed(text))
-
-
-def _joined(options: argparse.Namespace) -> tuple[tuple[str, str], ...]:
-    found = []
-    for kind in ("ipc", "pid", "uts"):
-        mode = getattr(options, kind)
-        if mode in ("", "private"):
-            continue
-        other = mode.removeprefix("container:")
-        if mode != "host" and (other == mode or not other or kind == "uts"):
-            raise Invalid(f"--{kind} {mode}: invalid {kind.upper()} mode")
-        found.append((kind, other))
-    if options.cgroupns == "host":
-        found.append(("cgroup", "host"))
-    return tuple(found)
-
-
 def _grace(options: argparse.Namespace) -> int:
     """systemd waits 90 seconds for a service that does not end: systemd-system.conf(5)."""
     if options.stop_timeout is None:
@@ -268,5 +206,5 @@ def _resources(options: argparse.Namespace) -> Resources:
                       "usage")  # fmt: skip
     swappiness = options.memory_swappiness
     if not -1 <= swappiness <= 100:
-        raise Invalid(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
+        raise Invalid(f"invalid value: {swappiness}. Valid memory swappiness range is 0-100")
     return found._replace(swappiness=swappiness, oom_kill_disable=options.oom_kill_disable)

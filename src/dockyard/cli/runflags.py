@@ -21,12 +21,10 @@ EXAMPLES = {
 """,
 }
 NOT_IMPLEMENTED = (
-    "--cgroup-parent", "--ip6", "--kernel-memory", "--link", "--link-local-ip",
-    "--mac-address", "--network-alias", "--storage-opt",
+    "--link-local-ip",
     # of containers for Windows, which never start here
     "--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops",
 )  # fmt: skip
-NOT_IMPLEMENTED_SWITCHES = ("--use-api-socket",)
 
 
 def parse(verb: str, words: list[str]) -> argparse.Namespace:
@@ -53,7 +51,7 @@ def _parser(verb: str) -> Parser:
     add, flag, many = parser.add_argument, parser.flag, parser.many
     if verb == "run":
         flag("-d", "--detach", help="run in the background and print the ID")
-        add("--sig-proxy", choices=("true", "false"), default="true", help="pass signals on")
+        parser.flag_on("--sig-proxy", help="pass signals on (true)")
         add("--detach-keys", default=None, metavar="KEYS", help="instead of ctrl-p,ctrl-q")
     flag("--rm", help="remove the container when it ends")
     flag("-i", "--interactive", help="keep standard input open")
@@ -65,8 +63,8 @@ def _parser(verb: str) -> Parser:
     many("-a", "--attach", metavar="STREAM", help="only stdin, stdout or stderr")
     add("--platform", default="", metavar="OS/ARCH", help="of the image: this machine's")
     flag("--disable-content-trust", help=argparse.SUPPRESS)
-    add("--pull", choices=("always", "missing", "never"), default="missing",
-        help="fetch the image: always, or where it is missing")  # fmt: skip
+    add("--pull", default="missing", metavar="POLICY", help="fetch the image: always, missing or "
+        "never")  # fmt: skip
     flag("-q", "--quiet", help="do not show how the image is fetched")
     _process(parser)
     _files(parser)
@@ -75,7 +73,6 @@ def _parser(verb: str) -> Parser:
     _confinement(parser)
     _lessons(parser, verb)
     parser.refuse(NOT_IMPLEMENTED)
-    parser.refuse(NOT_IMPLEMENTED_SWITCHES, nargs=0)
     add("words", nargs=argparse.REMAINDER, metavar="IMAGE [COMMAND] [ARG...]")
     return parser
 
@@ -105,7 +102,9 @@ def _files(parser: Parser) -> None:
     many("--mount", metavar="type=...,src=...,dst=...", help="the same, in words")
     many("--tmpfs", metavar="PATH[:OPTIONS]", help="mount a tmpfs")
     many("--volumes-from", metavar="CONTAINER[:ro]", help="what another container has mounted")
-    add("--volume-driver", choices=("local", ""), default="", help="local")
+    add("--volume-driver", default="", metavar="DRIVER", help="local")
+    many("--storage-opt", metavar="OPTION", help=argparse.SUPPRESS)
+    flag("--use-api-socket", help=argparse.SUPPRESS)
     many("--device", metavar="PATH[:PATH[:rwm]]", help="a device of the host")
     many("--device-cgroup-rule", metavar="RULE", help="devices that may be opened: c 1:3 rwm")
     add("--gpus", default="", metavar="WHICH", help=argparse.SUPPRESS)
@@ -121,6 +120,10 @@ def _network(parser: Parser) -> None:
     add("--network", "--net", default="bridge", metavar="NAME", dest="network",
         help="a network, none, host, or container:ID")  # fmt: skip
     add("--ip", default="", metavar="IP", help="its address in a network of yours")
+    add("--ip6", default="", metavar="IP", help=argparse.SUPPRESS)
+    add("--mac-address", default="", metavar="MAC", help="of its interface")
+    many("--network-alias", metavar="NAME", help="one more name in a network of yours")
+    many("--link", metavar="CONTAINER[:ALIAS]", help="know another container by name")
     add("-h", "--hostname", default="", help="its host name")
     add("--domainname", default="", help="its NIS domain name")
     many("--add-host", metavar="NAME:IP", help="a line of /etc/hosts")
@@ -132,6 +135,8 @@ def _network(parser: Parser) -> None:
 def _limits(parser: Parser) -> None:
     add = parser.add_argument
     limitflags.add(parser)
+    add("--cgroup-parent", default="", metavar="PATH", help="the control group that its lies in")
+    add("--kernel-memory", default="", metavar="BYTES", help=argparse.SUPPRESS)
     add("--memory-swappiness", type=int, default=-1, metavar="N", help="0 to 100")
     parser.flag("--oom-kill-disable", help="stop instead of kill where no memory is left")
     for what in ("read", "write"):
@@ -152,12 +157,12 @@ def _confinement(parser: Parser) -> None:
         help="seccomp=unconfined, no-new-privileges, systempaths=unconfined",
     )
     many("--sysctl", metavar="NAME=VALUE", help="a kernel setting of its namespaces")
-    add("--ipc", default="", metavar="MODE", help="private, host, or container:ID")
+    add("--ipc", default="", metavar="MODE", help="private, none, host, or container:ID")
     add("--pid", default="", metavar="MODE", help="host, or container:ID")
     add("--uts", default="", metavar="MODE", help="host")
-    add("--cgroupns", choices=("host", "private", ""), default="", help="whose groups it sees")
+    add("--cgroupns", default="", metavar="MODE", help="whose groups it sees: host, private")
     add("--userns", default="", metavar="MODE", help="host")
-    add("--isolation", choices=("default", ""), default="", help=argparse.SUPPRESS)
+    add("--isolation", default="", help=argparse.SUPPRESS)
     add("--runtime", default="", metavar="RUNTIME", help="runc, crun or a path, instead of ours")
 
 

@@ -6,8 +6,10 @@ A wrong number of words is exit code 1, a flag that is not understood 125, as wi
 from __future__ import annotations
 
 import argparse
+import re
 
 WRONG_COUNT, WRONG_FLAG = 1, 125
+NUMBER = re.compile(r"invalid int value: '(.*)'")
 
 
 def answer(
@@ -29,6 +31,10 @@ def answer(
     if rest == "expected one argument":
         names = kind.removeprefix("argument ").split("/")
         return WRONG_FLAG, f"{parser.prog}: flag needs an argument: {names[-1]}"
+    if value := NUMBER.fullmatch(rest):
+        flag = kind.removeprefix("argument ").replace("/", ", ")
+        return WRONG_FLAG, (f'{parser.prog}: invalid argument "{value[1]}" for "{flag}" flag: '
+                            f'strconv.ParseInt: parsing "{value[1]}": invalid syntax')  # fmt: skip
     return WRONG_FLAG, f"{parser.prog}: {message}"
 
 

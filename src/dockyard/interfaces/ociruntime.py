@@ -30,6 +30,8 @@ class Log(NamedTuple):
     max_bytes: int = 0
     """A log that grows beyond is rotated; 0: never."""
     max_files: int = 1
+    attributes: str = ""
+    """JSON that each line of a json-file has as its ``attrs``; empty: none."""
 
 
 class Overlay(NamedTuple):

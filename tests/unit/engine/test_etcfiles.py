@@ -35,13 +35,24 @@ def test_on_the_hosts_network_its_loopback_is_ours() -> None:
 def test_what_is_given_replaces_what_the_host_has() -> None:
     config = ContainerConfig(dns=("1.2.3.4",), dns_search=("a.org", "b.org"), dns_options=("x",))
     found = resolv_conf(HOST, config)
-    assert found.split("\n")[:-1] == ["nameserver 1.2.3.4", "search a.org b.org", "options x"]
+    assert found.split("\n")[:-1] == ["search a.org b.org", "nameserver 1.2.3.4", "options x"]
 
 
 def test_hosts_has_the_container_and_what_was_added() -> None:
     found = hosts("box", "10.9.0.2", ("db:10.9.0.3", "v6=::5"))
     assert "127.0.0.1\tlocalhost\n" in found
     assert found.endswith("10.9.0.3\tdb\n::5\tv6\n10.9.0.2\tbox\n")
+
+
+def test_a_domain_of_a_dot_is_none() -> None:
+    """What docker 28 writes for `--dns 1.1.1.1 --dns-search .`"""
+    config = ContainerConfig(dns=("1.1.1.1",), dns_search=(".",))
+    assert resolv_conf("search example.org\n", config) == "nameserver 1.1.1.1\n"
+
+
+def test_the_hosts_own_address_by_name() -> None:
+    found = hosts("box", "10.9.0.2", ("gate:host-gateway",), "10.9.0.1")
+    assert "10.9.0.1\tgate\n" in found
 
 
 @pytest.mark.parametrize(

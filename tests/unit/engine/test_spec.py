@@ -53,7 +53,7 @@ def test_the_defaults() -> None:
 
 def test_a_user_who_is_not_root_starts_without_rights() -> None:
     process = spec(APP, groups=(7,))["process"]
-    assert process["user"] == {"uid": 1000, "gid": 1000, "additionalGids": [7, 2000]}
+    assert process["user"] == {"uid": 1000, "gid": 1000, "additionalGids": [7, 1000, 2000]}
     assert process["capabilities"]["effective"] == []
     assert process["capabilities"]["bounding"]
 
@@ -110,7 +110,8 @@ def test_a_callers_mount_replaces_a_default_one() -> None:
         mounts=(MountSpec("tmpfs", "", "/dev/shm", options=("size=1m",)),),
     )
     assert mount(found, "/etc/hosts")["source"] == "/mine"
-    assert mount(found, "/dev/shm")["options"] == ["size=1m"]
+    # a tmpfs is hard unless it is asked to be soft: docker's default options
+    assert mount(found, "/dev/shm")["options"] == ["noexec", "nosuid", "nodev", "size=1m"]
 
 
 def test_outer_mounts_come_before_inner_ones() -> None:

@@ -44,7 +44,10 @@ def capability_set(add: list[str], drop: list[str], privileged: bool) -> list[st
     """
     if privileged:
         return list(EVERY_CAPABILITY)
-    added, dropped = ({_full(name) for name in names} for names in (add, drop))
+    added, dropped = (
+        {_full(name, flag) for name in names}
+        for names, flag in ((add, "CapAdd"), (drop, "CapDrop"))
+    )
     base = set(EVERY_CAPABILITY) if "ALL" in added else set(CAPABILITIES)
     if "ALL" in dropped:
         base = set()
@@ -52,13 +55,13 @@ def capability_set(add: list[str], drop: list[str], privileged: bool) -> list[st
     return [name for name in EVERY_CAPABILITY if name in chosen]
 
 
-def _full(name: str) -> str:
+def _full(name: str, flag: str) -> str:
     name = name.upper()
     if name == "ALL":
         return name
     name = name if name.startswith("CAP_") else f"CAP_{name}"
     if name not in NUMBERS:
-        raise ValueError(f"capability {name}: unknown")
+        raise ValueError(f'invalid {flag}: unknown capability: "{name}"')
     return name
 
 

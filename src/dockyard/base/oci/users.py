@@ -48,7 +48,7 @@ def _resolve(text: str, passwd: bytes, group: bytes) -> User:
     else:
         row = next((row for row in rows if row[0] == name), None)
         if row is None:
-            raise Invalid(f"user: {text[:80]!r}: {name[:40]!r} is not in the image's /etc/passwd")
+            raise Invalid(f"unable to find user {name[:80]}: no matching entries in passwd file")
         uid = int(row[2])
     gid = int(row[3]) if row else 0
     home = row[5] if row and row[5].startswith("/") else "/root" if uid == 0 else "/"
@@ -90,7 +90,7 @@ def _group(name: str, groups: list[list[str]], text: str) -> int:
         return _number(name, text)
     found = next((item for item in groups if item[0] == name), None)
     if found is None:
-        raise Invalid(f"user: {text[:80]!r}: {name[:40]!r} is not in the image's /etc/group")
+        raise Invalid(f"unable to find group {name[:80]}: no matching entries in group file")
     return int(found[2])
 
 

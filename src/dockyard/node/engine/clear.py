@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dockyard.node.engine import hostnames
 from dockyard.node.engine.config import Container, ContainerConfig
 from dockyard.node.engine.parts import Parts
 
@@ -9,7 +10,10 @@ from dockyard.node.engine.parts import Parts
 def clear(parts: Parts, container: Container, *, connected: bool) -> None:
     """Remove what the runtime and, where it may be connected, the network hold. Idempotent."""
     places = parts.places
-    run, cgroup = places.run(container.id), places.cgroup(container.id)
+    run, cgroup = (
+        places.run(container.id),
+        places.cgroup(container.id, container.config.cgroup_parent),
+    )
     if dict(container.config.join).get("mount") == "host":
         parts.runtime.delete(run, cgroup, places.root(container.id))
     else:
@@ -22,6 +26,7 @@ def disconnect(parts: Parts, container: Container) -> None:
     """Give back its address, links and ports."""
     if has_own_network(container.config):
         parts.network.detach(container.id)
+        hostnames.changed(parts, container, gone=True)
 
 
 def has_own_network(config: ContainerConfig) -> bool:

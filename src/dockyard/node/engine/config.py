@@ -177,6 +177,16 @@ class ContainerConfig(NamedTuple):
     """A small first process that passes signals on and reaps, before the program."""
     runtime: str = ""
     """A runtime's program; empty: Dockyard's own."""
+    mac: str = ""
+    """Of its interface; empty: one that follows from its address."""
+    aliases: tuple[str, ...] = ()
+    """More names that others on its network know it by."""
+    links: tuple[tuple[str, str], ...] = ()
+    """(id of a container, alias) of those that it knows by name."""
+    cgroup_parent: str = ""
+    """The control group that its own lies in; empty: the data root's."""
+    no_shm: bool = False
+    """No /dev/shm: ``--ipc none``."""
     own_etc: bool = True
     """Whether /etc/hosts, /etc/hostname and /etc/resolv.conf are ours; a pod brings its own."""
 

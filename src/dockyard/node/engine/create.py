@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from dockyard.base.errors import Conflict, Invalid
+from dockyard.base.errors import Conflict, Invalid, NotFound
 from dockyard.base.linux import storagedriver
-from dockyard.node.engine import etcfiles, event, mounts, remove, roots, spec
+from dockyard.node.engine import etcfiles, event, hostnames, mounts, remove, roots, spec
 from dockyard.node.engine.config import CREATED, CREATING, STARTING, Container, ContainerConfig
 from dockyard.node.engine.database import NameTaken
 from dockyard.node.engine.effective import effective, program
@@ -69,6 +69,7 @@ def make(
             roots.fill(root.layers, parts.places.upper(container_id), container.driver)
         mounts.prepare(planned, root.layers, parts.volumes)
         container = container._replace(status=status)
+        hostnames.linked(parts, container)
         parts.database.update(container, event.of(container, "create", container.created))
     except BaseException:
         remove.erase(parts, parts.database.get(container_id) or draft, volumes=True)
@@ -118,15 +119,25 @@ def check(parts: Parts, config: ContainerConfig) -> ContainerConfig:
     """Refuse what can never start. The container whose network is joined is named by its id."""
     etcfiles.check(config)
     spec.check(config)
+    config = config._replace(links=tuple(_link(parts, *link) for link in config.links))
     if not config.network.startswith("container:"):
         return config
-    for given, what in ((config.hostname, "hostname"), (config.dns, "dns"),
-                        (config.extra_hosts, "custom host-to-IP mapping"),
-                        (config.ports, "port publishing")):  # fmt: skip
+    for given, what, mode in (
+        (config.hostname, "hostname", "network mode"), (config.dns, "dns", "network mode"),
+        (config.extra_hosts, "custom host-to-IP mapping", "network mode"),
+        (config.ports, "port publishing", "container type network mode"),
+    ):  # fmt: skip
         if given and not config.join:
-            raise Conflict(f"conflicting options: {what} and the container type network mode")
+            raise Conflict(f"conflicting options: {what} and the {mode}")
     other = parts.database.find(config.network.removeprefix("container:"))
     return config._replace(network=f"container:{other.id}")
+
+
+def _link(parts: Parts, name: str, alias: str) -> tuple[str, str]:
+    try:
+        return parts.database.find(name).id, alias
+    except NotFound as error:
+        raise NotFound(f"could not get container for {name}: {error}") from None
 
 
 def is_name(name: str) -> bool:

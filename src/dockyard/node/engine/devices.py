@@ -7,8 +7,11 @@ import stat
 from typing import Any
 
 from dockyard.base.errors import Invalid, Unsupported
+from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.engine.config import DeviceLimit, DeviceSpec
 
+NOT_FOUND = 127
+"""Docker's exit code for what is not there, be it a program or a device."""
 INITS = ("docker-init", "tini", "catatonit")
 """Small init programs, called with ``-- PROGRAM ARGUMENTS``."""
 NOT_ENTERED = {"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"}
@@ -18,7 +21,8 @@ FOLDERS = ("/usr/bin", "/usr/local/bin", "/usr/libexec/podman", "/usr/libexec/do
 
 
 def nodes(wanted: tuple[DeviceSpec, ...]) -> list[dict[str, Any]]:
-    """``linux.devices``. Raises :class:`Invalid` for what is no device."""
+    """``linux.devices``. Raises :class:`Invalid` for what is no device,
+    :class:`StartFailed` for what is not there."""
     return [_node(device) for device in wanted]
 
 
@@ -27,7 +31,7 @@ def _node(device: DeviceSpec) -> dict[str, Any]:
     try:
         found = os.stat(device.source)
     except OSError as error:
-        raise Invalid(f"{what}: {(error.strerror or '').lower()}") from error
+        raise StartFailed(f"{what}: {(error.strerror or '').lower()}", NOT_FOUND) from error
     if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
         raise Invalid(f"{what}: not a device node")
     return {
@@ -81,7 +85,8 @@ def limits(wanted: tuple[DeviceLimit, ...]) -> dict[str, Any]:
         try:
             device = os.stat(limit.path)
         except OSError as error:
-            raise Invalid(f"{limit.path}: {(error.strerror or '').lower()}") from error
+            reason = (error.strerror or "").lower()
+            raise StartFailed(f"stat {limit.path}: {reason}", NOT_FOUND) from error
         if not stat.S_ISBLK(device.st_mode):
             raise Invalid(f"{limit.path}: not a block device")
         found.setdefault(limit.kind, []).append({

@@ -15,7 +15,7 @@ from dockyard.node.engine.config import ContainerConfig, HealthSpec, MountSpec, 
 if TYPE_CHECKING:
     from dockyard.base.oci.imageconfig import ImageConfig
 
-EXPOSED = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?")
+EXPOSED = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
 
 
 def effective(config: ContainerConfig, image: ImageConfig | None) -> ContainerConfig:
@@ -80,7 +80,8 @@ def exposed(text: str) -> list[str]:
     match = EXPOSED.fullmatch(text)
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if match is None or not 1 <= first <= last <= 65535:
-        raise Invalid(f"invalid port: {text!r}: a number up to 65535, with /tcp or /udp")
+        raise Invalid(f"invalid range format for --expose: {text}, error: ports are numbers from 1 "
+                      "to 65535, with /tcp, /udp or /sctp")  # fmt: skip
     return [f"{number}/{match[3] or 'tcp'}" for number in range(first, last + 1)]
 
 

@@ -39,7 +39,9 @@ def kill(parts: Parts, reference: str, number: int) -> None:
         if refresh.find(parts, container.id).alive:
             raise
     if number == signal.SIGKILL and container.status == PAUSED:
-        parts.runtime.resume(parts.places.cgroup(container.id))  # a frozen process does not die
+        parts.runtime.resume(
+            parts.places.cgroup(container.id, container.config.cgroup_parent)
+        )  # a frozen process does not die
     parts.tell(container, "kill", signal=str(int(number)))
 
 
@@ -69,7 +71,7 @@ def stop(parts: Parts, reference: str, seconds: float | None, number: int) -> No
         parts.runtime.signal(run, number)
         parts.tell(container, "kill", signal=str(int(number)))
         if container.status == PAUSED:
-            parts.runtime.resume(parts.places.cgroup(container.id))
+            parts.runtime.resume(parts.places.cgroup(container.id, container.config.cgroup_parent))
         if wait(parts, container.id, None if grace < 0 else grace) is None:
             parts.runtime.signal(run, signal.SIGKILL)
             parts.tell(container, "kill", signal=str(int(signal.SIGKILL)))
@@ -113,7 +115,7 @@ def pause(parts: Parts, reference: str) -> None:
     container = refresh.find(parts, reference)
     if container.status != RUNNING:
         raise Conflict(f"Container {container.id} {NOT_RUNNING.get(container.status, IDLE)}")
-    parts.runtime.pause(parts.places.cgroup(container.id))
+    parts.runtime.pause(parts.places.cgroup(container.id, container.config.cgroup_parent))
     parts.tell(container, "pause")
 
 
@@ -122,7 +124,7 @@ def resume(parts: Parts, reference: str) -> None:
     container = refresh.find(parts, reference)
     if container.status != PAUSED:
         raise Conflict(f"Container {container.id} is not paused")
-    parts.runtime.resume(parts.places.cgroup(container.id))
+    parts.runtime.resume(parts.places.cgroup(container.id, container.config.cgroup_parent))
     parts.tell(container, "unpause")
 
 

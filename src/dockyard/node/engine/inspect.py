@@ -42,7 +42,7 @@ def describe(container: Container, parts: Parts) -> dict[str, Any]:
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": None,
-        "HostConfig": _host_config(container),
+        "HostConfig": _host_config(container, parts),
         "GraphDriver": {
             "Name": container.driver,
             "Data": {
@@ -82,7 +82,7 @@ def _health(container: Container, parts: Parts) -> dict[str, Any]:
     return {"Health": {name: said[name] for name in ("Status", "FailingStreak", "Log")}}
 
 
-def _host_config(container: Container) -> dict[str, Any]:
+def _host_config(container: Container, parts: Parts) -> dict[str, Any]:
     config, limits = container.config, container.config.resources
     joined = {kind: "host" if other == "host" else f"container:{other}"
               for kind, other in config.join}  # fmt: skip
@@ -120,7 +120,10 @@ def _host_config(container: Container) -> dict[str, Any]:
         "DnsSearch": list(config.dns_search),
         "ExtraHosts": list(config.extra_hosts) or None,
         "GroupAdd": [*config.group_names, *map(str, config.groups)] or None,
-        "IpcMode": joined.get("ipc", "private"),
+        "IpcMode": "none" if config.no_shm else joined.get("ipc", "private"),
+        "CgroupParent": config.cgroup_parent,
+        "Links": [f"/{_name_of(parts, other)}:/{container.name}/{alias}"
+                  for other, alias in config.links] or None,
         "OomScoreAdj": config.oom_score_adj or 0,
         "PidMode": joined.get("pid", ""),
         "Privileged": config.privileged,
@@ -151,6 +154,11 @@ def _host_config(container: Container) -> dict[str, Any]:
         "Ulimits": [{"Name": each.name, "Hard": each.hard, "Soft": each.soft}
                     for each in config.ulimits],
     }  # fmt: skip
+
+
+def _name_of(parts: Parts, container_id: str) -> str:
+    found = parts.database.get(container_id)
+    return found.name if found else container_id
 
 
 def _device_limits(limits: Resources) -> dict[str, Any]:
@@ -220,7 +228,11 @@ def _network(container: Container) -> dict[str, Any]:
     name = config.network
     addresses = {"Gateway": container.gateway, "IPAddress": container.address}
     shown = name if not name.startswith("container:") else ""
-    asked = {"IPAMConfig": {"IPv4Address": config.ip}} if config.ip else {}
+    asked: dict[str, Any] = {"IPAMConfig": {"IPv4Address": config.ip}} if config.ip else {}
+    if config.aliases:
+        asked["Aliases"] = list(config.aliases)
+    if config.mac:
+        addresses["MacAddress"] = config.mac
     return {
         **NETWORK_SETTINGS,
         **addresses,

@@ -41,10 +41,14 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
     if config.privileged and os.geteuid() == 0:
         wanted = (*devices.host_devices(), *wanted)
     nodes = devices.nodes(wanted)
-    own = _groups(places.cgroup(container.id)) if config.system else None
+    own = (
+        _groups(places.cgroup(container.id, container.config.cgroup_parent))
+        if config.system
+        else None
+    )
     place = spec.Place(
         root=places.root(container.id),
-        cgroup=places.cgroup(container.id),
+        cgroup=places.cgroup(container.id, container.config.cgroup_parent),
         binds=(*(own.binds if own else ()), *_binds(parts, container)),
         namespaces=tuple(_joined(parts, container)),
         delegated=own is not None and own.writable,
@@ -53,6 +57,10 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
         init=devices.init_program() if config.init else "",
     )
     user = identity.at_start(config.user, upper, layers, config.group_names)
+    if config.links:
+        from dockyard.node.engine import linkvariables
+
+        config = config._replace(env=(*linkvariables.of(parts, container), *config.env))
     document = spec.build_spec(config, user, etcfiles.hostname(container), place)
     if own:
         document["linux"]["resources"].update(own.resources)
@@ -72,9 +80,10 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
         if config.log.kind == "none"
         else Log(
             config.log.path or places.log(container.id),
-            config.log.kind,
+            "json-file" if config.log.kind == "local" else config.log.kind,
             config.log.max_bytes,
             config.log.max_files,
+            _attributes(container),
         ),
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,
@@ -82,6 +91,14 @@ def plan(parts: Parts, container: Container, attached: bool) -> Launch:
         runtime=config.runtime,
         on_exit=aftermath(parts, container, attached=attached),
     )
+
+
+def _attributes(container: Container) -> str:
+    if not container.config.log.options:
+        return ""
+    from dockyard.node.engine import logattributes  # few logs have options
+
+    return logattributes.of(container)
 
 
 def _groups(cgroup: str) -> Groups | None:
@@ -131,8 +148,10 @@ def _binds(parts: Parts, container: Container) -> Iterator[tuple[str, str, tuple
         if mount.kind == "tmpfs":
             continue
         source = parts.volumes.path(mount.source) if mount.kind == "volume" else mount.source
-        options = [option for option in mount.options if option not in mounts.OURS]
-        yield source, mount.target, ("rbind", "rprivate", *(["ro"] if mount.read_only else ()),
+        options = [option for option in mount.options if option not in (*mounts.OURS, "bind")]
+        how = "bind" if "bind" in mount.options else "rbind"
+        below = "rro" if how == "rbind" and mounts.WRITABLE_BELOW not in mount.options else "ro"
+        yield source, mount.target, (how, "rprivate", *(("ro", below) if mount.read_only else ()),
                                      *options)  # fmt: skip
 
 

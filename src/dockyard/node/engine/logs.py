@@ -21,6 +21,8 @@ class Entry(NamedTuple):
     stream: str
     time: str
     text: str
+    attributes: tuple[tuple[str, str], ...] = ()
+    """Of its container, as its log's options ask for them."""
 
 
 def read(
@@ -51,8 +53,9 @@ def parse(line: bytes) -> Entry | None:
     """An entry; None for a line that a crash cut off."""
     try:
         found = json.loads(line)
-        return Entry(found["stream"], found["time"], found["log"])
-    except (ValueError, KeyError, TypeError):
+        attributes = tuple(found["attrs"].items()) if "attrs" in found else ()
+        return Entry(found["stream"], found["time"], found["log"], attributes)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

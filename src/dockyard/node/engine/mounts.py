@@ -13,7 +13,9 @@ NO_CREATE = "no-create"
 """Option of a bind mount whose source must be there (``--mount``); ``-v`` makes a folder."""
 NO_COPY = "nocopy"
 """Option of a volume that is not filled from the image."""
-OURS = (NO_CREATE, NO_COPY)
+WRITABLE_BELOW = "writable-below"
+"""Option of a read-only bind mount: what is mounted below its source is not read-only too."""
+OURS = (NO_CREATE, NO_COPY, WRITABLE_BELOW)
 
 
 class Volumes(Protocol):

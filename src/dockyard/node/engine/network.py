@@ -26,8 +26,10 @@ class Network(Protocol):
         network: str,
         ports: tuple[PortSpec, ...],
         address: str = "",
+        mac: str = "",
     ) -> Attachment:
-        """Connect the network namespace of a process; with ``address``, if one is wanted."""
+        """Connect the network namespace of a process; with ``address`` and ``mac``, if they are
+        wanted."""
 
     def detach(self, container_id: str) -> None:
         """Give back the address, the links and the ports; unknown ids are fine."""

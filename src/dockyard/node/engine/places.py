@@ -43,9 +43,10 @@ class Places:
         """Its sockets; unix(7) paths are short, so the id is cut."""
         return os.path.join(self.run_root, container_id[:24])
 
-    def cgroup(self, container_id: str) -> str:
+    def cgroup(self, container_id: str, parent: str = "") -> str:
         """Its control group, below each controller."""
-        return f"dockyard/{self.instance}/{container_id}"
+        above = parent.strip("/") or f"dockyard/{self.instance}"
+        return f"{above}/{container_id}"
 
     def log(self, container_id: str) -> str:
         """Its log, where nobody named another."""

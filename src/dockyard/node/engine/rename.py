@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dockyard.base.errors import Invalid
-from dockyard.node.engine import event
+from dockyard.node.engine import event, hostnames
 from dockyard.node.engine.create import is_name
 from dockyard.node.engine.parts import Parts
 
@@ -21,3 +21,5 @@ def rename(parts: Parts, reference: str, name: str) -> None:
         latest = parts.database.find(container.id)._replace(name=name)
         told = event.of(latest, "rename", parts.clock(), oldName=f"/{container.name}")
         parts.database.update(latest, told)
+        if latest.alive:
+            hostnames.changed(parts, latest)

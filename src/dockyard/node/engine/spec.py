@@ -8,11 +8,13 @@ from dockyard.base.errors import Invalid
 from dockyard.base.oci import defaultspec
 from dockyard.base.oci.users import User
 from dockyard.interfaces.ociruntime import CONSOLE_ANNOTATION, PAUSE_ANNOTATION
-from dockyard.node.engine.config import ContainerConfig, Resources
+from dockyard.node.engine.config import ContainerConfig, MountSpec, Resources
 from dockyard.node.engine.effective import program
 
 INIT = "/sbin/docker-init"
 """Where Docker has it."""
+SHM = "/dev/shm"  # noqa: S108 - a path in the container
+HOST_SHM = {"destination": SHM, "type": "bind", "source": SHM, "options": ["rbind", "rprivate"]}
 UNLIMITED = 2**64 - 1
 """RLIM_INFINITY of setrlimit(2)."""
 
@@ -69,6 +71,11 @@ def build_spec(config: ContainerConfig, user: User, hostname: str, place: Place)
         unconfined=security["seccomp"] == "unconfined",
         namespaces=_namespaces(config, place),
     )
+    if config.no_shm:
+        spec["mounts"] = [each for each in spec["mounts"] if each["destination"] != SHM]
+    elif dict(config.join).get("ipc") == "host":
+        spec["mounts"] = [HOST_SHM if each["destination"] == SHM else each
+                          for each in spec["mounts"]]  # fmt: skip
     if config.shm_bytes:
         spec["mounts"] = [_resized(mount, config.shm_bytes) for mount in spec["mounts"]]
     if place.delegated:
@@ -87,8 +94,7 @@ def build_spec(config: ContainerConfig, user: User, hostname: str, place: Place)
     if place.init:
         spec["mounts"].append({"destination": INIT, "type": "bind", "source": place.init,
                                "options": ["bind", "ro"]})  # fmt: skip
-    spec["mounts"] += [_tmpfs(mount.target, mount.options) for mount in config.mounts
-                       if mount.kind == "tmpfs"]  # fmt: skip
+    spec["mounts"] += [_tmpfs(mount) for mount in config.mounts if mount.kind == "tmpfs"]
     spec["mounts"] = _later_wins(spec["mounts"])
     spec["linux"]["resources"].update(resources(config.resources))
     spec["linux"]["resources"]["devices"] += place.device_rules
@@ -128,7 +134,7 @@ def capabilities_of(config: ContainerConfig, *, privileged: bool = False) -> lis
             list(config.cap_add), list(config.cap_drop), config.privileged or privileged
         )
     except ValueError as error:
-        raise Invalid(f"invalid capability: {error}") from error
+        raise Invalid(str(error)) from error
 
 
 def confinement(config: ContainerConfig, user: User, capabilities: list[str]) -> dict[str, Any]:
@@ -140,7 +146,7 @@ def confinement(config: ContainerConfig, user: User, capabilities: list[str]) ->
         "user": {
             "uid": user.uid,
             "gid": user.gid,
-            "additionalGids": sorted({*user.groups, *config.groups}),
+            "additionalGids": sorted({user.gid, *user.groups, *config.groups}),
         },
         "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
         "noNewPrivileges": _security(config.security_opt)["no-new-privileges"] == "true",
@@ -197,6 +203,8 @@ def _security(options: tuple[str, ...]) -> dict[str, str]:
                           "JSON of a profile")  # fmt: skip
         if name == "systempaths" and value != "unconfined":
             raise Invalid(f"invalid --security-opt: {option!r}: systempaths=unconfined")
+        if name == "no-new-privileges" and value not in ("", "true", "false"):
+            raise Invalid(f'invalid --security-opt: "{option}": true or false')
         if name == "label" and value != "disable":
             raise Invalid(f"invalid --security-opt: {option!r}: label=disable")
         found[name] = value or "true"
@@ -216,9 +224,10 @@ def _writable(mount: dict[str, Any]) -> dict[str, Any]:
     return {**mount, "options": [option for option in mount["options"] if option != "ro"]}
 
 
-def _tmpfs(target: str, options: tuple[str, ...]) -> dict[str, Any]:
-    given = list(options) or ["noexec", "nosuid", "nodev"]
-    return {"destination": target, "type": "tmpfs", "source": "tmpfs", "options": given}
+def _tmpfs(mount: MountSpec) -> dict[str, Any]:
+    """Docker's defaults, which an ``exec``, ``suid`` or ``dev`` takes back."""
+    options = ["noexec", "nosuid", "nodev", *mount.options, *(["ro"] if mount.read_only else [])]
+    return {"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options}
 
 
 def _later_wins(mounts: list[dict[str, Any]]) -> list[dict[str, Any]]:

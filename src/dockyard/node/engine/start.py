@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dockyard.base.errors import Conflict, DockyardError
 from dockyard.interfaces.ociruntime import StartFailed, Stream
-from dockyard.node.engine import etcfiles, event, launch, refresh
+from dockyard.node.engine import etcfiles, event, hostnames, launch, refresh
 from dockyard.node.engine.clear import clear, has_own_network
 from dockyard.node.engine.config import (
     CREATED,
@@ -71,6 +71,7 @@ def _start(parts: Parts, container: Container, attach: bool) -> Stream | None:
             ports=attached.ports,
         )
         parts.database.update(running, *_events(running, attach))
+        hostnames.changed(parts, running)
     except BaseException:
         if stream is not None:
             stream.close()
@@ -89,9 +90,12 @@ def _connect(parts: Parts, container: Container, pid: int) -> Attachment:
     config = container.config
     if not has_own_network(config):
         return NOTHING
-    attached = parts.network.attach(container.id, pid, config.network, config.ports, config.ip)
+    attached = parts.network.attach(
+        container.id, pid, config.network, config.ports, config.ip, config.mac
+    )
     if attached.address:
-        etcfiles.write(parts.places, container, attached.address)
+        etcfiles.write(parts.places, container, attached.address, attached.gateway)
+        hostnames.start(parts, container, attached.address)
     return attached
 
 

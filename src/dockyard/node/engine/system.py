@@ -25,9 +25,9 @@ OTHERS = "SIGTERM"
 VARIABLE = "container=dockyard"
 """systemd and others look for it: no hardware is theirs, and /proc/sys is not either."""
 TMPFS = (
-    ("/run", ("rw", "nosuid", "nodev", "mode=755")),
-    ("/run/lock", ("rw", "nosuid", "nodev", "noexec", "mode=1777", "size=5242880")),
-    ("/tmp", ("rw", "nosuid", "nodev", "mode=1777")),  # noqa: S108 - a path in the container
+    ("/run", ("exec", "nosuid", "nodev", "mode=755")),
+    ("/run/lock", ("nosuid", "nodev", "noexec", "mode=1777", "size=5242880")),
+    ("/tmp", ("exec", "nosuid", "nodev", "mode=1777")),  # noqa: S108 - a path in the container
 )
 USUAL = "/sys/fs/cgroup"
 NAMED = "name=systemd"

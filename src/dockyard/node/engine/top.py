@@ -29,7 +29,9 @@ def top(parts: Parts, reference: str, arguments: tuple[str, ...]) -> Processes:
                        "running")  # fmt: skip
     if not container.alive:
         raise Conflict(f"Container {container.id} is not running")
-    pids = parts.runtime.processes(parts.places.cgroup(container.id)) or _beside(container.pid)
+    pids = parts.runtime.processes(
+        parts.places.cgroup(container.id, container.config.cgroup_parent)
+    ) or _beside(container.pid)
     found = choose(_ps(arguments or ("-ef",)), frozenset(map(str, pids)))
     parts.tell(container, "top")
     return found

@@ -37,7 +37,9 @@ def update(parts: Parts, reference: str, wishes: Wishes) -> None:
             resources=limits, restart=wishes.restart or latest.config.restart
         )
         if latest.alive and wishes.limits:
-            parts.runtime.update(parts.places.cgroup(latest.id), spec.resources(limits))
+            parts.runtime.update(
+                parts.places.cgroup(latest.id, latest.config.cgroup_parent), spec.resources(limits)
+            )
         if latest.alive and wishes.restart:
             watched = launch.aftermath(parts, latest._replace(config=config), attached=False)
             parts.runtime.watch(parts.places.run(latest.id), watched)

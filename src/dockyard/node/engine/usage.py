@@ -25,7 +25,7 @@ def sample(parts: Parts, container: Container) -> Sample:
     """Look once."""
     if not container.alive:
         return Sample(parts.clock(), Usage(), 0, 0)
-    used = parts.runtime.usage(parts.places.cgroup(container.id))
+    used = parts.runtime.usage(parts.places.cgroup(container.id, container.config.cgroup_parent))
     if not used.memory_limit:
         used = used._replace(memory_limit=_machine_memory())
     received, sent = _traffic(container.pid) if has_own_network(container.config) else (0, 0)

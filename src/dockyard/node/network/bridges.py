@@ -47,11 +47,18 @@ class BridgeNetworks:
     # containers
 
     def attach(
-        self, container_id: str, pid: int, network: str, ports: Iterable[Port], address: str = ""
+        self,
+        container_id: str,
+        pid: int,
+        network: str,
+        ports: Iterable[Port],
+        address: str = "",
+        mac: str = "",
     ) -> Connection:
         """Connect the network namespace of a process. Raises; then nothing is left of it.
 
-        ``address``: the one that it shall have; else the next free one.
+        ``address``: the one that it shall have; else the next free one. ``mac``: the same of its
+        interface; else one that follows from the address.
 
         What the container had of this network before is given back first.
         """
@@ -61,9 +68,9 @@ class BridgeNetworks:
         for lease in stale:
             self._give_back(lease)
         if not wanted:
-            return self._attach(row, container_id, pid, None, (), address)
+            return self._attach(row, container_id, pid, None, (), address, mac)
         with machine.alone(), Nft() as nft:
-            return self._attach(row, container_id, pid, nft, wanted, address)
+            return self._attach(row, container_id, pid, nft, wanted, address, mac)
 
     def _attach(
         self,
@@ -73,12 +80,13 @@ class BridgeNetworks:
         nft: Nft | None,
         wanted: tuple[Port, ...],
         address: str,
+        mac: str,
     ) -> Connection:
         choose = self._publisher.chooser(nft, wanted) if nft else _no_ports
         lease = self._leases.take(holder, row.name, row.subnet, FIRST_GUEST, choose, wanted=address)
         try:
             with veth.reported(row.name, holder):
-                made = self._connect(row, lease, pid)
+                made = self._connect(row, lease, pid, mac)
             if nft:
                 self._publisher.publish(nft, lease)
         except BaseException:
@@ -87,7 +95,7 @@ class BridgeNetworks:
             raise
         return made
 
-    def _connect(self, row: NetworkRow, lease: Lease, pid: int) -> Connection:
+    def _connect(self, row: NetworkRow, lease: Lease, pid: int, mac: str) -> Connection:
         block = ipaddress.ip_network(row.subnet)
         gateway = str(block[1])
         namespace = veth.namespace_of(pid)
@@ -95,7 +103,7 @@ class BridgeNetworks:
             with Netlink() as host:
                 bridge = host.link(self._bridge(row))
                 name = self._link(lease)
-                index = veth.connect(host, name, namespace, lease.address, bridge.mtu)
+                index = veth.connect(host, name, namespace, lease.address, bridge.mtu, mac)
                 host.set_link(index, master=bridge.number, up=True)
                 if (
                     lease.ports
@@ -104,7 +112,7 @@ class BridgeNetworks:
             veth.configure_guest(namespace, lease.address, block.prefixlen, gateway, None)
         finally:
             os.close(namespace)
-        mac = veth.mac_text(veth.mac_of(lease.address, 1))
+        mac = mac or veth.mac_text(veth.mac_of(lease.address, 1))
         return Connection(lease.address, gateway, lease.ports, mac, block.prefixlen)
 
     def gateway(self, network: str) -> str:

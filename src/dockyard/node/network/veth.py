@@ -55,9 +55,13 @@ def mtu(host: Netlink) -> int:
     return min([COMMON_MTU, *sizes])
 
 
-def connect(host: Netlink, name: str, namespace: int, address: str, size: int) -> int:
-    """Make the pair; the number of the host's end. A stale link of that name goes first."""
-    macs = mac_of(address, 0), mac_of(address, 1)
+def connect(
+    host: Netlink, name: str, namespace: int, address: str, size: int, mac: str = ""
+) -> int:
+    """Make the pair; the number of the host's end. A stale link of that name goes first.
+    ``mac``: the guest's; else one that follows from its address."""
+    guest = bytes.fromhex(mac.replace(":", "")) if mac else mac_of(address, 1)
+    macs = mac_of(address, 0), guest
     try:
         return host.add_veth(name, GUEST, namespace, *macs, size)
     except FileExistsError:

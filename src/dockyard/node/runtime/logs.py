@@ -1,7 +1,7 @@
 """Turns a container's output into lines of a log file: Docker's json-file or the CRI's format.
 
-json-file: one JSON object a line, with ``log``, ``stream`` and ``time``. CRI: ``TIME STREAM TAG
-LINE``, where the tag is ``F`` for a full line and ``P`` for a part of one.
+json-file: one JSON object a line, with ``log``, ``stream``, ``attrs`` if there are, and ``time``.
+CRI: ``TIME STREAM TAG LINE``, where the tag is ``F`` for a full line and ``P`` for a part of one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from dockyard.interfaces.ociruntime import Log
 
-    Format = Callable[[str, str], Callable[[bytes, bool], bytes]]
-    """(stamp, stream) -> (piece, whether it ends its line) -> an entry of the log."""
+    Format = Callable[[str, str, str], Callable[[bytes, bool], bytes]]
+    """(stamp, stream, attributes) -> (piece, whether it ends its line) -> an entry of the log."""
 
 LONGEST_LINE = 16 * 1024
 """A longer line is written in parts, as Docker and containerd do."""
@@ -30,8 +30,11 @@ NAMES = {1: "stdout", 2: "stderr"}
 class Place:
     """What :class:`LogWriter` needs of a ``Log``, without what that takes."""
 
-    def __init__(self, path: str, kind: str, max_bytes: int, max_files: int) -> None:
+    def __init__(
+        self, path: str, kind: str, max_bytes: int, max_files: int, attributes: str = ""
+    ) -> None:
         self.path, self.kind, self.max_bytes, self.max_files = path, kind, max_bytes, max_files
+        self.attributes = attributes
 
 
 class LogWriter:
@@ -57,7 +60,7 @@ class LogWriter:
         *lines, rest = (self._partial[stream] + data).split(b"\n")
         whole = len(rest) - len(rest) % LONGEST_LINE
         self._partial[stream] = rest[whole:]
-        entry = self._format(nano_stamp(self._clock()), NAMES[stream])
+        entry = self._format(nano_stamp(self._clock()), NAMES[stream], self._log.attributes)
         self._append(self._entries(entry, lines, rest[:whole]))
 
     def _entries(
@@ -82,7 +85,7 @@ class LogWriter:
         stamp = nano_stamp(self._clock())
         for stream, rest in self._partial.items():
             if rest:
-                entry = self._format(stamp, NAMES[stream])
+                entry = self._format(stamp, NAMES[stream], self._log.attributes)
                 self._append(self._entries(entry, [], rest))
         os.close(self._file)
 
@@ -121,8 +124,9 @@ class LogWriter:
             self.reopen()
 
 
-def _json_file(stamp: str, stream: str) -> Callable[[bytes, bool], bytes]:
-    rest = f',"stream":"{stream}","time":"{stamp}"}}\n'.encode()
+def _json_file(stamp: str, stream: str, attributes: str) -> Callable[[bytes, bool], bytes]:
+    attrs = f',"attrs":{attributes}' if attributes else ""
+    rest = f',"stream":"{stream}"{attrs},"time":"{stamp}"}}\n'.encode()
 
     def entry(piece: bytes, full: bool) -> bytes:
         text = piece.decode(errors="replace") + ("\n" if full else "")
@@ -131,7 +135,7 @@ def _json_file(stamp: str, stream: str) -> Callable[[bytes, bool], bytes]:
     return entry
 
 
-def _cri(stamp: str, stream: str) -> Callable[[bytes, bool], bytes]:
+def _cri(stamp: str, stream: str, _: str) -> Callable[[bytes, bool], bytes]:
     full_line, part = (f"{stamp} {stream} {tag} ".encode() for tag in "FP")
 
     def entry(piece: bytes, full: bool) -> bytes:

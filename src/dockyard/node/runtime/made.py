@@ -25,7 +25,7 @@ _MADE, _LAUNCH = 1, 2
 _SOLE = b"s"
 MOST = 6
 """Descriptors that come along."""
-LogValues = tuple[str, str, int, int]
+LogValues = tuple[str, str, int, int, str]
 
 
 class Made(Record):
