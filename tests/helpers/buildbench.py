@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from dockyard.node.image.bootstrap.recipes import bootstrap
@@ -93,3 +96,39 @@ class Bench:
     def said(self, path: str) -> str:
         """The contents of one file of the image."""
         return self.files(path)[path]
+
+
+MEET = "--mount=type=cache,id=meet,target=/meet"
+"""A cache that all builds of a test see, and the test too: where they wait for each other."""
+
+
+def wait_for(name: str) -> str:
+    """In a step: until somebody has put a file there; an error after a minute."""
+    return f"for i in $(seq 1200); do test -e /meet/{name} && break; usleep 50000; done; " \
+           f"test -e /meet/{name}"  # fmt: skip
+
+
+def cache(bench: Bench, name: str) -> Path:
+    """Where a cache mount's files lie: its id is hashed, with the name of its space before it."""
+    return bench.base / "data/build-cache" / hashlib.sha256(f"\0{name}".encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def building(
+    bench: Bench, name: str, dockerfile: str, *more: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A build that goes on meanwhile; it must end well, with the block at the latest."""
+    folder = bench.base / f"context-{name}"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(dockerfile)
+    env = {**os.environ, "DOCKYARD_ROOT": str(bench.base / "data")}
+    words = ["build", "-t", name, "--network", "none", "--progress", "plain", *more, str(folder)]
+    process = subprocess.Popen([PROGRAM, *words], env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 0, told
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()

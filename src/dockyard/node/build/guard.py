@@ -13,6 +13,7 @@ from dockyard.base.linux.syscalls import close_range
 from dockyard.base.oci.instance import instance_id, run_dir
 from dockyard.interfaces.ociruntime import Runtime
 from dockyard.node.build.limits import Limits
+from dockyard.node.network.bridges import BridgeNetworks
 
 _FINE = b"x"
 
@@ -69,4 +70,6 @@ class Guard:
         with contextlib.suppress(DockyardError, OSError):
             cgroup = self._limits.cgroup(instance_id(self._data_root), name)
             self._runtime.delete(place, cgroup)
+        with contextlib.suppress(DockyardError, OSError):
+            BridgeNetworks(self._data_root).detach(name)
         shutil.rmtree(place, ignore_errors=True)
