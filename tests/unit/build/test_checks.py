@@ -138,3 +138,85 @@ def test_what_is_printed() -> None:
     )
     assert report([], plan.dockerfile.source) == "Check complete, no warnings found."
     assert f" - JSONArgsRecommended: {detail} (line 2)" in brief(warnings)
+
+
+PUBLISHED = [
+    # docker's own cases of these rules: text, and the rule and line of each warning
+    ("FROM scratch\nWORKDIR app/\n", [("WorkdirRelativePath", 2)]),
+    ("FROM scratch AS a\nWORKDIR /app\n\nFROM a AS b\nWORKDIR subdir/\n", []),
+    ("FROM scratch\n# check=skip=WorkdirRelativePath\nWORKDIR app/\n", []),
+    ("FROM placed\nWORKDIR x\n", [("WorkdirRelativePath", 2)]),
+    ("From scratch as base\nFROM scratch AS base2\n", [("ConsistentInstructionCasing", 1)]),
+    ("FROM scratch\ncopy Dockerfile /foo\nCOPY Dockerfile /bar\n",
+     [("ConsistentInstructionCasing", 2)]),
+    ("#check=skip=all\nFROM scratch as base\ncopy Dockerfile .\n", []),
+    ("#check=skip=ConsistentInstructionCasing,FromAsCasing\nFROM scratch as base\ncopy D .\n", []),
+    ("#check=skip=ConsistentInstructionCasing\nFROM scratch as base\ncopy D .\n",
+     [("FromAsCasing", 2)]),
+    ("FROM scratch\n# warning: empty continuation line\nCOPY Dockerfile \\\n\n.\nCOPY Dockerfile "
+     "\\\n.\n", [("NoEmptyContinuation", 5)]),
+    ('FROM scratch\nENTRYPOINT ["/a"]\nENTRYPOINT ["/b"]\nCMD ["/a"]\nCMD ["/b"]\n'
+     'HEALTHCHECK CMD ["/a"]\nHEALTHCHECK CMD ["/b"]\n',
+     [("MultipleInstructionsDisallowed", 2), ("MultipleInstructionsDisallowed", 4),
+      ("MultipleInstructionsDisallowed", 6)]),
+    ('FROM scratch AS a\nCMD ["/a"]\n\nFROM a AS b\nCMD ["/b"]\n', []),
+    ("FROM scratch\nENV testkey value\nLABEL key value\n",
+     [("LegacyKeyValueFormat", 2), ("LegacyKeyValueFormat", 3)]),
+    ("FROM scratch\nARG foo\nCOPY Dockerfile${foo} .\n", []),
+    ("FROM alpine AS base\nARG foo=Dockerfile\n\nFROM base\nCOPY $foo .\n", []),
+    ("FROM alpine\nRUN echo $PATH\n", []),
+    ("FROM alpine\nCOPY $foo .\nARG foo=bar\nRUN echo $foo\n", [("UndefinedVar", 2)]),
+    ("FROM alpine\nENV PATH=$PAHT:/tmp/bin\n", [("UndefinedVar", 2)]),
+    ("# check=skip=all;experimental=InvalidDefinitionDescription\n# foo this is the foo\n"
+     "ARG foo=bar\n\n# base this is the base image\nFROM scratch AS base\n\n# baz this is the baz\n"
+     "ARG foo=baz bar=qux baz=quux\n#\nARG bit=bat\n\n# of no concern\nCOPY Dockerfile .\n", []),
+    ("# check=experimental=InvalidDefinitionDescription\n# bar this is the bar\nARG foo=bar\n"
+     "# BasE this is the BasE image\nFROM scratch AS base\n# a bad comment\nARG version=latest\n",
+     [("InvalidDefinitionDescription", 3), ("InvalidDefinitionDescription", 5),
+      ("InvalidDefinitionDescription", 7)]),
+    ("ARG DEBUG\nFROM scra${DEBUG:-tch}\n", []),
+    ("FROM scratch\nARG TOKEN_FILE\nARG KEY_VERSION\nENV PUBLIC_KEY=1\n", []),
+    ("ARG SECRET=1\nFROM scratch\n", []),
+    ("FROM --platform=linux/amd64 scratch AS linux_base\n", []),
+    ("FROM scratch AS a\nSHELL [\"/s\"]\nFROM a\nCMD x\n", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "wanted"), PUBLISHED)
+def test_cases_of_the_frontend(text: str, wanted: list[tuple[str, int]]) -> None:
+    assert [(each.rule, each.first) for each in found(text)] == wanted
+
+
+def test_a_mistaken_name_gets_the_nearest() -> None:
+    """At most two letters away, as the frontend has it."""
+    text = "FROM alpine\nARG DIR_ASSETS=assets/\nARG DIR_BINARIES=b\nCOPY $DIR_ASSET .\n"
+    detail = "Usage of undefined variable '$DIR_ASSET' (did you mean $DIR_ASSETS?)"
+    assert [each.detail for each in found(text)] == [detail]
+    far = "FROM alpine\nARG DIR_ASSETS=assets/\nCOPY $DIR_ASS .\n"
+    assert [each.detail for each in found(far)] == ["Usage of undefined variable '$DIR_ASS'"]
+
+
+def test_stages_that_are_not_built_are_not_looked_at_in_a_build() -> None:
+    """Nor with a target; `--check` without one looks at all."""
+    text = "FROM scratch AS a\nENV k v\nFROM scratch AS b\nLABEL k v\n"
+    plan = make_plan(text.encode(), "Dockerfile")
+    for target, whole, lines in (("", True, [2, 4]), ("a", True, [2]), ("", False, [4])):
+        warnings = check(plan, known(), target, whole=whole)
+        assert [each.first for each in warnings] == lines
+
+
+@pytest.mark.parametrize(
+    ("ignore", "source", "hidden"),
+    [
+        ("tmp\n", "./tmp/f", True),
+        ("*\n", ".", True),
+        ("**/*\n", "/", True),
+        ("tmp\n", ".", False),
+        ("tmp\n!tmp/f\n", "tmp/f", False),  # what is taken back is not judged
+        ("tmp\n", "https://host/tmp", False),
+    ],
+)
+def test_copies_of_what_is_ignored(ignore: str, source: str, hidden: bool) -> None:
+    plan = make_plan(f"FROM scratch\nADD {source} /x\n".encode(), "Dockerfile")
+    around = known()._replace(ignore=parse_ignore(ignore.encode(), "x"))
+    assert bool(check(plan, around)) == hidden
