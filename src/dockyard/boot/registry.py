@@ -135,7 +135,7 @@ def build(
     settings: Settings, driver: Files, clock: Clock, tasks: Tasks, upstream: Upstream | None
 ) -> Registry:
     """The parts of a registry, on a folder that is ours."""
-    store = Store(driver, clock.time, Quotas(settings.quotas))
+    store = Store(driver, steady(clock), Quotas(settings.quotas))
     uploads = Uploads(store, settings.upload_seconds)
     metrics = Metrics()
     metrics.gauge("uploads", "Upload sessions that are open.", lambda: uploads.count)
@@ -149,6 +149,13 @@ def build(
         clock, store, uploads, authority(settings, driver, clock), Memory(store.versions),
         metrics, settings.rules, through,
     )  # fmt: skip
+
+
+def steady(clock: Clock) -> Callable[[], float]:
+    """Seconds since the epoch as they were at the start, and go on from there: when the machine's
+    time jumps, nothing becomes old or young by it (G14)."""
+    started = clock.time() - clock.monotonic()
+    return lambda: started + clock.monotonic()
 
 
 def _upstream(origin: Origin) -> Upstream:

@@ -215,6 +215,15 @@ def test_c01_what_does_not_fit_leaves_an_upload_as_it_was(server: Server) -> Non
         assert (reply.status, code(reply)) == (404, "BLOB_UPLOAD_UNKNOWN")
 
 
+def test_c01_a_refused_digest_of_another_algorithm_changes_nothing(server: Server) -> None:
+    path = "/v2/app/blobs/uploads/?digest-algorithm=sha512"
+    location = ask(server.url, "POST", path).header("Location")
+    wrong, right = hashlib.sha256(b"other").hexdigest(), hashlib.sha256(b"some").hexdigest()
+    assert ask(server.url, "PATCH", location, b"some").status == 202
+    assert ask(server.url, "PUT", f"{location}?digest=sha256:{wrong}").status == 400
+    assert ask(server.url, "PUT", f"{location}?digest=sha256:{right}").status == 201
+
+
 def test_c01_an_upload_belongs_to_its_repository(server: Server) -> None:
     foreign = session(server).replace("/v2/app/", "/v2/other/")
     for method in ("GET", "PATCH", "PUT", "DELETE"):

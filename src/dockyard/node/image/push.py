@@ -4,7 +4,6 @@ Layers that lie here as plain tars (docker-archives bring such) are compressed o
 at once; what that gave is remembered, so that the next push asks before it compresses again.
 """
 
-import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +14,6 @@ from dockyard.base.oci.manifest import LAYERS, Manifest, with_layers
 from dockyard.base.oci.reference import Reference
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.compression import gzip
-from dockyard.node.image.image import RegistryUnavailable
 from dockyard.node.image.pipeline import ahead
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.registry.client import RegistryClient
@@ -23,7 +21,6 @@ from dockyard.node.image.registry.hosts import Credentials, Hosts
 from dockyard.node.image.tightgzip import TightPacker
 
 _AT_ONCE = 4
-_TRIES = 3
 _PACKED = {plain: f"{plain}{end}" for plain, end in (
     (kind, ".gzip" if "docker" in kind else "+gzip") for kind, how in LAYERS.items() if not how
 )}  # fmt: skip
@@ -97,15 +94,13 @@ class _Push:
         return known
 
     def _compressed(self, blob: Descriptor) -> tuple[Digest, int]:
-        """What is cut off is begun anew: nobody has kept the bytes."""
-        for _ in range(_TRIES - 1):
-            with (
-                contextlib.suppress(RegistryUnavailable),
-                ahead(gzip(self._counted(blob), TightPacker())) as packed,
-            ):
-                return self._client.upload_stream(packed)
-        with ahead(gzip(self._counted(blob), TightPacker())) as packed:
-            return self._client.upload_stream(packed)
+        """What is cut off is packed again, which gives the same bytes, and goes on there."""
+
+        def packed() -> Iterator[bytes]:
+            with ahead(gzip(self._counted(blob), TightPacker())) as chunks:
+                yield from chunks
+
+        return self._client.upload_stream(packed)
 
     def _packed(self, blob: Descriptor) -> Descriptor | None:
         found = self._catalog.recall_packed(blob.digest)

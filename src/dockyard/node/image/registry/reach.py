@@ -13,6 +13,8 @@ from dockyard.base.errors import Invalid, Unsupported
 from dockyard.node.image.registry.challenge import is_loopback
 from dockyard.node.image.registry.hosts import Hosts
 
+_PROXY_PORTS = {"http": 80, "https": 443}
+
 
 class Trust(NamedTuple):
     """``own``: whether it trusts the user's authorities; then plain HTTP is not tried."""
@@ -27,6 +29,8 @@ class Proxy(NamedTuple):
     host: str
     port: int
     headers: dict[str, str]
+    tls: bool = False
+    """It is spoken to in TLS, also where what goes through is TLS itself."""
 
 
 def trust_of(hosts: Hosts, registry: str) -> Trust:
@@ -63,20 +67,27 @@ def _load(path: str, act: Callable[[], object]) -> None:
 
 
 def proxy_of(scheme: str, host: str, port: int) -> Proxy | None:
-    """``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``, in either case; never for this machine."""
+    """``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``, in either case; never for this machine. The
+    rules are those of Go's golang.org/x/net/http/httpproxy, which docker and podman follow."""
     url = _variable(f"{scheme}_proxy")
     if not url or is_loopback(host) or _bypassed(host, port):
         return None
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http":
-        raise Unsupported(f"proxy: {scheme}_proxy: {parts.scheme}: not implemented; http is")
+    what = f"proxy: {scheme}_proxy"
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        proxy_port = parts.port
+    except ValueError as error:
+        raise Invalid(f"{what}: {error}") from error
+    if parts.scheme not in _PROXY_PORTS:
+        raise Unsupported(f"{what}: {parts.scheme}: not implemented; http and https are")
     if not parts.hostname:
-        raise Invalid(f"proxy: {scheme}_proxy: {url[:200]!r}: no address")
+        raise Invalid(f"{what}: no address in it")  # and not shown: a password may be
     headers = {}
-    if parts.username:
+    if parts.username is not None:
         pair = (unquote(parts.username), unquote(parts.password or ""))
         headers["Proxy-Authorization"] = _basic(*pair)
-    return Proxy(parts.hostname, parts.port or 80, headers)
+    port = proxy_port or _PROXY_PORTS[parts.scheme]
+    return Proxy(parts.hostname, port, headers, parts.scheme == "https")
 
 
 def _basic(username: str, password: str) -> str:
@@ -84,11 +95,13 @@ def _basic(username: str, password: str) -> str:
 
 
 def _variable(name: str) -> str:
-    return os.environ.get(name) or os.environ.get(name.upper()) or ""
+    return os.environ.get(name.upper()) or os.environ.get(name) or ""
 
 
 def _bypassed(host: str, port: int) -> bool:
-    """Names with all below them, addresses, networks, each with a port or without, or ``*``."""
+    """Names with all below them (one that begins with a dot: only what is below), addresses,
+    networks, each with a port or without, or ``*``."""
+    host = host.lower().rstrip(".")
     for word in _variable("no_proxy").lower().split(","):
         entry = word.strip()
         if entry == "*":
@@ -98,11 +111,12 @@ def _bypassed(host: str, port: int) -> bool:
             if int(number) != port:
                 continue
             entry = name
-        entry = entry.removeprefix("*").lstrip(".").strip("[]")
-        if entry and (host.lower() == entry or host.lower().endswith("." + entry)):
+        entry = entry.removeprefix("*").strip("[]")
+        below = entry if entry.startswith(".") else f".{entry}"
+        if len(below) > 1 and (host == entry or host.endswith(below)):
             return True
         try:
-            if ipaddress.ip_address(host.strip("[]")) in ipaddress.ip_network(entry, strict=False):
+            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
                 return True
         except ValueError:
             continue  # one of the two is a name

@@ -1,36 +1,39 @@
-"""Turns one HTTP request into its answer: connections, TLS, redirects, retries.
+"""Turns one HTTP request into its answer: connections kept, redirects followed, tries repeated.
 
 One :class:`Transport` a registry. Credentials go only to the origin they were made for: a redirect
 elsewhere is followed without them, and never from https to http (C06).
 """
 
-import http.client
+import http
+import json
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from dockyard.base.aio import now
-from dockyard.base.oci.reference import DEFAULT_REGISTRY
-from dockyard.node.image.chunks import CHUNK
+from dockyard.base.errors import DockyardError
 from dockyard.node.image.image import ContentMismatch, RegistryUnavailable
-from dockyard.node.image.registry.challenge import is_loopback
+from dockyard.node.image.registry.channel import Channel
+from dockyard.node.image.registry.dial import Dial, Dialler, origin
 from dockyard.node.image.registry.hosts import Hosts
-from dockyard.node.image.registry.reach import Proxy, proxy_of, trust_of
+from dockyard.node.image.registry.reply import Doubtful, Headers, Reply
 
-_TIMEOUT = 60.0
-_PROBE = 5.0
 _REDIRECTS = 5
 _REDIRECTED = (301, 302, 303, 307, 308)
 _TRIES = 5
-_AGAIN = (429, 500, 502, 503, 504)
+BUSY = (429, 500, 502, 503, 504)
+"""Answers after which the same request may go better."""
 _FINAL = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
 """Trying again at once does not help: who called knows when to."""
-_LONGEST_WAIT = 60.0
-_HUB = "registry-1.docker.io"
+LONGEST_WAIT = 120.0
+"""Who asks for more patience is told of instead."""
+_DOCUMENT_SECONDS = 300.0
+"""For a whole document, however slowly it drips."""
+_ERROR_BODY = 1 << 20
 _AGENT = "dockyard"
 
 Body = Callable[[], Iterable[bytes]]
@@ -48,16 +51,18 @@ class Request(NamedTuple):
     once: bool = False
 
 
+class BrokenOff(RegistryUnavailable):
+    """A document that ended before its end; another try may bring the whole."""
+
+
 class Answer:
     """A response; leave its block and the connection is ready for the next."""
 
-    def __init__(
-        self, url: str, response: http.client.HTTPResponse, done: Callable[[bool], None]
-    ) -> None:
+    def __init__(self, url: str, reply: Reply, done: Callable[[bool], None]) -> None:
         self.url = url
-        self.status = response.status
-        self.headers = response.headers
-        self._response = response
+        self.status = reply.status
+        self.headers: Headers = reply.headers
+        self._reply = reply
         self._done = done
 
     def __enter__(self) -> "Answer":
@@ -69,37 +74,56 @@ class Answer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None and self._response.length == 0:
-            self._response.read()  # nothing is left (an answer to HEAD): that ends it
-        self._done(self._response.isclosed())
+        self._done(self._reply.whole and self._reply.keep)
 
     def read(self, limit: int) -> bytes:
-        """The whole body; more than ``limit`` bytes are refused while reading (C04)."""
-        data = self._response.read(limit + 1)
-        if len(data) > limit:
+        """The whole body; more than ``limit`` bytes are refused while reading (C04), and so is
+        what is packed though nobody asked for that: there are bombs in it."""
+        if (coding := self.headers.get("Content-Encoding", "identity")) not in ("identity", ""):
+            raise Doubtful(f"registry: {self.url}: sent as {coding!r}, unasked; refused")
+        pieces: list[bytes] = []
+        left, deadline = limit, now.monotonic() + _DOCUMENT_SECONDS
+        try:
+            while left >= 0 and (piece := self._piece(left + 1)):
+                pieces.append(piece)
+                left -= len(piece)
+                if now.monotonic() > deadline:
+                    raise TimeoutError(f"not whole after {_DOCUMENT_SECONDS:.0f} s")
+        except OSError as error:
+            raise BrokenOff(f"registry: {self.url}: {_text(error)}") from error
+        if left < 0:
             raise ContentMismatch(f"registry: {self.url}: more than {limit} bytes; refused")
-        return data
+        return b"".join(pieces)
 
     def chunks(self) -> Iterator[bytes]:
-        while chunk := self._response.read(CHUNK):
+        """The body as it comes; ``OSError`` where it breaks off."""
+        while chunk := self._piece():
             yield chunk
+
+    def _piece(self, most: int | None = None) -> bytes:
+        try:
+            return self._reply.read() if most is None else self._reply.read(most)
+        except Doubtful as error:
+            raise Doubtful(f"registry: {self.url}: {error}") from error
 
 
 class Transport:
     """Connections to one registry and to where it sends us."""
 
     def __init__(
-        self, hosts: Hosts, registry: str, *, pause: Callable[[float], object] = now.pause
+        self,
+        hosts: Hosts,
+        registry: str,
+        *,
+        pause: Callable[[float], object] = now.pause,
+        dial: Dial = socket.create_connection,
     ) -> None:
+        """``pause`` waits some seconds; ``dial`` connects to ``(host, port)``."""
         self.registry = registry
-        self._host = _HUB if registry == DEFAULT_REGISTRY else registry
-        self._pause = pause
-        self._lax = registry in hosts.insecure or is_loopback(
-            urlsplit("//" + registry).hostname or ""
-        )
-        self._context, self._trusts_own = trust_of(hosts, registry)
+        self.pause = pause
+        self._dialler = Dialler(hosts, registry, dial)
         self._lock = threading.Lock()
-        self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
+        self._idle: dict[tuple[str, str, int], list[Channel]] = {}
         self._base: str | None = None
 
     @property
@@ -107,14 +131,14 @@ class Transport:
         """``https://host:port``: found out by the first use where plain HTTP is allowed."""
         with self._lock:
             if self._base is None:
-                self._base = f"{self._scheme()}://{self._host}"
+                self._base = self._dialler.base()
             return self._base
 
     def close(self) -> None:
         with self._lock:
-            for connections in self._idle.values():
-                for connection in connections:
-                    connection.close()
+            for channels in self._idle.values():
+                for channel in channels:
+                    channel.close()
             self._idle.clear()
 
     def send(self, request: Request) -> Answer:
@@ -126,16 +150,16 @@ class Transport:
             last = request.once or attempt == _TRIES - 1
             try:
                 answer = self._follow(request)
-            except (OSError, http.client.HTTPException) as error:
+            except OSError as error:
                 if last or isinstance(error, _FINAL):
                     raise self._unavailable(request.url, error) from error
-                self._pause(_wait(attempt, None))
+                self.pause(wait_for(attempt, None))
                 continue
-            if answer.status not in _AGAIN or last:
+            seconds = wait_for(attempt, answer.headers.get("Retry-After"))
+            if answer.status not in BUSY or last or seconds > LONGEST_WAIT:
                 return answer
-            with answer:
-                answer.read(1 << 20)
-                self._pause(_wait(attempt, answer.headers.get("Retry-After")))
+            answer.__exit__(None, None, None)
+            self.pause(seconds)
         raise AssertionError("the last attempt returns or raises")
 
     def _follow(self, request: Request) -> Answer:
@@ -145,32 +169,33 @@ class Transport:
             target = answer.headers.get("Location")
             if answer.status not in _REDIRECTED or target is None or request.body is not None:
                 return answer
-            with answer:
-                answer.read(1 << 20)
+            answer.__exit__(None, None, None)
             following = urljoin(url, target)
-            if origin(following) != origin(url):
+            try:
+                elsewhere = origin(following) != origin(url)
+            except ValueError:
+                raise self._refused(url, following) from None
+            if elsewhere:
                 headers = {key: value for key, value in headers.items() if key != "Authorization"}
             if urlsplit(following).scheme not in ("http", "https") or (
                 url.startswith("https:") and not following.startswith("https:")
             ):
-                raise RegistryUnavailable(f"registry: {url}: redirects to {following!r}; refused")
+                raise self._refused(url, following)
             url = following
         raise RegistryUnavailable(f"registry: {request.url}: more than {_REDIRECTS} redirects")
 
+    def _refused(self, url: str, following: str) -> RegistryUnavailable:
+        return RegistryUnavailable(f"registry: {url}: redirects to {following[:500]!r}; refused")
+
     def _once(self, request: Request) -> Answer:
         parts = urlsplit(request.url)
-        key = (parts.scheme, parts.netloc)
-        with self._lock:
-            idle = self._idle.get(key)
-            connection = idle.pop() if idle else None
-        fresh = connection is None
-        connection = connection or self._connect(parts)
-        path = parts.path or "/"
-        target = f"{path}?{parts.query}" if parts.query else path
-        headers = {"User-Agent": _AGENT, **request.headers}
-        if parts.scheme == "http" and (proxy := _proxy(parts)):
-            target = f"http://{parts.netloc}{target}"
-            headers |= proxy.headers
+        key = origin(request.url)
+        channel = self._reused(key)
+        fresh = channel is None
+        channel = channel or self._dialler.connect(parts)
+        target, more = self._dialler.target(parts)
+        headers = {"Host": parts.netloc.rpartition("@")[2], "User-Agent": _AGENT,
+                   "Accept-Encoding": "identity", **more, **request.headers}  # fmt: skip
         if request.body is not None:
             if request.length >= 0:
                 headers["Content-Length"] = str(request.length)
@@ -178,97 +203,77 @@ class Transport:
                 headers["Transfer-Encoding"] = "chunked"
         try:
             body = request.body() if request.body is not None else None
-            connection.request(
-                request.method, target, body=body, headers=headers,
-                encode_chunked=request.length < 0,
-            )  # fmt: skip
-            response = connection.getresponse()
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            if not fresh and not (
-                request.once and request.length
-            ):  # the server may have closed it while it was idle
-                self._forget(key)
+            reply = channel.ask(request.method, target, headers, body, request.length)
+        except OSError:
+            channel.close()
+            if not fresh and not (request.once and request.length):
+                self._forget(key)  # the server may have closed it while it was idle
                 return self._once(request)
             raise
+        except RegistryUnavailable as error:
+            channel.close()
+            raise type(error)(f"registry: {self.registry}: {request.url}: {error}") from error
         except BaseException:
-            connection.close()
+            channel.close()
             raise
 
-        def done(whole: bool) -> None:
-            if whole and not response.will_close:
+        def done(usable: bool) -> None:
+            if usable and channel.quiet:
                 with self._lock:
-                    self._idle.setdefault(key, []).append(connection)
+                    self._idle.setdefault(key, []).append(channel)
             else:
-                response.close()
-                connection.close()
+                channel.close()
 
-        return Answer(request.url, response, done)
+        return Answer(request.url, reply, done)
 
-    def _forget(self, key: tuple[str, str]) -> None:
+    def _reused(self, key: tuple[str, str, int]) -> Channel | None:
+        """A connection that was kept, and that nobody has spoken on or closed meanwhile."""
+        while True:
+            with self._lock:
+                idle = self._idle.get(key)
+                channel = idle.pop() if idle else None
+            if channel is None or channel.quiet:
+                return channel
+            channel.close()
+
+    def _forget(self, key: tuple[str, str, int]) -> None:
         with self._lock:
-            for connection in self._idle.pop(key, []):
-                connection.close()
-
-    def _connect(self, parts: SplitResult) -> http.client.HTTPConnection:
-        host = parts.hostname or ""
-        proxy = _proxy(parts)
-        where = (proxy.host, proxy.port) if proxy else (host, parts.port)
-        if parts.scheme == "http":
-            return http.client.HTTPConnection(*where, timeout=_TIMEOUT)
-        ours = parts.netloc == self._host
-        context = self._registry_context() if ours else ssl.create_default_context()
-        found = http.client.HTTPSConnection(*where, timeout=_TIMEOUT, context=context)
-        if proxy:
-            found.set_tunnel(host, parts.port or 443, proxy.headers)
-        return found
-
-    def _registry_context(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = ssl.create_default_context()
-            if self._lax:
-                self._context.check_hostname = False
-                self._context.verify_mode = ssl.CERT_NONE
-        return self._context
-
-    def _scheme(self) -> str:
-        """Plain HTTP only where it is allowed and TLS is not spoken."""
-        if not self._lax or self._trusts_own:
-            return "https"
-        probe = self._connect(urlsplit(f"https://{self._host}"))
-        probe.timeout = _PROBE
-        try:
-            probe.connect()
-        except (ssl.SSLError, TimeoutError, ConnectionResetError):
-            return "http"
-        except OSError as error:
-            raise self._unavailable(self._host, error) from error
-        finally:
-            probe.close()
-        return "https"
+            for channel in self._idle.pop(key, []):
+                channel.close()
 
     def _unavailable(self, where: str, error: Exception) -> RegistryUnavailable:
-        reason = str(error) or type(error).__name__
-        return RegistryUnavailable(f"registry: {self.registry}: {where}: {reason}")
+        return RegistryUnavailable(f"registry: {self.registry}: {where}: {_text(error)}")
 
 
-def _proxy(parts: SplitResult) -> Proxy | None:
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return proxy_of(parts.scheme, parts.hostname or "", port)
+def reason(answer: Answer) -> str:
+    """The registry's own words (distribution-spec, "Error Codes"), else the status' name."""
+    try:
+        errors = json.loads(answer.read(_ERROR_BODY))["errors"]
+        said = ", ".join(f"{item['code']}: {item.get('message', '')}" for item in errors)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DockyardError):
+        said = ""
+    shown = "".join(char if char.isprintable() else " " for char in said[:500])
+    try:
+        return shown or http.HTTPStatus(answer.status).phrase
+    except ValueError:
+        return "no reason given"
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host, port: what credentials belong to."""
-    parts = urlsplit(url)
-    return (
-        parts.scheme,
-        parts.hostname or "",
-        parts.port or (443 if parts.scheme == "https" else 80),
-    )
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
-def _wait(attempt: int, retry_after: str | None) -> float:
-    """Seconds: what the server asks for (RFC 9110, section 10.2.3), else 0.25, 0.5, 1, ..."""
-    if retry_after is not None and retry_after.strip().isdigit():
-        return min(float(retry_after), _LONGEST_WAIT)
+def wait_for(attempt: int, retry_after: str | None) -> float:
+    """Seconds: what the server asks for, as a number or a date (RFC 9110, section 10.2.3), else
+    0.25, 0.5, 1, ..."""
+    word = (retry_after or "").strip()
+    if word.isascii() and word.isdigit():
+        return float(word[:12])
+    if word:
+        from email.utils import parsedate_to_datetime
+
+        try:
+            return max(parsedate_to_datetime(word).timestamp() - now.wall(), 0.0)
+        except (ValueError, TypeError, OverflowError):
+            pass  # neither: our own pace
     return float(0.25 * (1 << attempt))

@@ -17,7 +17,8 @@ from dockyard.base.oci.manifest import LARGEST, OCI_CONFIG, OCI_INDEX, OCI_MANIF
 from dockyard.base.oci.strictjson import decode_object, encode
 from dockyard.node.image.blobs import verified
 from dockyard.node.image.image import ContentMismatch, ImageNotFound, RegistryUnavailable
-from dockyard.node.image.registry.client import RegistryClient, reason
+from dockyard.node.image.registry.client import RegistryClient
+from dockyard.node.image.registry.transport import reason
 from dockyard.node.image.trust import payload
 
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"

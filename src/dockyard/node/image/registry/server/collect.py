@@ -161,7 +161,7 @@ def _is_fresh(store: Store, name: Repository, digest: Digest, path: str, age: fl
     if store.fresh is not None and (name, digest) in store.fresh:
         return True
     try:
-        return store.now() - store.driver.modified(path) < age
+        return store.age(path) < age
     except FileNotFoundError:
         return True
 
@@ -196,7 +196,7 @@ def _remove_bytes(store: Store, digest: Digest, policy: Policy) -> int | None:
         if any(digest == other for _, other in store.fresh):
             return None
         freed = store.driver.size(path)
-        old = freed is not None and store.now() - store.driver.modified(path) >= policy.grace
+        old = freed is not None and store.age(path) >= policy.grace
         if not old or not store.driver.remove(path):
             return None
     return freed

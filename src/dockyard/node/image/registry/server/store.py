@@ -23,6 +23,7 @@ from dockyard.node.image.registry.server.names import Repository, Tag, is_name, 
 from dockyard.node.image.registry.server.quota import Quotas
 from dockyard.node.image.registry.server.refusal import Refusal
 
+FUTURE_SECONDS = 3600.0
 STALE_SECONDS = 600.0
 """How old the mark of a blob's last use may become before it is renewed."""
 
@@ -39,7 +40,7 @@ class Store:
     """All repositories of one driver."""
 
     def __init__(self, driver: Driver, now: Callable[[], float], quotas: Quotas) -> None:
-        """``now``: seconds since the epoch."""
+        """``now``: seconds since the epoch, as no change of the machine's time moves them."""
         self.driver, self.now, self.quotas = driver, now, quotas
         self.lock = threading.RLock()
         self.names: list[str] = sorted(_repositories(driver))
@@ -49,6 +50,14 @@ class Store:
         self.fresh: set[tuple[str, Digest]] | None = None
         """What became used while a collector looks: it does not touch that."""
         self._used: dict[str, int] = {}
+
+    def age(self, path: str) -> float:
+        """Seconds since a file was used last. One from the future (the machine's time was wrong
+        once) begins to age now."""
+        age = self.now() - self.driver.modified(path)
+        if age < -FUTURE_SECONDS:
+            self.driver.touch(path, self.now())
+        return max(age, 0.0)
 
     # repositories
 
@@ -98,7 +107,7 @@ class Store:
         """The size of a blob that a repository has; it is in use from now."""
         link = places.link(name, digest)
         try:
-            old = self.now() - self.driver.modified(link) > STALE_SECONDS
+            old = self.age(link) > STALE_SECONDS
         except FileNotFoundError:
             return None
         if old or self.fresh is not None:
@@ -188,7 +197,7 @@ class Store:
         found = self.manifest(name, target)
         path = places.manifest(name, found.digest)
         with self.lock, contextlib.suppress(FileNotFoundError):
-            if self.now() - self.driver.modified(path) > STALE_SECONDS:
+            if self.age(path) > STALE_SECONDS:
                 self.driver.touch(path, self.now())
             self._note(name, found.digest)
         return found
@@ -235,6 +244,7 @@ class Store:
             if pushed.subject is not None:
                 about["subject"] = pushed.subject
             self.driver.write(places.manifest(name, digest), orjson.dumps(about))
+            self.driver.touch(places.manifest(name, digest), self.now())
             for tag in tags:
                 self.driver.write(places.tag(name, tag), digest.encode())
             self._appear(name)

@@ -31,6 +31,7 @@ class Mark(NamedTuple):
     """A point that a session can go back to."""
 
     size: int
+    algorithm: str
     hasher: Any
 
 
@@ -62,12 +63,13 @@ class Session:
         self.touched = self._store.now()
 
     def mark(self) -> Mark:
-        return Mark(self.size, None if self._hasher is None else self._hasher.copy())
+        hasher = None if self._hasher is None else self._hasher.copy()
+        return Mark(self.size, self._algorithm, hasher)
 
     def go_back(self, mark: Mark) -> None:
         """Forget what came after a mark."""
         self._store.driver.truncate(self.path, mark.size)
-        self.size, self._hasher = mark
+        self.size, self._algorithm, self._hasher = mark
 
     def digest(self, algorithm: str) -> Digest:
         """Of all that has come."""
@@ -146,7 +148,7 @@ class Uploads:
         session = Session(
             self._store, Repository(about["name"]), identifier, about["algorithm"], size
         )
-        session.touched = driver.modified(places.upload(identifier))
+        session.touched = self._store.now() - self._store.age(places.upload(identifier))
         return session
 
     def finish(self, session: Session, digest: Digest) -> None:
@@ -185,5 +187,5 @@ class Uploads:
     def _clear(self, path: str) -> None:
         """Half of a session that a killed server began or ended."""
         with contextlib.suppress(FileNotFoundError):
-            if self._store.now() - self._store.driver.modified(path) > self._expiry:
+            if self._store.age(path) > self._expiry:
                 self._store.driver.remove(path)

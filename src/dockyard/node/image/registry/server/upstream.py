@@ -63,7 +63,7 @@ class Upstream:
         """Bytes of a blob; :class:`ImageNotFound` where there is none."""
         with self._client(name).ask("HEAD", f"blobs/{digest}", {}) as answer:
             _expect(answer, f"{name}@{digest}")
-            told = answer.headers.get("Content-Length", "")
+            told = answer.headers.get("Content-Length") or ""
         if not told.isascii() or not told.isdecimal():
             raise RegistryUnavailable(f"registry: {self._origin.registry}: {digest}: tells no size")
         return int(told)

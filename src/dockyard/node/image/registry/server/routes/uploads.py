@@ -24,6 +24,8 @@ from dockyard.node.image.registry.server.uploads import Mark, Session
 PIECE = 256 * 1024
 """Bytes that are hashed and written at once."""
 ALGORITHMS = ("sha256", "sha512")
+WRITER_SECONDS = 1.0
+"""How long who asks for a session waits for another request that writes to it."""
 MOST_LOOKED_AT = 10_000
 """Repositories that are searched for a blob that is mounted without saying from where."""
 
@@ -91,7 +93,7 @@ def _holder(call: Call, digest: Digest) -> Repository | None:
 
 async def patch(call: Call) -> None:
     """The next chunk."""
-    session = await call.work(call.registry.uploads.find, call.name, call.argument)
+    session = await _find(call)
     with _held(call, session):
         await _receive(call, session)
     _progress(call, session, 202)
@@ -100,7 +102,7 @@ async def patch(call: Call) -> None:
 async def put(call: Call) -> None:
     """The last chunk, if any, and the digest of all."""
     uploads = call.registry.uploads
-    session = await call.work(uploads.find, call.name, call.argument)
+    session = await _find(call)
     digest = parse_blob_digest(call.one("digest") or "")
     with _held(call, session):
         before = session.mark()
@@ -114,8 +116,12 @@ async def put(call: Call) -> None:
 
 
 async def get(call: Call) -> None:
-    """How far it is."""
+    """How far it is. A writer whose client has gone is on its way out: where it came to counts."""
     session = await call.work(call.registry.uploads.find, call.name, call.argument)
+    clock = call.registry.clock
+    deadline = clock.monotonic() + WRITER_SECONDS
+    while session.busy and clock.monotonic() < deadline:
+        await clock.sleep(0.01)
     _progress(call, session, 204)
 
 
@@ -139,20 +145,26 @@ def _held(call: Call, session: Session) -> Iterator[None]:
         session.busy = False
 
 
+async def _find(call: Call) -> Session:
+    """The session that is written to; should the client leave before it is found, what it has sent
+    is kept as it is later."""
+    work = asyncio.ensure_future(call.work(call.registry.uploads.find, call.name, call.argument))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        if work.exception() is None and call.request.incoming is not None:
+            session = work.result()
+            with contextlib.suppress(Refusal), _held(call, session):
+                length = _announced(call, session)
+                await _keep(call, session, session.mark(), call.request.incoming.left(), length)
+        raise
+
+
 async def _receive(call: Call, session: Session) -> None:
     """Append the body, as far as it comes and fits."""
     incoming = call.request.incoming
-    length = len(call.request.body) if incoming is None else incoming.length
-    said = call.header(b"content-range")
-    if said:
-        chunk = parse_chunk(said)
-        if chunk is None:
-            raise Refusal("BLOB_UPLOAD_INVALID", f"Content-Range {said[:80]!r}: not START-END")
-        if chunk[0] != session.size:
-            raise _out_of_order(call, session, f"the next byte is {session.size}")
-        if length is not None and length != chunk[1] - chunk[0] + 1:
-            raise _out_of_order(call, session, "Content-Range and Content-Length differ")
-        length = chunk[1] - chunk[0] + 1
+    length = _announced(call, session)
     await _check_room(call, session, length or 0)
     before = session.mark()
     if incoming is None:
@@ -172,11 +184,34 @@ async def _receive(call: Call, session: Session) -> None:
         await _last(call, session.go_back, before)
         raise
     except (ConnectionResetError, asyncio.CancelledError):
-        data = b"".join((*waiting, incoming.left()))
-        if data and (length is None or session.size + len(data) - before.size <= length):
-            await _last(call, session.append, data)
+        await _keep(call, session, before, b"".join((*waiting, incoming.left())), length)
         raise
     await _end(call, session, before, b"".join(waiting), length)
+
+
+def _announced(call: Call, session: Session) -> int | None:
+    """The bytes that come, where the client says so. Refuses what does not go on where it is."""
+    incoming = call.request.incoming
+    length = len(call.request.body) if incoming is None else incoming.length
+    said = call.header(b"content-range")
+    if not said:
+        return length
+    chunk = parse_chunk(said)
+    if chunk is None:
+        raise Refusal("BLOB_UPLOAD_INVALID", f"Content-Range {said[:80]!r}: not START-END")
+    if chunk[0] != session.size:
+        raise _out_of_order(call, session, f"the next byte is {session.size}")
+    if length is not None and length != chunk[1] - chunk[0] + 1:
+        raise _out_of_order(call, session, "Content-Range and Content-Length differ")
+    return chunk[1] - chunk[0] + 1
+
+
+async def _keep(
+    call: Call, session: Session, before: Mark, data: bytes, length: int | None
+) -> None:
+    """What a client that has gone had sent."""
+    if data and (length is None or session.size + len(data) - before.size <= length):
+        await _last(call, session.append, data)
 
 
 async def _end(call: Call, session: Session, before: Mark, data: bytes, length: int | None) -> None:
