@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.node.runtime.settled import MODULES
 from helpers import rootfs
 
 HEAVY = {
@@ -113,10 +114,12 @@ def test_a_monitor_needs_little_of_the_standard_library() -> None:
     """It stays as long as its container; `typing`, `contextlib`, `json`, `ctypes`
     would be 3 MB of each."""
     script = "import sys; sys.path.insert(0, sys.argv[1]); before = set(sys.modules)\n" \
-             "from dockyard.node.runtime import made, monitor\n" \
+             "from dockyard.node.runtime import settled\n" \
              "print(*sorted(set(sys.modules) - before))"  # fmt: skip
     done = subprocess.run([sys.executable, "-I", "-S", "-c", script, str(SOURCES)],
                           capture_output=True, text=True, check=True)  # fmt: skip
     names = {name for name in done.stdout.split() if not name.startswith("dockyard")}
     of_os = {"os", "os.path", "posixpath", "genericpath", "stat", "_stat", "_collections_abc"}
-    assert names - of_os <= {"__future__", "_json", "_socket", "_struct", "select", "struct"}
+    modules = {"__future__", "_json", "_socket", "_struct", "marshal", "select", "struct"}
+    assert names - of_os <= modules
+    assert {name for name in done.stdout.split() if name.startswith("dockyard")} == set(MODULES)

@@ -62,6 +62,6 @@ def _wait(control: Plain) -> NoReturn:
             return spare.Asked(os.fsdecode(cache), packed, creator)
 
         spare.detach(control.fileno())
-        spare.part(ask, control.fileno())
+        spare.part(ask, control.fileno(), settles=True)
     finally:
         os._exit(0)

@@ -15,7 +15,7 @@ from dockyard.node.runtime import maker, monitor
 def carry_out(launch: Launch, attach: bool, cache: str, creator: Plain) -> None:
     """Be both, maker and monitor, to the container's end."""
     making: type[maker.Maker] = maker.Maker
-    monitoring = monitor.Monitor
+    monitoring: type[monitor.Monitor] = monitor.Monitor
     if launch.runtime:
         from dockyard.node.runtime import external  # most containers are ours
 

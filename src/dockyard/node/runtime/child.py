@@ -28,16 +28,19 @@ if TYPE_CHECKING:
 class Child:
     """A forked process on its way to its program. Messages: see :mod:`..init`."""
 
+    sync: Plain
+
     def __init__(
         self, terminal: bool, open_stdin: bool, program: str, stdio: init.Stdio | None = None
     ) -> None:
         """``stdio``: descriptors of this process that it shall have; else it gets pipes."""
         sync, self._theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        self._be(terminal, program, sync)
+        self._be(terminal, program)
+        self.sync = sync
         self.stdio = stdio or self._open_streams(open_stdin)
 
-    def _be(self, terminal: bool, program: str, sync: Plain) -> None:
-        self.terminal, self._program, self.sync = terminal, program, sync
+    def _be(self, terminal: bool, program: str) -> None:
+        self.terminal, self._program = terminal, program
         self.pid = 0
         self.attendant: Attendant | None = None
         """Who does what it cannot do itself; None: it needs nobody."""
@@ -50,10 +53,11 @@ class Child:
 
     @classmethod
     def of(cls, made: Made, sync: int, streams: Streams) -> Child:
-        """One that somebody else has made, and that waits to be started."""
+        """One that somebody else has made, and that waits to be started, or runs: -1."""
         child = cls.__new__(cls)
-        child._be(made.terminal, made.program, Plain(fileno=sync))
-        child._theirs = child.sync  # the other end is init's alone
+        child._be(made.terminal, made.program)
+        if sync >= 0:
+            child.sync = child._theirs = Plain(fileno=sync)  # the other end is init's alone
         child.pid, child.streams = made.pid, streams
         return child
 

@@ -45,7 +45,7 @@ class LogWriter:
             raise Invalid(f"log: kind {log.kind!r}: one of {', '.join(FORMATS)}")
         self._log, self._clock = log, clock
         self._format = FORMATS[log.kind]
-        self._partial = {1: b"", 2: b""}
+        self.partial = {1: b"", 2: b""}
         self.lost = 0
         """Bytes that the file system did not take. A full disk ends no container."""
         self._file = self._open()
@@ -57,9 +57,9 @@ class LogWriter:
 
     def write(self, stream: int, data: bytes) -> None:
         """Take a piece of output; whole lines go to the file now."""
-        *lines, rest = (self._partial[stream] + data).split(b"\n")
+        *lines, rest = (self.partial[stream] + data).split(b"\n")
         whole = len(rest) - len(rest) % LONGEST_LINE
-        self._partial[stream] = rest[whole:]
+        self.partial[stream] = rest[whole:]
         entry = self._format(nano_stamp(self._clock()), NAMES[stream], self._log.attributes)
         self._append(self._entries(entry, lines, rest[:whole]))
 
@@ -83,7 +83,7 @@ class LogWriter:
     def close(self) -> None:
         """Write what is left of an unfinished line."""
         stamp = nano_stamp(self._clock())
-        for stream, rest in self._partial.items():
+        for stream, rest in self.partial.items():
             if rest:
                 entry = self._format(stamp, NAMES[stream], self._log.attributes)
                 self._append(self._entries(entry, [], rest))

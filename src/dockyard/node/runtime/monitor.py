@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 else:
     group = Later("dockyard.node.runtime.cgroups", "group")
 
+SECONDS_UNTIL_SETTLED = 1.0
+"""Most containers that are short have ended then."""
 SECONDS_FOR_CLIENTS = 10.0
 """How long clients may take to read what is left when the container has ended."""
 
@@ -65,8 +67,13 @@ _OPERATIONS = {
 class Monitor:
     """One container, from where its init waits to its end."""
 
-    def __init__(self, made: Made, held: Held) -> None:
+    def __init__(self, made: Made, held: Held, terminal: int = -1) -> None:
+        """``terminal``: the other side of the container's, where this process has it already."""
         self.made = made
+        self.settles = False
+        """Whether it executes itself anew when its container has run for a while: see
+        :mod:`.settled`."""
+        self._settling = 0.0
         self.loop = Loop()
         self.status = "created"
         self.started = 0.0
@@ -86,11 +93,13 @@ class Monitor:
         self.child.attendant = self.attendant()
         self._log: LogWriter | None = None
         self._lost = 0
-        terminal = self._terminal().open_slave(held.streams.stdout) if made.terminal else -1
+        if made.terminal and terminal < 0 and held.streams.stdout >= 0:
+            terminal = self._terminal().open_slave(held.streams.stdout)
         log = self._write_log if made.log else None
         self.session = Session(held.streams, made.terminal, self.loop, log, terminal)
         self.listener = connection.listen(held.listener, self.loop, self._accept, os.geteuid())
-        self._answer(Plain(fileno=held.creator))
+        if held.creator >= 0:
+            self._answer(Plain(fileno=held.creator))
 
     def _answer(self, creator: Plain) -> None:
         with suppress(OSError):  # it has gone; the container stays, as with Docker
@@ -165,7 +174,7 @@ class Monitor:
         """Look after the container until it has ended and its clients know."""
         self._reap()  # what has ended before this process listened to signals
         while self.exit is None:
-            self.loop.turn(self.health.turn() if self.health else None)
+            self.loop.turn(self.health.turn() if self.health else self._until_settled())
         for client in list(self.clients):
             if client in self.waiters or client.session is self.session:
                 client.say(**self.exit)
@@ -189,6 +198,42 @@ class Monitor:
         from dockyard.node.runtime import hosttree  # most have a mount namespace, which ends itself
 
         hosttree.remove(self.made.tree)
+
+    def _until_settled(self) -> float | None:
+        """Seconds until this process may become a smaller one; None: never."""
+        if not self.settles or self.status != "running":
+            return None
+        now = monotonic()
+        self._settling = self._settling or now + SECONDS_UNTIL_SETTLED
+        if now >= self._settling:
+            from dockyard.node.runtime import settled
+
+            settled.execute(self)  # which comes back where somebody is in the middle of something
+            self._settling = now + SECONDS_UNTIL_SETTLED
+        return self._settling - now
+
+    def busy(self) -> bool:
+        """Whether there is more than its container's streams to look after."""
+        return bool(self.clients or self._commands or self._errands or self.health or self.exit)
+
+    def known(self) -> tuple[float, tuple[str, ...], str, int, dict[int, bytes]]:
+        """What it has learned since its container was made, for :meth:`go_on`."""
+        lost, partial = (self._log.lost, self._log.partial) if self._log else (0, {})
+        return self.started, self.on_exit, self._home, self._lost + lost, partial
+
+    def go_on(
+        self,
+        started: float,
+        on_exit: tuple[str, ...],
+        home: str,
+        lost: int,
+        partial: dict[int, bytes],
+    ) -> None:
+        """Be again what it was before it executed itself anew."""
+        self.status, self.started, self.on_exit = "running", started, on_exit
+        self._home, self._lost = home, lost
+        if self.made.log and any(partial.values()):
+            self._open_log(self.made.log).partial.update(partial)
 
     def _let_clients_read(self) -> None:
         while any(client.pending() for client in self.clients):
@@ -404,10 +449,18 @@ class Monitor:
         os.replace(f"{path}.new", path)
 
 
-def look_after(made: Made, held: Held, monitor: type[Monitor] = Monitor) -> None:
+def look_after(
+    made: Made,
+    held: Held,
+    monitor: Callable[[Made, Held], Monitor] = Monitor,
+    *,
+    settles: bool = False,
+) -> None:
     """Be the monitor of a container, to its end."""
     try:
-        monitor(made, held).run()
+        looking = monitor(made, held)
+        looking.settles = settles
+        looking.run()
     except BaseException:  # nobody listens any more: whoever looks for the reason finds it here
         import traceback
 

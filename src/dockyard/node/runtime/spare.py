@@ -68,9 +68,10 @@ def detach(*kept: int) -> None:
     syscalls.close_range(first)
 
 
-def part(ask: Ask, *makers: int) -> None:
+def part(ask: Ask, *makers: int, settles: bool = False) -> None:
     """Be both: ``ask`` is called in the maker, and this returns in the monitor, after the
-    container's end. ``makers``: descriptors that the monitor lets go of."""
+    container's end. ``makers``: descriptors that the monitor lets go of. ``settles``: whether that
+    becomes a smaller process (:mod:`.settled`)."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     above = os.getpid()
     if os.fork() == 0:
@@ -87,7 +88,7 @@ def part(ask: Ask, *makers: int) -> None:
     if found is None:
         return
     if isinstance(found[0], made.Made):
-        monitor.look_after(*found)
+        monitor.look_after(*found, settles=settles)
     else:
         from dockyard.node.runtime import alone, launchmessage
 

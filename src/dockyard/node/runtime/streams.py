@@ -175,6 +175,14 @@ class Session:
                 self._pass_on(stream, data)
         self.close()
 
+    def at_rest(self) -> tuple[int, int, int, int] | None:
+        """Standard streams that are open, and the terminal's other side; None: somebody uses
+        them, or input waits."""
+        if self.clients or self._input or self._end_input:
+            return None
+        open_ = {number: descriptor for descriptor, number in self._outputs.items()}
+        return self._stdin, open_.get(1, -1), open_.get(2, -1), self._held
+
     def terminal_descriptor(self) -> int:
         """The terminal's master, or -1."""
         return self._streams.stdout if self._terminal and self._outputs else -1
