@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.base.errors import DockyardError, NotFound
-from dockyard.cli import common
+from dockyard.base.errors import DockyardError, NotFound, Unsupported
+from dockyard.cli import common, several
 
 if TYPE_CHECKING:
     from dockyard.node.engine.engine import Engine
@@ -45,6 +45,9 @@ def _wait(engine: Engine, name: str, _: argparse.Namespace) -> str:
 
 
 def _rm(engine: Engine, name: str, options: argparse.Namespace) -> str:
+    if options.link:
+        raise Unsupported(f"rm --link {name}: not implemented: a link goes with the container that "
+                          "was made with it")  # fmt: skip
     try:
         engine.remove(name, force=options.force, volumes=options.volumes)
     except NotFound:
@@ -95,8 +98,11 @@ def run(argv: list[str]) -> int:
     found = VERBS[verb]
     options = _options(verb, found, words)
     engine = common.engine()
+    names = options.containers
+    if verb in ("stop", "restart"):
+        names = several.names(engine, options, lambda each: each.alive or verb == "restart")
     failed = 0
-    for name in options.containers:
+    for name in names:
         try:
             if said := found.action(engine, name, options):
                 print(said, flush=True)
@@ -119,6 +125,9 @@ def _options(verb: str, found: Verb, words: list[str]) -> argparse.Namespace:
     elif verb == "rm":
         parser.flag("-f", "--force", help="also one that runs")
         parser.flag("-v", "--volumes", help="with the volumes that nobody named")
-        parser.refuse(("-l", "--link"), nargs=0)
+        parser.flag("-l", "--link", help=argparse.SUPPRESS)
+    if verb in ("stop", "restart"):
+        several.add(parser)
+        return several.parse(parser, words)
     add("containers", nargs="+", metavar="CONTAINER")
     return parser.parse_args(words)

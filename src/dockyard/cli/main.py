@@ -56,7 +56,7 @@ VERBS: dict[str, tuple[str, str, bool]] = {
     "save": ("imageverb", "Write images as a tar that docker, podman and skopeo read", True),
     "load": ("imageverb", "Load images that docker save, or podman save, wrote", True),
     "import": ("imageverb", "Make an image of the tar of a root file system", True),
-    "system": ("system", "Show what takes space on the disk", True),
+    "system": ("system", "Disk space, and what runs with the machine", True),
     "login": ("login", "Log in to a registry", False),
     "logout": ("logout", "Forget a registry's password", False),
     "rmi": ("rmi", "Remove images", True),

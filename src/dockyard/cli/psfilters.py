@@ -104,6 +104,7 @@ TESTS: dict[str, Test] = {
     "network": lambda container, value: container.config.network == value,
     "owner": lambda container, value: container.owner == value,
     "publish": _publish,
+    "restart-policy": lambda container, value: container.config.restart.name == value,
     "status": lambda container, value: container.status == value,
     "volume": _volume,
 }

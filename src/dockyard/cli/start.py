@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import DockyardError, Invalid
-from dockyard.cli import attached, common, terminal
+from dockyard.cli import attached, common, several, terminal
 from dockyard.interfaces.ociruntime import StartFailed
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """  dockyard start web
   dockyard start -ai shell
+  dockyard start --all --filter restart-policy=always
 """
 
 
@@ -27,15 +28,16 @@ def run(argv: list[str]) -> int:
     parser.flag("-i", "--interactive", help="connect standard input")
     parser.add_argument("--detach-keys", metavar="KEYS", help="instead of ctrl-p,ctrl-q")
     parser.refuse(("--checkpoint", "--checkpoint-dir"))
-    parser.add_argument("containers", nargs="+", metavar="CONTAINER")
-    options = parser.parse_args(argv)
+    several.add(parser)
+    options = several.parse(parser, argv)
     engine = common.engine()
+    names = several.names(engine, options, lambda each: not each.alive)
     if options.attach or options.interactive:
-        if len(options.containers) > 1:
+        if options.all or len(names) > 1:
             raise Invalid("you cannot start and attach multiple containers at once")
-        return _start_attached(engine, options.containers[0], options)
+        return _start_attached(engine, names[0], options)
     failed = 0
-    for name in options.containers:
+    for name in names:
         try:
             engine.start(name)
             print(name, flush=True)

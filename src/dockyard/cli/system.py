@@ -1,4 +1,4 @@
-"""``dockyard system df``: turns what lies on the disk into docker's table."""
+"""``dockyard system``: what lies on the disk in docker's table, and what runs with the machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from dockyard.cli import common, imageview, sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dockyard.base.oci.digest import Digest
     from dockyard.node.engine.engine import Engine
 
@@ -146,4 +148,26 @@ def _row(kind: str, total: int, active: int, size: int, free: int) -> dict[str, 
             "Size": sizes.decimal(size, 4), "Reclaimable": shown}  # fmt: skip
 
 
-VERBS: common.Verbs = {"df": (_df, "Show what takes space on the disk")}
+def _with_machine(verb: str) -> Callable[[list[str]], int]:
+    def run(argv: list[str]) -> int:
+        from dockyard.cli import machine
+
+        found: Callable[[list[str]], int] = getattr(machine, verb)
+        return found(argv)
+
+    return run
+
+
+def _events(argv: list[str]) -> int:
+    from dockyard.cli import events
+
+    return events.run(argv)
+
+
+VERBS: common.Verbs = {
+    "df": (_df, "Show what takes space on the disk"),
+    "events": (_events, "Show what happens to containers"),
+    "start": (_with_machine("start"), "Start what restart policies start with the machine"),
+    "stop": (_with_machine("stop"), "Stop all containers before the machine ends"),
+    "unit": (_with_machine("unit"), "Print a unit of systemd that does both"),
+}

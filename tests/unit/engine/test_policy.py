@@ -63,3 +63,24 @@ def test_a_good_run_begins_it_anew() -> None:
 def test_policies_that_are_none(wrong: RestartPolicy) -> None:
     with pytest.raises(Invalid):
         policy.check(wrong)
+
+
+@pytest.mark.parametrize(
+    ("container", "starts"),
+    [
+        (ended("no", 1), False),
+        (ended("always", 0, stopped=True), True),
+        (ended("always", 0)._replace(started=0.0), False),
+        (ended("always", 0)._replace(status="running"), False),
+        (ended("unless-stopped", 0), True),
+        (ended("unless-stopped", 0, stopped=True), False),
+        (ended("on-failure", 0), False),
+        (ended("on-failure", 1), True),
+        (ended("on-failure", 1, stopped=True), False),
+        (ended("on-failure", 1, maximum=2, restarts=2), False),
+        (ended("on-failure", 1, maximum=2, restarts=1)._replace(status="restarting"), True),
+    ],
+)
+def test_whether_it_starts_with_the_machine(container: Container, starts: bool) -> None:
+    """docker's "Start containers automatically"; moby restores no container that never ran."""
+    assert policy.due_at_start(container) == starts

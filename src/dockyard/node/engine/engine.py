@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         health,
         inspect,
         logs,
+        machine,
         processes,
         recover,
         refresh,
@@ -68,7 +69,7 @@ else:  # a command needs one of them
         for name in ("processes", "recover", "refresh", "remove", "rename", "restart", "roots",
                      "run", "start", "top", "tree", "update")
     )  # fmt: skip
-    usage = Later(__package__, "usage")
+    usage, machine = Later(__package__, "usage"), Later(__package__, "machine")
     copy = Later(f"{__package__}.archive", "copy")
 
 Containers = list[Container]
@@ -287,6 +288,24 @@ class Engine:
         recover.finish(self._parts)
         recover.collect(self._parts, owner)
         recover.resume(self._parts, owner)
+
+    # with the machine
+
+    def starting(self, owner: str) -> Containers:
+        """An owner's containers that start with the machine, and do not run."""
+        return machine.starting(self._parts, owner)
+
+    def start_with_machine(self, container: Container) -> machine.Outcome:
+        """Start one of those."""
+        return machine.start_one(self._parts, container)
+
+    def running(self, owner: str) -> Containers:
+        """An owner's containers that run, or are about to."""
+        return machine.running(self._parts, owner)
+
+    def stop_with_machine(self, container: Container, seconds: float | None) -> machine.Outcome:
+        """End one of those; its policy starts it again with the machine."""
+        return machine.stop_one(self._parts, container, seconds)
 
     # talking to a running one
 

@@ -7,7 +7,7 @@ most, and from the beginning after a run of ten seconds.
 from __future__ import annotations
 
 from dockyard.base.errors import Invalid
-from dockyard.node.engine.config import Container, RestartPolicy
+from dockyard.node.engine.config import RESTARTING, Container, RestartPolicy
 
 FIRST, LONGEST = 0.1, 60.0
 LASTED = 10.0
@@ -27,6 +27,23 @@ def delay(container: Container) -> float | None:
     if not container.delay or container.finished - container.started >= LASTED:
         return FIRST
     return min(2 * container.delay, LONGEST)
+
+
+def due_at_start(container: Container) -> bool:
+    """Whether it starts with the machine: as with a daemon of Docker's that starts, ``always`` does
+    though somebody had stopped it, and none that has never run does."""
+    policy = container.config.restart
+    if container.alive or not container.started or policy.name in ("no", ""):
+        return False
+    if policy.name == "always":
+        return True
+    if container.stopped:
+        return False
+    if policy.name == "unless-stopped" or container.status == RESTARTING:
+        return True
+    return container.exit_code != 0 and not (
+        policy.maximum and container.restarts >= policy.maximum
+    )
 
 
 def check(policy: RestartPolicy) -> RestartPolicy:
