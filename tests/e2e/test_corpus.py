@@ -24,6 +24,8 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(BUILDAH is None, reason="buildah is not installed"),
 ]
+LATEST = 1_500_000_000
+"""The context's files are all older."""
 STUBS = ("etc/hostname", "etc/hosts", "etc/resolv.conf")
 """What buildah's mounts lay on, and leaves in the layer of a RUN; no reference has them there."""
 
@@ -71,7 +73,8 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
 
 
 def tree(top: Path) -> dict[str, list[Any]]:
-    """Each path's type, mode, owner and content. Directory times are nobody's promise."""
+    """Each path's type, mode, owner and content, and the time of what came from the context.
+    Directory times are nobody's promise, and what a step makes has the time of its making."""
     found: dict[str, list[Any]] = {}
     for folder, folders, names in os.walk(top):
         for name in folders + names:
@@ -82,6 +85,9 @@ def tree(top: Path) -> dict[str, list[Any]]:
                 item.append(str(path.readlink()))
             elif stat.S_ISREG(told.st_mode):
                 item += [hashlib.sha256(path.read_bytes()).hexdigest(), told.st_nlink]
+                item += [told.st_mtime] if told.st_mtime < LATEST else []
+            item += [(each, os.getxattr(path, each, follow_symlinks=False))
+                     for each in sorted(os.listxattr(path, follow_symlinks=False))]  # fmt: skip
             found[str(path.relative_to(top))] = item
     return found
 
@@ -94,6 +100,8 @@ def cases() -> list[Any]:
 def test_both_builders_make_the_same(peers: Peers, name: str, tmp_path: Path) -> None:
     context = tmp_path / "context"
     shutil.copytree(CORPUS / name, context, symlinks=True)
+    for number, path in enumerate(sorted(context.rglob("*"))):
+        os.utime(path, (LATEST - 1000, LATEST - 1000 + number), follow_symlinks=False)
     allowed = set()
     if (context / "differs.txt").exists():
         told = (context / "differs.txt").read_text().splitlines()
