@@ -263,3 +263,46 @@ def test_e08_a_killed_build_leaves_nothing_that_runs(bench: Bench) -> None:
     bench.build("FROM busybox\nRUN true\n")  # sweeps what the killed one had begun
     ingest = bench.base / "data/images/ingest"
     assert {path.name for path in ingest.iterdir()} == {"lock"}
+
+
+def test_a_named_context_stands_for_a_stage(bench: Bench) -> None:
+    """buildx: "the context overrides a stage called name"; what that stage needed is not built."""
+    (bench.base / "more").mkdir()
+    (bench.base / "more/made").write_text("from the context")
+    dockerfile = (
+        "FROM busybox AS needed\nRUN exit 7\nFROM needed AS tools\nRUN echo stage > /made\n"
+        "FROM busybox\nCOPY --from=tools /made /got\n"
+    )
+    told = bench.build(dockerfile, "--build-context", f"tools={bench.base}/more")
+    assert bench.said("got") == "from the context"
+    assert "exit 7" not in told
+    bench.build("FROM busybox AS base\nRUN echo here > /made\n")
+    bench.store.tag("out", "replacement:1")
+    bench.build(dockerfile, "--build-context", "tools=docker-image://replacement:1")
+    assert bench.said("got") == "here\n"
+    bench.build(dockerfile, "--target", "tools", "--build-context",
+                "tools=docker-image://replacement:1")  # fmt: skip
+    assert bench.said("made") == "here\n"
+
+
+def test_copy_keeps_modes_of_the_context(bench: Bench) -> None:
+    """Setuid, setgid and sticky bits too."""
+    bench.write({"d/f": "f"})
+    for path, mode in (("d", 0o1777), ("d/f", 0o6755)):
+        (bench.context / path).chmod(mode)
+    bench.build("FROM busybox\nCOPY d /d\nCOPY --chmod=u-s,o= d/f /less\n")
+    modes = [(bench.top(depth) / path).stat().st_mode & 0o7777
+             for depth, path in ((1, "d"), (1, "d/f"), (0, "less"))]  # fmt: skip
+    assert modes == [0o1777, 0o6755, 0o2750]
+
+
+def test_an_error_shows_its_line_as_docker_does(bench: Bench) -> None:
+    """Two neighbours of a line, one of several lines (BuildKit's solver/errdefs)."""
+    lines = ["FROM busybox", "ENV A=1", "ENV B=1", "RUN \\", "  exit 3", "ENV C=1", "ENV D=1"]
+    told = bench.fail("\n".join(lines) + "\n")
+    shown = told.splitlines()
+    start = shown.index("-" * 20)
+    assert shown[start : start + 6] == [
+        "-" * 20, "   3 |     ENV B=1", "   4 | >>> RUN \\", "   5 | >>>   exit 3",
+        "   6 |     ENV C=1", "-" * 20,
+    ]  # fmt: skip

@@ -27,7 +27,8 @@ def line(rest: str = "", keyword: str = "ENV") -> Line:
         ("${str%%b*}", "foo"), ("${str/ba/fo}", "fooforbaz"), ("${str//ba/fo}", "fooforfoz"),
         ("${str#?}", "oobarbaz"), ("${str/o*r/}", "fbaz"),
         ("${foo#\\/}", "bar"), ("${none#x}", ""), ("${str%z}", "foobarba"), ("${str##*}", ""),
-        ("$", "$"), ("a$", "a$"), ("$$foo", "$/bar"), ("it''s", "its"), ("${foo:?no}", "/bar"),
+        ("$", "$"), ("a$", "a$"), ("$$foo", "foo"), ("$1x", "x"), ("$12x", "x"), ("$@@@", "@@"),
+        ("$#", ""), ("$?", ""), ("$.", "$."), ("it''s", "its"), ("ends\\", "ends"), ("${foo:?no}", "/bar"),
     ],
 )  # fmt: skip
 def test_expand(word: str, value: str) -> None:

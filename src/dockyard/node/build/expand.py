@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dockyard.node.build import shellpattern
 from dockyard.node.build.source import Line
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
+"""Special parameters of a shell are names as well; nothing sets them."""
 _DEPTH = 16
 _LONGEST = 1 << 20
 
@@ -68,7 +69,7 @@ def _scan(
             keep = pattern or (quote and following not in ('"', "$", line.escape))
             if raw and following == '"':
                 keep = True
-            out.append(char + following if keep else following or char)
+            out.append(char + following if keep else following)
             at += 2
         elif char == "$":
             value, text = _variable(text[at + 1 :], variables, line, depth)
@@ -106,7 +107,8 @@ def _variable(text: str, variables: Mapping[str, str], line: Line, depth: int) -
     if modifier == "+":
         return (word if given else ""), rest
     if not given and modifier == "?":
-        raise line.invalid(f"{name}: {word or 'is not set'}")
+        missing = "empty" if name in variables else "unset"
+        raise line.invalid(f"{name}: {word or f'is not allowed to be {missing}'}")
     return (variables[name] if given else word), rest
 
 

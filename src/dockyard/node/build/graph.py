@@ -71,7 +71,7 @@ class Graph:
 
     def build(self) -> Stage:
         """The target. The first error of any stage stops all others and is raised."""
-        wanted = plans.needed(self.plan, self.target, self.outer)
+        wanted = plans.needed(self.plan, self.target, self.outer, self._is_replaced)
         try:
             with self._pool:
                 for stage in wanted:
@@ -115,6 +115,8 @@ class Graph:
         platform = plans.platform_of(planned, self.outer, self._platform)
         stage = Stage(self.tools, platform, self.outer, number=planned.number, name=planned.shown)
         self.stages.append(stage)
+        if self._is_replaced(planned.name):
+            return self._replacement(planned, stage)
         several = len(self.plan.stages) > 1
         label = f"{planned.shown} " if several else ""
         pending = list(planned.steps)
@@ -157,6 +159,18 @@ class Graph:
             other = None if self._named(word) else self.plan.stage(word, stage.number)
             if other is not None:
                 self._future(other).result()
+
+    def _is_replaced(self, name: str) -> bool:
+        """Whether a named context stands for the stage of this name (buildx, --build-context)."""
+        return name not in ("", "context", "scratch") and self._named(name) is not None
+
+    def _replacement(self, planned: StagePlan, stage: Stage) -> Stage:
+        with self._slots:
+            vertex = self.tools.report.step(f"[context {planned.name}] load")
+            base = self.base(planned.name, stage, planned.start.line)
+            stage.config, stage.layers = base.config, base.layers
+            vertex.done()
+        return stage
 
     def _named(self, word: str) -> Origin | str | None:
         return self._contexts(word) if word else None

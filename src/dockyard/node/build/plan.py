@@ -14,7 +14,7 @@ from dockyard.node.build.instructions.table import parse_step
 from dockyard.node.build.parse import Dockerfile, parse_dockerfile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dockyard.base.oci.platform import Platform
     from dockyard.node.build.stage import Step
@@ -130,14 +130,22 @@ def platform_of(stage: StagePlan, outer: Mapping[str, str], default: Platform) -
     return parse_platform(text)
 
 
-def needed(plan: Plan, target: StagePlan, outer: Mapping[str, str]) -> list[StagePlan]:
-    """The stages that a target needs, itself last. Those that nothing needs are left out."""
+def needed(
+    plan: Plan,
+    target: StagePlan,
+    outer: Mapping[str, str],
+    replaced: Callable[[str], bool] = lambda name: False,
+) -> list[StagePlan]:
+    """The stages that a target needs, itself last. Those that nothing needs are left out.
+
+    ``replaced``: whether a named context stands for a stage: then that needs nothing.
+    """
     found: dict[int, StagePlan] = {}
 
     def visit(stage: StagePlan) -> None:
         if stage.number in found:
             return
-        for word in _wanted(stage, outer):
+        for word in () if stage.name and replaced(stage.name) else _wanted(stage, outer):
             other = plan.stage(word, stage.number)
             if other is not None:
                 visit(other)

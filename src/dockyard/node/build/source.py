@@ -6,6 +6,7 @@ from dockyard.base.errors import Invalid, Unsupported
 from dockyard.node.build.heredoc import Heredoc
 
 _NEIGHBOURS = 2
+"""Of one line; several have one."""
 _RULE = "-" * 20
 
 
@@ -26,7 +27,8 @@ class Source(NamedTuple):
     def excerpt(self, first: int, last: int) -> str:
         """The lines with their neighbours, as BuildKit frames them; lines count from 1."""
         shown = [_RULE]
-        for number in range(max(first - _NEIGHBOURS, 1), last + _NEIGHBOURS + 1):
+        around = _NEIGHBOURS if first == last else 1
+        for number in range(max(first - around, 1), last + around + 1):
             if number <= len(self.lines):
                 mark = ">>>" if first <= number <= last else "   "
                 shown.append(f"{number:4} | {mark} {self.lines[number - 1]}".rstrip())
