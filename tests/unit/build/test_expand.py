@@ -28,7 +28,8 @@ def line(rest: str = "", keyword: str = "ENV") -> Line:
         ("${str#?}", "oobarbaz"), ("${str/o*r/}", "fbaz"),
         ("${foo#\\/}", "bar"), ("${none#x}", ""), ("${str%z}", "foobarba"), ("${str##*}", ""),
         ("$", "$"), ("a$", "a$"), ("$$foo", "foo"), ("$1x", "x"), ("$12x", "x"), ("$@@@", "@@"),
-        ("$#", ""), ("$?", ""), ("$.", "$."), ("it''s", "its"), ("ends\\", "ends"), ("${foo:?no}", "/bar"),
+        ("$#", ""), ("$?", ""), ("$.", "$."), ("it''s", "its"), ("ends\\", "ends"),
+        ("${foo:?no}", "/bar"),
     ],
 )  # fmt: skip
 def test_expand(word: str, value: str) -> None:
