@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dockyard.base.linux import cgroupfs
 from helpers.ociruntime import Oci, command, until
 
 pytestmark = pytest.mark.root
@@ -107,6 +108,24 @@ def test_a_group_that_is_in_use(runclike: Oci) -> None:
     finally:
         other.close()
     assert Path(f"/proc/{runclike.pid()}").is_dir() or runclike.kind == "runc"
+
+
+@pytest.mark.skipif("freezer" not in cgroupfs.layout().v1, reason="cgroup v1 is not mounted")
+@pytest.mark.parametrize("below", ["", "/below"], ids=["itself", "its parent"])
+def test_a_group_that_is_frozen(ours: Oci, below: str) -> None:
+    """runc of Debian 12 waits for ever, later ones refuse."""
+    root = cgroupfs.layout().v1["freezer"]
+    group = Path(f"{root}/{ours.group}")
+    group.mkdir(parents=True)
+    try:
+        (group / "freezer.state").write_text("FROZEN")
+        ours.linux["cgroupsPath"] = ours.group + below
+        done = ours.run("true", check=False)
+        assert (done.returncode, "it is frozen" in done.stderr) == (1, True)
+        assert (group / "freezer.state").read_text().strip() == "FROZEN"
+    finally:
+        (group / "freezer.state").write_text("THAWED")
+        group.rmdir()
 
 
 @pytest.mark.parametrize("path", ["/../up", "/a/../../b", "/"])

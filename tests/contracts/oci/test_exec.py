@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -77,6 +79,49 @@ def test_no_new_privileges(oci: Oci) -> None:
     script = ("grep", "NoNewPrivs", "/proc/self/status")
     assert oci.exec("--", *script).stdout.split()[1] == "0"
     assert oci.exec("--no-new-privs", "--", *script).stdout.split()[1] == "1"
+
+
+def test_a_command_has_the_containers_personality(ours: Oci) -> None:
+    """runc of Debian 12 knows none."""
+    ours.linux["personality"] = {"domain": "LINUX32"}
+    ours.up()
+    assert ours.exec("--", "uname", "-m").stdout == "i686\n"
+
+
+def test_every_processor_of_the_group(ours: Oci) -> None:
+    """Whatever its maker is bound to; runc since 1.2."""
+
+    def bound() -> None:
+        os.sched_setaffinity(0, {0})
+
+    place = ours.bundle("sh", "-c", "nproc; sleep 100")
+    whole = ours("run", "-d", "-b", str(place), ours.id, preexec_fn=bound)
+    done = ours("exec", ours.id, "nproc", preexec_fn=bound)
+    wanted = f"{len(os.sched_getaffinity(0))}\n"
+    until(lambda: (ours.folder / "out1").read_text() == wanted)
+    assert (whole.returncode, done.stdout) == (0, wanted)
+
+
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
+def test_a_descriptor_of_the_process(ours: Oci, tmp_path: Path, verb: str) -> None:
+    """--pidfd-socket, as runc 1.2 has it."""
+    flags = ["--pidfd-socket", str(tmp_path / "socket"), "--pid-file", str(tmp_path / "pid")]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        if verb == "exec":
+            ours.up()
+            ours("exec", "-d", *flags, ours.id, "sleep", "100")
+        else:
+            place = ours.bundle("sleep", "100")
+            ours(verb, *(["-d"] if verb == "run" else []), *flags, "-b", str(place), ours.id)
+        listener.settimeout(20)
+        peer, _ = listener.accept()
+        with peer:
+            _, descriptors, _, _ = socket.recv_fds(peer, 100, 1)
+    about = Path(f"/proc/self/fdinfo/{descriptors[0]}").read_text()
+    os.close(descriptors[0])
+    assert f"Pid:\t{(tmp_path / 'pid').read_text()}\n" in about
 
 
 def test_a_process_from_a_file(oci: Oci) -> None:

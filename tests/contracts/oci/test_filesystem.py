@@ -109,6 +109,55 @@ def test_a_destination_in_a_link_stays_inside(oci: Oci, tmp_path: Path) -> None:
     assert not Path("/tmp/inner").exists()
 
 
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
+@pytest.mark.parametrize("link", ["/run/own/deep", "../run/own/deep", "/../../run/own/deep"])
+def test_a_destination_in_a_link_that_leads_to_nothing(
+    runclike: Oci, tmp_path: Path, link: str, folder: bool
+) -> None:
+    """What is missing is made inside the root (resolv.conf of many images)."""
+    tree = rootfs.make(tmp_path / "own")
+    (tree / "etc/link").symlink_to(link)
+    (tree / "etc/again").symlink_to("link")
+    given = tmp_path / "given"
+    if folder:
+        given.mkdir()
+    else:
+        given.write_text("seen\n")
+    runclike.spec["root"] = {"path": str(tree)}
+    bind(runclike, given, "bind", destination="/etc/again")
+    assert "/run/own/deep" in runclike.out("grep", "/own/deep", "/proc/self/mountinfo")
+    assert not Path("/run/own").exists()
+
+
+def test_a_destination_in_a_loop_of_links(oci: Oci, tmp_path: Path) -> None:
+    tree = rootfs.make(tmp_path / "own")
+    (tree / "etc/one").symlink_to("two")
+    (tree / "etc/two").symlink_to("one")
+    oci.spec["root"] = {"path": str(tree)}
+    bind(oci, tmp_path, "bind", destination="/etc/one")
+    assert oci.refused("true")
+
+
+@pytest.mark.parametrize(("mode", "options"), [(0o710, []), (0o1755, ["size=1m"])])
+def test_a_tmpfs_has_the_mode_of_what_it_lies_on(
+    runclike: Oci, tmp_path: Path, mode: int, options: list[str]
+) -> None:
+    tree = rootfs.make(tmp_path / "own")
+    (tree / "data").mkdir()
+    (tree / "data").chmod(mode)
+    runclike.spec["root"] = {"path": str(tree)}
+    runclike.spec["mounts"].append(mount("/data", "tmpfs", "tmpfs", *options))
+    runclike.spec["mounts"].append(mount("/new", "tmpfs", "tmpfs", *options))
+    assert runclike.out("stat", "-c", "%a", "/data", "/new") == f"{mode:o}\n1777\n"
+
+
+def test_dev_may_be_read_only(oci: Oci) -> None:
+    for each in oci.spec["mounts"]:
+        if each["destination"] == "/dev":
+            each["options"].append("ro")
+    assert oci.out("sh", "-c", "echo x > /dev/null; touch /dev/new || echo no") == "no\n"
+
+
 @pytest.mark.parametrize("name", ["proc", "sys"])
 def test_proc_is_never_a_link(oci: Oci, tmp_path: Path, name: str) -> None:
     """CVE-2023-27561."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import rootfs
 from helpers.ociruntime import Oci, mount, until
 
 pytestmark = pytest.mark.root
@@ -75,6 +76,26 @@ def test_arguments_and_environment(oci: Oci, tmp_path: Path) -> None:
     }  # fmt: skip
     oci.run("true")
     assert (tmp_path / "out").read_text() == "zero one b /bin\n"
+
+
+def test_create_container_works_in_the_root(runclike: Oci, tmp_path: Path) -> None:
+    """Even in one that is going to be read-only: where libraries are put by hooks."""
+    tree = rootfs.make(tmp_path / "own")
+    script = "cat > /dev/null; echo made > etc/made"
+    runclike.spec["root"] = {"path": str(tree), "readonly": True}
+    runclike.spec["hooks"] = {
+        "createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]
+    }
+    assert runclike.out("cat", "/etc/made") == "made\n"
+
+
+def test_start_container_has_the_environment_of_the_process(runclike: Oci, tmp_path: Path) -> None:
+    script = "cat > /dev/null; echo $OWN $HOME > /tmp/said"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script]}
+    runclike.spec["hooks"] = {"startContainer": [hook]}
+    said = runclike.out("cat", "/tmp/said", env=["PATH=/bin", "OWN=1"])
+    # runc 1.1 has no environment for it, later ones have the process's
+    assert said in ("1 /root\n", "\n") if runclike.kind == "runc" else said == "1 /root\n"
 
 
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])

@@ -157,6 +157,15 @@ def test_kill_of_a_stopped_container(oci: Oci) -> None:
     assert oci.status() == "stopped"
 
 
+def test_init_holds_nothing_of_the_callers(runclike: Oci, tmp_path: Path) -> None:
+    """While it waits for its start too."""
+    with (tmp_path / "secret").open("w") as file:
+        place = runclike.bundle("true")
+        runclike("create", "-b", str(place), runclike.id, pass_fds=[file.fileno()])
+    held = [str(entry.readlink()) for entry in Path(f"/proc/{runclike.pid()}/fd").iterdir()]
+    assert str(tmp_path / "secret") not in held
+
+
 @pytest.mark.parametrize("name", ["TERM", "SIGTERM", "15", "USR1", "HUP", "2", "WINCH"])
 def test_each_signal_reaches_the_program(oci: Oci, tmp_path: Path, name: str) -> None:
     number = int(name) if name.isdecimal() else signal.Signals[f"SIG{name.removeprefix('SIG')}"]

@@ -147,6 +147,14 @@ def test_a_folder_that_only_its_user_may_enter(oci: Oci, tmp_path: Path) -> None
     assert out == "/own\n"
 
 
+def test_a_folder_that_only_root_may_enter(oci: Oci, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir(0o700)
+    oci.spec["mounts"].append({"destination": "/own", "type": "bind", "source":
+                               str(tmp_path / "own"), "options": ["bind"]})  # fmt: skip
+    user = {"uid": 1000, "gid": 1000}
+    assert oci.out("sh", "-c", "id -u; ls /own || pwd", cwd="/own", user=user) == "1000\n/own\n"
+
+
 def test_a_folder_that_is_no_absolute_path(runclike: Oci) -> None:
     assert runclike.refused("true", cwd="relative")
 

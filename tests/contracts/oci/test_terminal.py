@@ -107,6 +107,34 @@ def test_the_console_is_the_terminal(oci: Oci, tmp_path: Path) -> None:
     console.listener.close()
 
 
+def test_lines_in_a_pipe_are_whole(runclike: Oci, tmp_path: Path) -> None:
+    """The caller's terminal ends them with a carriage return, not the container's."""
+    place = runclike.bundle("sh", "-c", "echo one; echo two", terminal=True)
+    words = [
+        *command(runclike.kind),
+        "--root",
+        runclike.state_root,
+        "run",
+        "-b",
+        place,
+        runclike.id,
+    ]
+    pid, master = pty.fork()
+    if pid == 0:
+        output = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(output, 1)
+        os.execvp(words[0], [str(word) for word in words])
+    while True:
+        try:
+            if not os.read(master, 1000):
+                break
+        except OSError:
+            break
+    os.close(master)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert (tmp_path / "out").read_bytes() == b"one\ntwo\n"
+
+
 @pytest.mark.parametrize("verb", ["create", "run"])
 def test_a_terminal_that_nobody_takes(runclike: Oci, verb: str) -> None:
     place = runclike.bundle("true", terminal=True)

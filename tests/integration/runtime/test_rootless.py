@@ -105,7 +105,7 @@ def test_other_users_inside(many: Ordinary) -> None:
     code, out, err = run(many, "sh", "-c", text)
     assert (code, out.splitlines()[0]) == (0, "5:6"), err
     code, out, err = run(many, "--user", "app", "id")
-    assert out == "uid=1000(app) gid=1000(app) groups=2000(extra)\n", err
+    assert out == "uid=1000(app) gid=1000(app) groups=1000(app),2000(extra)\n", err
 
 
 def test_files_of_other_ids_can_be_removed(many: Ordinary) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
@@ -163,6 +164,46 @@ def test_several_arguments_are_all_of_them() -> None:
     profile = ruled("SCMP_ACT_ERRNO", ["ftruncate"], args=args, errnoRet=errno.EXDEV)
     assert under(profile, lambda: os.ftruncate(999, 7)) == "EXDEV"
     assert under(profile, lambda: os.ftruncate(998, 7)) == "EBADF"
+
+
+def test_two_rules_for_one_argument_are_either_of_them() -> None:
+    """As runc has it: a call whose argument were two numbers could not be."""
+    args = [{"index": 1, "value": value, "op": "SCMP_CMP_EQ"} for value in (7, 9)]
+    profile = ruled("SCMP_ACT_ERRNO", ["ftruncate"], args=args, errnoRet=errno.EXDEV)
+    found = [under(profile, lambda n=n: os.ftruncate(999, n)) for n in (7, 8, 9)]
+    assert found == ["EXDEV", "EBADF", "EXDEV"]
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def numbered(number: int) -> None:
+    """syscall(2), as a C library that is newer than the profile makes it."""
+    if LIBC.syscall(number, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+
+# What a profile does not name is refused; what it cannot have known fails as on an older kernel.
+@pytest.mark.parametrize(
+    ("call", "more", "result"),
+    [
+        (2000, {}, "ENOSYS"),
+        (2000, {"defaultErrnoRet": errno.EXDEV}, "ENOSYS"),
+        (140, {}, "EPERM"),  # getpriority on x86_64
+        (140, {"defaultErrnoRet": errno.EXDEV}, "EXDEV"),
+        (140, {"defaultErrnoRet": errno.ENOSYS}, "ENOSYS"),
+        (2000, {"defaultAction": "SCMP_ACT_KILL_PROCESS"}, "ENOSYS"),
+        (140, {"defaultAction": "SCMP_ACT_KILL_PROCESS"}, "SIGSYS"),
+        (2000, {"architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]}, "ENOSYS"),
+        (0x4000_0000 + 140, {"architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X32"]}, "EPERM"),
+        (0x4000_0000 + 140, {}, "SIGSYS"),  # of x32, which the profile has not
+    ],
+)
+def test_calls_that_a_profile_does_not_name(call: int, more: dict[str, Any], result: str) -> None:
+    names = ["write", "exit_group", "clone3", "prctl", "seccomp", "futex", "brk", "mmap", "munmap"]
+    allowed = {"names": [*names, "landlock_restrict_self"], "action": "SCMP_ACT_ALLOW"}
+    profile = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [allowed], **more}
+    assert under(profile, lambda: numbered(call)) == result
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ compiling costs more than the rest of a container's start.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import struct
@@ -15,6 +16,7 @@ from typing import Any
 
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.base.linux.door import Bits, call
+from dockyard.base.linux.seccompnewer import preamble
 
 ACTIONS = {
     "SCMP_ACT_KILL": 0x00000000, "SCMP_ACT_KILL_THREAD": 0x00000000,
@@ -42,7 +44,11 @@ _EEXIST = 17
 _ATTRIBUTE_OPTIMISE = 8
 _SECCOMP_SET_MODE_FILTER = 1
 _EPERM = 1
-CACHE_VERSION = b"2"
+_X32 = 0x4000_003E
+_PERMISSIVE = (ACTIONS["SCMP_ACT_ALLOW"], ACTIONS["SCMP_ACT_LOG"],
+               ACTIONS["SCMP_ACT_ERRNO"] | errno.ENOSYS)  # fmt: skip
+"""Default actions that a call which nobody has named may meet."""
+CACHE_VERSION = b"3"
 _HEAD = struct.Struct("=II")
 """Before the instructions: flags of seccomp(2), and how many instructions follow."""
 
@@ -105,11 +111,14 @@ def compile_profile(profile: dict[str, Any]) -> bytes:
         raise Invalid(f"config: linux.seccomp.defaultAction: {profile.get('defaultAction')!r}")
     try:
         library.seccomp_attr_set(context, _ATTRIBUTE_OPTIMISE, ctypes.c_uint32(2))
-        for name in profile.get("architectures") or ():
-            _add_architecture(library, context, name)
+        listed = profile.get("architectures") or ()
+        tokens = [_add_architecture(library, context, name) for name in listed]
+        tokens.insert(0, library.seccomp_arch_native())
         for index, rule in enumerate(profile.get("syscalls") or ()):
             _add_rule(library, context, rule, default, f"config: linux.seccomp.syscalls[{index}]")
         program = _export(library, context)
+        if default not in _PERMISSIVE:
+            program = preamble(_newest(library, tokens, profile)) + program
     finally:
         library.seccomp_release(context)
     return _HEAD.pack(flags, len(program) // 8) + program
@@ -143,7 +152,23 @@ def _flags(profile: dict[str, Any]) -> int:
     return flags
 
 
-def _add_architecture(library: ctypes.CDLL, context: ctypes.c_void_p, name: Any) -> None:
+def _newest(library: ctypes.CDLL, tokens: list[int], profile: dict[str, Any]) -> dict[int, int]:
+    """The highest number of a call that is named, of each architecture but x32."""
+    names = {
+        str(name) for rule in profile.get("syscalls") or () for name in rule.get("names") or ()
+    }
+    newest: dict[int, int] = {}
+    for token in tokens:
+        numbers = [
+            library.seccomp_syscall_resolve_name_arch(ctypes.c_uint32(token), name.encode())
+            for name in names
+        ]
+        if token != _X32 and max(numbers, default=-1) >= 0:
+            newest[token] = max(numbers)
+    return newest
+
+
+def _add_architecture(library: ctypes.CDLL, context: ctypes.c_void_p, name: Any) -> int:
     where = "config: linux.seccomp.architectures"
     if name not in ARCHITECTURES:
         raise Invalid(f"{where}: {name!r}: unknown")
@@ -155,6 +180,7 @@ def _add_architecture(library: ctypes.CDLL, context: ctypes.c_void_p, name: Any)
     code = library.seccomp_arch_add(context, ctypes.c_uint32(token))
     if code not in (0, -_EEXIST):
         raise Invalid(f"{where}: {name}: {os.strerror(-code)}")
+    return int(token)
 
 
 def _library() -> ctypes.CDLL:
@@ -165,6 +191,7 @@ def _library() -> ctypes.CDLL:
             "seccomp: libseccomp.so.2 is not installed; install libseccomp2"
         ) from error
     library.seccomp_init.restype = ctypes.c_void_p
+    library.seccomp_arch_native.restype = ctypes.c_uint32
     return library
 
 
@@ -190,16 +217,20 @@ def _add_rule(
     if action == default:
         return
     comparisons = [_comparison(argument, where) for argument in rule.get("args") or ()]
-    packed = (_Comparison * len(comparisons))(*comparisons)
+    alternatives = [comparisons]
+    if len({one.argument for one in comparisons}) < len(comparisons):
+        alternatives = [[one] for one in comparisons]  # of one argument any of them, as runc has it
     for name in rule.get("names") or ():
         number = library.seccomp_syscall_resolve_name(str(name).encode())
         if number == -1:  # a call that this libseccomp does not know cannot be allowed by it
             continue
-        code = library.seccomp_rule_add_array(
-            context, ctypes.c_uint32(action), number, len(comparisons), packed
-        )
-        if code not in (0, -_EEXIST):
-            raise Invalid(f"{where}: {name}: {os.strerror(-code)}")
+        for chosen in alternatives:
+            packed = (_Comparison * len(chosen))(*chosen)
+            code = library.seccomp_rule_add_array(
+                context, ctypes.c_uint32(action), number, len(chosen), packed
+            )
+            if code not in (0, -_EEXIST):
+                raise Invalid(f"{where}: {name}: {os.strerror(-code)}")
 
 
 def _comparison(argument: dict[str, Any], where: str) -> _Comparison:

@@ -70,7 +70,8 @@ def deliver(spec: Spec, who: hooks.Identity, pid: int, listener: int) -> None:
                 peer.connect(address)
             data = json.dumps(document).encode()
             sent = socket.send_fds(peer, [data], [listener])
-            peer.sendall(data[sent:])
+            if sent < len(data):  # it may close as soon as it has read all
+                peer.sendall(data[sent:])
         except OSError as error:
             raise StartFailed(f"seccomp: listenerPath: {path}: {error}", 125) from error
 

@@ -41,7 +41,8 @@ def confine(
     for name, soft, hard in process.rlimits:
         _limit(name, soft, hard)
     through("umask", os.umask, 0o022 if process.umask is None else process.umask)
-    if not _enter(process.cwd) and process.uid == 0:
+    entered = _enter(process.cwd)
+    if not entered and process.uid == 0:
         raise StartFailed(f"cwd: {process.cwd}: permission denied", NOT_EXECUTABLE)
     if process.no_new_privileges:
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
@@ -49,14 +50,14 @@ def confine(
         _load(filter_program, listening)
     capabilities.set_bounding(process.bounding)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
-    _set_groups(process.groups)
+    _set_groups(process.groups, process.gid)
     through("setresgid", os.setresgid, process.gid, process.gid, process.gid)
     through("setresuid", os.setresuid, process.uid, process.uid, process.uid)
     own = capabilities.permitted()
     permitted = process.permitted & own
     capabilities.set_process(process.effective & permitted, permitted, process.inheritable & own)
     capabilities.set_ambient(process.ambient & permitted & process.inheritable)
-    if process.uid != 0 and not _enter(process.cwd):
+    if not entered and not _enter(process.cwd):  # a folder of its user's, closed to root
         raise StartFailed(f"cwd: {process.cwd}: permission denied", NOT_EXECUTABLE)
     if process.no_new_privileges and filter_program is not None:
         _load(filter_program, listening)
@@ -69,12 +70,12 @@ def _load(filter_program: bytes, listening: Listening) -> None:
         os.close(listener)
 
 
-def _set_groups(groups: tuple[int, ...]) -> None:
+def _set_groups(groups: tuple[int, ...], own: int) -> None:
     """None can be changed in a user namespace whose single id an ordinary user has mapped."""
     try:
         through("setgroups", os.setgroups, groups)
     except PermissionError:
-        if groups or capabilities.effective() == 0:
+        if any(group != own for group in groups) or capabilities.effective() == 0:
             raise
 
 

@@ -55,9 +55,12 @@ def _refused(path: str) -> int:
         found = os.stat(path)
     except OSError as error:
         return error.errno or errno.ENOENT
-    if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK, effective_ids=True):
-        return errno.EACCES
-    return 0
+    return 0 if stat.S_ISREG(found.st_mode) and _may_execute(path) else errno.EACCES
+
+
+def _may_execute(path: str) -> bool:
+    """A seccomp profile that is in force already may allow access(2), and not faccessat2(2)."""
+    return os.access(path, os.X_OK, effective_ids=True) or os.access(path, os.X_OK)
 
 
 def refusal(program: str, code: int) -> StartFailed:
@@ -109,13 +112,19 @@ def _move(descriptor: int, lowest: int) -> int:
 
 def relay(process: Process, step: str | int, report: int = firststep.REPORT_DESCRIPTOR) -> None:
     """Become the program, by way of the relay. Returns never."""
-    environment = dict(entry.split("=", 1) for entry in process.env)
-    if not environment.get("HOME"):
-        environment["HOME"] = _home(process.uid)
+    environment = variables(process)
     program = look_up(process)
     _reset_signals()
     os.set_inheritable(report, True)
     _execute(step, (program, *process.args), environment)
+
+
+def variables(process: Process) -> dict[str, str]:
+    """Its environment, with a HOME in any case."""
+    environment = dict(entry.split("=", 1) for entry in process.env)
+    if not environment.get("HOME"):
+        environment["HOME"] = _home(process.uid)
+    return environment
 
 
 def _home(uid: int) -> str:

@@ -17,6 +17,7 @@ from typing import NamedTuple, NoReturn
 from dockyard.base.errors import DockyardError, Unsupported
 from dockyard.base.linux import cgroupfs, firststep, loopback, passing, syscalls
 from dockyard.base.linux.door import through
+from dockyard.base.oci.hooks import Hook
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
 from dockyard.interfaces.ociruntime import Overlay, StartFailed
@@ -44,6 +45,7 @@ Stdio = tuple[int, int, int]
 Gate = Callable[[], Plain]
 """Waits for whoever will say ``start``."""
 
+EVERY_PROCESSOR = range(1024)
 PAUSE = Process(
     args=("pause",), env=(), cwd="/", terminal=False, size=None, uid=0, gid=0, groups=(),
     umask=None, bounding=0, effective=0, permitted=0, inheritable=0, ambient=0, rlimits=(),
@@ -116,7 +118,7 @@ def become_init(birth: Birth, sync: Plain) -> NoReturn:
         keyring = birth.container if birth.keyring else ""
         confine.confine(process, None if pause else filter_program, keyring, _listening(sync))
         if birth.spec.hooks.get("startContainer"):
-            _run_inside(birth, step)
+            _run_inside(birth, process, step)
         if birth.gate is None:
             _die_with_monitor(sync)
         if pause:
@@ -168,6 +170,7 @@ def _build(birth: Birth, sync: Plain) -> None:
     through("setsid", os.setsid)
     through("umask", os.umask, 0)
     group.join(spec.cgroup)  # a new cgroup namespace has the group that one is in as its root
+    _use_every_processor()
     if spec.process.oom_score_adj is not None:
         confine.set_oom_score(spec.process.oom_score_adj)
     _apply_rare(birth)
@@ -189,7 +192,7 @@ def _build(birth: Birth, sync: Plain) -> None:
         null = os.open(
             "/dev/null", os.O_PATH | os.O_CLOEXEC
         )  # of this mount namespace: it is bound
-        root = rootfs.build(spec, birth.overlay, null, trees)
+        root, later = rootfs.build(spec, birth.overlay, null, trees)
         os.close(null)
     master = slave = -1
     if spec.process.terminal:
@@ -199,8 +202,9 @@ def _build(birth: Birth, sync: Plain) -> None:
         if not joined:
             _bind_console(root, slave)
     if spec.hooks:
-        _run_before_pivot(birth, sync)
+        _run_before_pivot(birth, sync, root)
     if not joined:
+        rootfs.seal(root, spec, later)
         rootfs.enter(root, spec)
     os.close(root)
     if birth.gate is not None and not spec.pause:
@@ -234,7 +238,8 @@ def _apply_rare(birth: Birth) -> None:
         from dockyard.node.runtime import copyup  # noqa: F401 - its user may read no file here
 
 
-def _run_before_pivot(birth: Birth, sync: Plain) -> None:
+def _run_before_pivot(birth: Birth, sync: Plain, root: int) -> None:
+    """createContainer hooks work in the folder that is going to be the root, as runc's do."""
     from dockyard.node.runtime import hooks
 
     found = birth.spec.hooks
@@ -242,26 +247,27 @@ def _run_before_pivot(birth: Birth, sync: Plain) -> None:
         _ask(sync, HOOKS)
     who = hooks.identity(birth.container, birth.bundle, birth.spec)
     own = birth.spec.process.env
-    hooks.run(
-        found,
-        "createContainer",
-        hooks.state(who, "creating", os.getpid()),
-        lambda hook: os.execve(hook.path, hook.args, hooks.environment(hook, own)),  # noqa: S606
-    )
+
+    def become(hook: Hook) -> None:
+        os.fchdir(root)
+        os.execve(hook.path, hook.args, hooks.environment(hook, own))  # noqa: S606
+
+    hooks.run(found, "createContainer", hooks.state(who, "creating", os.getpid()), become)
 
 
-def _run_inside(birth: Birth, step: str | int) -> None:
+def _run_inside(birth: Birth, process: Process, step: str | int) -> None:
     """Hooks of the container's own files, with no more rights than its program has."""
     from dockyard.node.runtime import hooks
 
     who = hooks.identity(birth.container, birth.bundle, birth.spec)
     said = hooks.state(who, "created", os.getpid())
+    own = tuple(f"{name}={value}" for name, value in execution.variables(process).items())
     hooks.run(
         birth.spec.hooks,
         "startContainer",
         said,
         lambda hook: execution.execute_through(
-            step, hook.path, hook.args, hooks.environment(hook, birth.spec.process.env)
+            step, hook.path, hook.args, hooks.environment(hook, own)
         ),
     )
 
@@ -269,7 +275,7 @@ def _run_inside(birth: Birth, step: str | int) -> None:
 def _hand_over_terminal(
     sync: Plain, master: int, slave: int, process: Process, *, control: bool
 ) -> None:
-    through("fchown", os.fchown, slave, process.uid, process.gid)
+    through("fchown", os.fchown, slave, process.uid, -1)  # its group is devpts's gid=
     terminal.take(slave, control)
     os.close(slave)
     passing.send(sync, READY, [master])
@@ -280,6 +286,11 @@ def _take_stdio(sync: Plain, stdio: Stdio) -> None:
     for target, descriptor in enumerate(stdio):
         through("dup2", os.dup2, descriptor, target)
     sync.send(READY)
+
+
+def _use_every_processor() -> None:
+    """Of its group's cpuset, whatever the caller has been bound to: sched_setaffinity(2)."""
+    os.sched_setaffinity(0, EVERY_PROCESSOR)
 
 
 def _enter_namespaces(spec: Spec, born: int) -> None:
@@ -333,6 +344,8 @@ class Errand(NamedTuple):
     """Files of groups below the container's that it writes itself into."""
     tree: str = ""
     """Where the container's root lies among the host's mounts; empty: in its mount namespace."""
+    spec: Spec | None = None
+    """The container's, for a command that gets its personality and memory policy too."""
 
 
 def become_command(errand: Errand, sync: Plain) -> NoReturn:
@@ -353,9 +366,11 @@ def become_command(errand: Errand, sync: Plain) -> NoReturn:
             cgroupfs.write(file, "0")
         if process.affinity[1]:
             os.sched_setaffinity(0, process.affinity[1])
+        elif not process.affinity[0]:
+            _use_every_processor()
         if process.oom_score_adj is not None:
             confine.set_oom_score(process.oom_score_adj)
-        confine.load_rare(process, None)
+        confine.load_rare(process, errand.spec)
         _label(process)
         tree = _open_tree(errand.tree) if errand.tree else -1
         if errand.namespaces:
@@ -380,6 +395,8 @@ def become_command(errand: Errand, sync: Plain) -> NoReturn:
             _take_stdio(sync, errand.stdio)
         filter_program = _wait_for_start(sync)
         sync, step = execution.prepare(firststep.RELAY, sync, errand.preserved)
+        if errand.spec is not None:
+            confine.apply_domain(errand.spec)
         confine.confine(process, filter_program, errand.container, _listening(sync))
         execution.relay(process, step, sync.fileno())
     except BaseException as error:  # whatever it is: the monitor must hear of it

@@ -59,10 +59,14 @@ def _put(root: int, mount: Mount, tree: int, label: str, later: list[int]) -> No
         raise Denied(f"mount: {mount.destination}: tmpcopyup: only a tmpfs can take a copy")
     plain = mount.kind in ("proc", "sysfs")
     opener: Callable[[int, str], int] = rootpath.open_plain_folder if plain else _open_folder
+    there = mount.kind == "tmpfs" and _is_there(root, mount.destination)
     target = opener(root, mount.destination)
     try:
         _refuse_over_proc(target, mount)
         data = _data(mount, label)
+        if there and "mode=" not in data:  # it looks like what it lies on, as runc has it
+            mode = f"mode={stat.S_IMODE(os.fstat(target).st_mode):o}"
+            data = f"{data},{mode}" if data else mode
         late = mount.kind == "tmpfs" and bool(flags & MS_RDONLY)
         kept = flags & ~MS_RDONLY if late else flags
         syscalls.mount(
@@ -118,6 +122,14 @@ def _remount(root: int, mount: Mount) -> None:
     finally:
         os.close(target)
     _change(root, mount)
+
+
+def _is_there(root: int, path: str) -> bool:
+    try:
+        os.close(open_in_root(root, path, os.O_PATH))
+    except OSError:
+        return False
+    return True
 
 
 def _open_folder(root: int, path: str) -> int:

@@ -28,8 +28,11 @@ LONGEST_DATA = 4095
 """mount(2) takes one page of data."""
 
 
-def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, int]) -> int:
-    """Mount everything. Returns a descriptor of the root, not yet pivoted into.
+def build(
+    spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, int]
+) -> tuple[int, list[int]]:
+    """Mount everything. Returns a descriptor of the root, not yet pivoted into, and of the mounts
+    that :func:`seal` makes read-only.
 
     ``null`` is the host's /dev/null, for masking; ``trees`` are bind mounts that are made already.
     """
@@ -63,12 +66,16 @@ def build(spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, in
         hiding.make_readonly(root, path)
     for path in spec.masked:
         hiding.mask(root, path, null)
+    return root, later
+
+
+def seal(root: int, spec: Spec, later: list[int]) -> None:
+    """Make read-only what is to be, once the terminal and the hooks have written to it."""
     for mounted in later:
         syscalls.set_mount(mounted, add=syscalls.MOUNT_ATTR_RDONLY)
         os.close(mounted)
     if spec.readonly_root:
         syscalls.set_mount(root, add=syscalls.MOUNT_ATTR_RDONLY)
-    return root
 
 
 def enter(root: int, spec: Spec) -> None:

@@ -20,6 +20,8 @@ from dockyard.base.linux.openat2 import (
     openat2,
 )
 
+MOST_LINKS = 40
+"""As the kernel has it (path_resolution(7))."""
 PROC_SUPER_MAGIC = 0x9FA0
 SYSFS_MAGIC = 0x62656572
 
@@ -29,27 +31,35 @@ def fd_path(descriptor: int) -> str:
     return f"/proc/self/fd/{descriptor}"
 
 
-def open_target(root: int, path: str, *, folder: bool) -> int:
-    """An O_PATH descriptor of a mount's target; what is missing of it is made."""
+def open_target(root: int, path: str, *, folder: bool, links: int = MOST_LINKS) -> int:
+    """An O_PATH descriptor of a mount's target; what is missing of it is made, also where links
+    lead, inside the root. ``links``: how many of them may lead to nothing."""
     try:
         return open_in_root(root, path, os.O_PATH)
     except FileNotFoundError:
-        return _make(root, path, folder)
+        return _make(root, path, folder, links)
 
 
-def _make(root: int, path: str, folder: bool) -> int:
+def _make(root: int, path: str, folder: bool, links: int) -> int:
     parent_path, _, name = path.rstrip("/").rpartition("/")
     if name in ("", ".", ".."):
         raise Denied(f"mount: {path}: climbs out of what there is")
-    parent = open_target(root, parent_path or "/", folder=True)
+    parent = open_target(root, parent_path or "/", folder=True, links=links)
     try:
         if folder:
             through("mkdirat", os.mkdir, name, 0o755, dir_fd=parent)
         else:
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
             os.close(through("openat", os.open, name, flags, 0o644, dir_fd=parent))
-    except FileExistsError:  # somebody else made it, or it is a dangling link: openat2 decides
-        pass
+    except FileExistsError:  # somebody else has made it, or it is a link that leads to nothing
+        try:
+            return open_in_root(root, path, os.O_PATH)
+        except FileNotFoundError:
+            if not links:
+                raise Denied(f"mount: {path}: a link of the image leads to nothing") from None
+        target = os.readlink(name, dir_fd=parent)
+        return open_target(root, os.path.join(parent_path or "/", target), folder=folder,
+                           links=links - 1)  # fmt: skip
     finally:
         os.close(parent)
     return open_in_root(root, path, os.O_PATH)
@@ -57,7 +67,7 @@ def _make(root: int, path: str, folder: bool) -> int:
 
 def open_plain_folder(root: int, path: str) -> int:
     """Like :func:`open_target`, but no component may be a link: for /proc, /sys and the like."""
-    os.close(open_target(root, path, folder=True))
+    os.close(open_target(root, path, folder=True, links=0))
     try:
         found = openat2(
             root,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.errors import NotFound, Unavailable, Unsupported
 from dockyard.base.linux import cgroupfs
@@ -41,6 +43,19 @@ def thaw(path: str) -> None:
 def is_frozen(path: str) -> bool:
     """Whether somebody has stopped the group."""
     return says_frozen(file_of(path))
+
+
+def would_stop(path: str) -> bool:
+    """Whether a process that comes into the group, there already or not, would be stopped."""
+    layout = cgroupfs.layout()
+    if "freezer" in layout.v1:
+        root, name = layout.v1["freezer"], "freezer.state"
+    else:
+        root, name = layout.v2 or "", "cgroup.events"
+    while path and not os.path.isdir(f"{root}/{path}"):
+        path = path.rpartition("/")[0]
+    said = cgroupfs.read(f"{root}/{path}/{name}") or ""
+    return said.startswith("FR") or "frozen 1" in said
 
 
 def file_of(path: str) -> str:

@@ -55,6 +55,8 @@ def create(path: str, resources: Mapping[str, Any], placeholder: int = 0) -> str
         raise Unsupported("cgroup: no hierarchy is mounted; mount cgroup2 on /sys/fs/cgroup")
     if found := [pid for pid in pids(path) if pid != placeholder]:
         raise Conflict(f"cgroup: {path}: it is in use by processes {found[:10]}")
+    if freezer.would_stop(path):
+        raise Conflict(f"cgroup: {path}: it is frozen: what is started in it would stand still")
     wanted = {"devices": [], **resources}
     try:
         for root in layout.roots:

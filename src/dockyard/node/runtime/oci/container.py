@@ -6,8 +6,9 @@ import contextlib
 import os
 import signal
 import socket
+from _socket import socket as Plain
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from dockyard.base.aio.now import nano_stamp, wall
 from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound
@@ -23,6 +24,7 @@ from dockyard.node.runtime.oci import state
 from dockyard.node.runtime.oci.document import (
     Warn,
     descriptors,
+    inherited,
     known_capabilities,
     passed_on,
     read_config,
@@ -45,6 +47,8 @@ class Options(NamedTuple):
 
     console_socket: str = ""
     pid_file: str = ""
+    pidfd_socket: str = ""
+    """Who is sent a descriptor of the process (pidfd_open(2))."""
     preserved: int = 0
     """Descriptors from 3 on that the process gets besides the standard ones."""
     keyring: bool = True
@@ -63,6 +67,7 @@ def create(
     it, and joins its terminal and streams to the caller's."""
     state.folder(root, container_id)
     preserved = descriptors(options.preserved)
+    strange = inherited(3 + preserved)
     document = read_config(bundle, container_id, "systemd" if options.systemd else "cgroupfs")
     process = known_capabilities(document.get("process"), options.warn)
     document["process"] = passed_on(process, preserved - options.preserved)
@@ -108,7 +113,13 @@ def create(
             preserved, options.keyring,
         )  # fmt: skip
         child.attendant = Attendant(spec, who)
-        child.fork(lambda sync: init.become_init(birth, sync))
+
+        def become(sync: Plain) -> NoReturn:
+            for descriptor in strange:  # nothing of the caller's is open while init waits
+                os.close(descriptor)
+            init.become_init(birth, sync)
+
+        child.fork(become)
         child.built()
         if placeholder is not None:
             placeholder.end()
@@ -277,7 +288,7 @@ def execute(
     errand = init.Errand(
         container.id, checked, joined, container_init, child.stdio,
         init.joinable(spec, staged=staged), staged, preserved,
-        tuple(_inner_groups(spec.cgroup, options.cgroup)), container.tree,
+        tuple(_inner_groups(spec.cgroup, options.cgroup)), container.tree, spec,
     )  # fmt: skip
     try:
         child.fork(lambda sync: init.become_command(errand, sync))
@@ -335,7 +346,8 @@ def _check_terminal(terminal: bool, options: Options, front: Foreground | None) 
 
 
 def _hand_over(child: Child, options: Options, front: Foreground | None) -> None:
-    """The terminal's master to whoever listens for it; the pid to whoever reads the file."""
+    """The terminal's master to whoever listens for it; the process to whoever
+    asked for it, by a descriptor or by a file with its pid."""
     if options.console_socket:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             with wire.address(options.console_socket) as address:
@@ -344,6 +356,15 @@ def _hand_over(child: Child, options: Options, front: Foreground | None) -> None
         os.close(child.streams.stdout)
     elif child.terminal and front is not None:
         front.join_terminal(child.streams.stdout)
+    if options.pidfd_socket:
+        process = os.pidfd_open(child.pid)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                with wire.address(options.pidfd_socket) as address:
+                    peer.connect(address)
+                socket.send_fds(peer, [b"pidfd"], [process])
+        finally:
+            os.close(process)
     if options.pid_file:
         fresh = f"{options.pid_file}.new"
         with open(fresh, "w") as file:

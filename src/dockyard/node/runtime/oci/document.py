@@ -49,6 +49,20 @@ def descriptors(asked: int) -> int:
     return count
 
 
+def inherited(first: int) -> list[int]:
+    """Descriptors from ``first`` on that this process has now."""
+    found = [int(name) for name in os.listdir("/proc/self/fd")]
+    return [number for number in found if number >= first and _is_open(number)]
+
+
+def _is_open(number: int) -> bool:  # the one that has read the list is not
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
 def passed_on(process: Any, listened: int) -> Any:
     """A process that is told how many sockets it has been passed (sd_listen_fds(3))."""
     if not listened or not isinstance(process, dict):
@@ -59,7 +73,7 @@ def passed_on(process: Any, listened: int) -> Any:
 
 def known_capabilities(process: Any, warn: Warn) -> Any:
     """A process without capabilities that nobody knows: those are told, and no error (config.md,
-    "Linux Process")."""
+    "Linux Process"). Ambient ones that the kernel is not going to raise are told too."""
     sets = process.get("capabilities") if isinstance(process, dict) else None
     if not isinstance(sets, dict):
         return process
@@ -71,6 +85,9 @@ def known_capabilities(process: Any, warn: Warn) -> Any:
         if isinstance(name, str)
     }
     unknown = [name for name in named if name not in NUMBERS]
+    for name in sets.get("ambient") or ():
+        if any(name not in (sets.get(kind) or ()) for kind in ("permitted", "inheritable")):
+            warn(f"can't raise ambient capability {name}: it is not permitted and inheritable")
     if not unknown:
         return process
     warn(f"ignoring unknown or unavailable capabilities: [{' '.join(unknown)}]")

@@ -76,6 +76,9 @@ class Foreground:
         self._resize()
         self._saved = termios.tcgetattr(self._tty)
         tty.setraw(self._tty)
+        # lines are ended by the caller's terminal, not by the process's: in a pipe they are whole
+        _set_output(self._tty, termios.OPOST, on=True)
+        _set_output(master, termios.ONLCR, on=False)
         self._relays = {0: master, master: 1}
         self._outputs = {master}
 
@@ -157,6 +160,14 @@ class Foreground:
 
             termios.tcsetattr(self._tty, termios.TCSADRAIN, self._saved)
             self._saved = None
+
+
+def _set_output(terminal: int, flag: int, *, on: bool) -> None:
+    import termios
+
+    modes = termios.tcgetattr(terminal)
+    modes[1] = modes[1] | flag if on else modes[1] & ~flag
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
 
 
 def _copy(source: int, target: int) -> bool:

@@ -57,6 +57,9 @@ PRESERVE = Flag(
     "pass N further descriptors to the process (the standard ones + $LISTEN_FDS + N in all)",
     "number", 0, "0",
 )  # fmt: skip
+PIDFD_SOCKET = Flag(
+    ("pidfd-socket",), "path to an AF_UNIX socket that is sent a pidfd of the process"
+)
 NO_PIVOT = Flag(
     ("no-pivot",), "not supported: the root is always entered with pivot_root(2)", "switch", False
 )

@@ -13,6 +13,7 @@ from dockyard.node.runtime.oci.verb import (
     NO_KEYRING,
     NO_PIVOT,
     PID_FILE,
+    PIDFD_SOCKET,
     PRESERVE,
     Globals,
     Verb,
@@ -29,6 +30,7 @@ def options(found: Globals, values: Values) -> container.Options:
     return container.Options(
         console_socket=values["console-socket"],
         pid_file=values["pid-file"],
+        pidfd_socket=values.get("pidfd-socket") or "",
         preserved=values["preserve-fds"],
         systemd=found.systemd_cgroup,
         keyring=not values.get("no-new-keyring"),
@@ -50,6 +52,6 @@ VERB = Verb(
     text=MAKING,
     description="""Makes the container that a bundle describes: namespaces, control groups, mounts.
 Its first process waits until "start" lets it execute the program of config.json.""",
-    flags=(BUNDLE, CONSOLE, PID_FILE, NO_PIVOT, NO_KEYRING, PRESERVE),
+    flags=(BUNDLE, CONSOLE, PID_FILE, PIDFD_SOCKET, NO_PIVOT, NO_KEYRING, PRESERVE),
     failed="create failed: ",
 )

@@ -14,6 +14,7 @@ from dockyard.node.runtime.oci.verb import (
     DETACH,
     ID,
     PID_FILE,
+    PIDFD_SOCKET,
     PRESERVE,
     PROGRAM,
     Globals,
@@ -35,6 +36,7 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
     chosen = container.Options(
         console_socket=values["console-socket"],
         pid_file=values["pid-file"],
+        pidfd_socket=values["pidfd-socket"] or "",
         preserved=values["preserve-fds"],
         cgroup=tuple(values["cgroup"]),
         warn=Report(found).warning,
@@ -113,6 +115,7 @@ To list the processes of the container "web":
         Flag(("process", "p"), "path to a process.json"),
         DETACH,
         PID_FILE,
+        PIDFD_SOCKET,
         Flag(("process-label",), "SELinux label of the process"),
         Flag(("apparmor",), "AppArmor profile of the process"),
         Flag(("no-new-privs",), "the process cannot gain privileges", "switch", None),

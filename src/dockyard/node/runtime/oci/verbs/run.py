@@ -13,6 +13,7 @@ from dockyard.node.runtime.oci.verb import (
     NO_PIVOT,
     NO_SUBREAPER,
     PID_FILE,
+    PIDFD_SOCKET,
     PRESERVE,
     Globals,
     Verb,
@@ -48,7 +49,7 @@ passed on to it; when it has ended the container is deleted and its exit code is
     flags=(
         BUNDLE, CONSOLE, DETACH,
         Flag(("keep",), "do not delete the container when it has ended", "switch", False),
-        PID_FILE, NO_SUBREAPER, NO_PIVOT, NO_KEYRING, PRESERVE,
+        PID_FILE, PIDFD_SOCKET, NO_SUBREAPER, NO_PIVOT, NO_KEYRING, PRESERVE,
     ),
     failed="run failed: ",
 )  # fmt: skip

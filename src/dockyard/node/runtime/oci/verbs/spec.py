@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from dockyard.base.errors import Conflict
+from dockyard.base.linux import cgroupfs
 from dockyard.base.oci.defaultspec import PATH, READONLY
 from dockyard.node.runtime.oci.flags import Flag, Values
 from dockyard.node.runtime.oci.verb import PROGRAM, SPEC_VERSION, Globals, Verb
@@ -40,8 +41,11 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
 
 
 def template(*, rootless: bool) -> dict[str, Any]:
-    """A shell on a terminal in a root folder `rootfs`. Pure but for the caller's ids."""
-    namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"]
+    """A shell on a terminal in a root folder `rootfs`. Pure but for the caller's ids
+    and the machine's cgroups."""
+    namespaces = ["pid", "network", "ipc", "uts", "mount"]
+    if cgroupfs.layout().pure:  # of version 1 a container sees its own groups without one
+        namespaces.append("cgroup")
     linux: dict[str, Any] = {"resources": {"devices": [{"allow": False, "access": "rwm"}]}}
     mounts = list(MOUNTS)
     if rootless:
