@@ -17,6 +17,7 @@ import uvloop
 from dockyard.base.aio.clock import Clock, RealClock
 from dockyard.base.aio.tasks import Tasks
 from dockyard.base.errors import DockyardError, Unavailable
+from dockyard.base.linux import oomscore
 from dockyard.base.net.netlink import Netlink
 from dockyard.base.net.nft import Nft
 from dockyard.base.wire.http import Connection
@@ -198,6 +199,8 @@ def main() -> int:
     if settings is None:
         print(f"agent: {place.config}: is missing; start with `dockyard up`", file=sys.stderr)
         return 1
+    if not oomscore.lower(oomscore.NODE):
+        log.warning("%s", oomscore.LACKING)
     try:
         uvloop.run(serve(place, settings))
     except DockyardError as error:

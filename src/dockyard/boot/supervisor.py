@@ -19,6 +19,7 @@ import sys
 
 from dockyard.base.aio.now import monotonic
 from dockyard.base.errors import Conflict
+from dockyard.base.linux import oomscore
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 GRACE = 8.0
@@ -163,6 +164,7 @@ def _stop(program: Program, programs: list[Program]) -> None:
 def main(data_root: str, logs: str, lock_path: str) -> int:
     """Run the control plane and the agent of one data root."""
     held = lock(lock_path)
+    oomscore.lower(oomscore.NODE)  # and so its programs; they say where it cannot be
 
     def program(name: str) -> Program:
         command = [sys.executable, "-m", f"dockyard.boot.{name}", "--data-dir", data_root]

@@ -7,6 +7,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+from dockyard.base.linux import oomscore
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime.cgroups import group
 from dockyard.node.runtime.child import Child, enter_pid_namespace
@@ -91,7 +92,10 @@ class Commands:
             raise StartFailed(f"exec: the container is {monitor.status}, not running", 125)
         if monitor.made.cgroup and group.is_frozen(monitor.made.cgroup):
             raise StartFailed("exec: the container is paused; resume it first", 125)
-        return runtimespec.parse_process(message.get("process"))
+        process = runtimespec.parse_process(message.get("process"))
+        if process.oom_score_adj is None:  # not the monitor's own, which is killed last
+            process = process._replace(oom_score_adj=oomscore.of(monitor.child.pid))
+        return process
 
     def _started(self, command: Command, error: StartFailed | None) -> None:
         command.handshake = None

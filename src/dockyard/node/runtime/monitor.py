@@ -16,6 +16,7 @@ from _socket import socket as Plain
 from dockyard.base.aio.now import monotonic, wall
 from dockyard.base.errors import DockyardError
 from dockyard.base.later import Later
+from dockyard.base.linux import oomscore
 from dockyard.base.suppress import suppress
 from dockyard.interfaces.startfailed import StartFailed
 from dockyard.node.runtime import connection, wire
@@ -184,6 +185,8 @@ class Monitor:
                 group.remove(self.made.cgroup)
             if self.made.tree:
                 self._remove_tree()
+        with suppress(OSError):
+            oomscore.ordinary()  # as are whoever is executed now
         self._run_poststop()
         self._close_listener()
         self._let_clients_read()
@@ -312,6 +315,8 @@ class Monitor:
         with suppress(OSError):
             light.settle(self.made.doors)
             self._home = self.made.home
+        with suppress(OSError):
+            oomscore.lower(oomscore.MONITOR)  # without the right to: it is as good as others
 
     def _begin_poststart(self, client: Connection) -> None:
         """The start is done when they are. One that fails stops the container."""

@@ -25,7 +25,8 @@ MODULES = tuple(
     f"dockyard{name}"
     for name in (
         "", ".base", ".base.aio", ".base.aio.now", ".base.errors", ".base.later", ".base.linux",
-        ".base.linux.cloneflags", ".base.linux.passing", ".base.record", ".base.suppress",
+        ".base.linux.cloneflags", ".base.linux.oomscore", ".base.linux.passing",
+        ".base.record", ".base.suppress",
         ".interfaces", ".interfaces.startfailed", ".node", ".node.runtime",
         ".node.runtime.cgroups", ".node.runtime.cgroups.light", ".node.runtime.child",
         ".node.runtime.connection", ".node.runtime.handshake", ".node.runtime.logs",

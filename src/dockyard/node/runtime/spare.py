@@ -16,7 +16,7 @@ from _socket import socket as Plain
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dockyard.base.linux import door, syscalls
+from dockyard.base.linux import door, oomscore, syscalls
 from dockyard.base.linux.door import through
 from dockyard.node.runtime import made, monitor
 
@@ -102,6 +102,7 @@ def _make(ask: Ask, way: Plain, above: int) -> None:
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != above:  # it died before
         return
+    oomscore.ordinary()  # what it makes is a container
     child = newborn.born()
     asked = ask()
     if asked is None:
