@@ -45,6 +45,7 @@ Stdio = tuple[int, int, int]
 Gate = Callable[[], Plain]
 """Waits for whoever will say ``start``."""
 
+PROCESSORS = os.cpu_count() or 1
 EVERY_PROCESSOR = range(1024)
 PAUSE = Process(
     args=("pause",), env=(), cwd="/", terminal=False, size=None, uid=0, gid=0, groups=(),
@@ -289,8 +290,9 @@ def _take_stdio(sync: Plain, stdio: Stdio) -> None:
 
 
 def _use_every_processor() -> None:
-    """Of its group's cpuset, whatever the caller has been bound to: sched_setaffinity(2)."""
-    os.sched_setaffinity(0, EVERY_PROCESSOR)
+    """Of its group's cpuset, if the caller has been bound to some: sched_setaffinity(2)."""
+    if len(os.sched_getaffinity(0)) < PROCESSORS:
+        through("sched_setaffinity", os.sched_setaffinity, 0, EVERY_PROCESSOR)
 
 
 def _enter_namespaces(spec: Spec, born: int) -> None:
