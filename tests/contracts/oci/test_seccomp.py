@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers.ociruntime import Oci
+from helpers.ociruntime import Oci, mount
 
 pytestmark = pytest.mark.root
 
@@ -59,12 +61,11 @@ def test_a_call_with_an_argument(oci: Oci) -> None:
     assert out.split() == ["may", "not"]
 
 
-def test_the_default_action(oci: Oci) -> None:
-    oci.linux["seccomp"] = {
-        "defaultAction": "SCMP_ACT_ERRNO",
-        "syscalls": [
-            {"names": [line], "action": "SCMP_ACT_ALLOW"}
-            for line in """access arch_prctl brk close clone clone3 chdir dup dup2 dup3 execve
+WORKING: dict[str, Any] = {
+    "defaultAction": "SCMP_ACT_ERRNO",
+    "syscalls": [
+        {"names": [line], "action": "SCMP_ACT_ALLOW"}
+        for line in """access arch_prctl brk close clone clone3 chdir dup dup2 dup3 execve
             execveat exit exit_group faccessat faccessat2 fcntl fstat futex getcwd getdents64
             getegid geteuid getgid getpid getppid getrandom getuid ioctl lseek mmap mprotect munmap
             newfstatat open openat pipe pipe2 prctl pread64 prlimit64 read readlink readlinkat rseq
@@ -73,10 +74,43 @@ def test_the_default_action(oci: Oci) -> None:
             setresgid umask sigaltstack epoll_create1 epoll_ctl epoll_pwait gettid tgkill nanosleep
             sched_getaffinity sched_yield fchdir getpgrp setpgid fstatfs statfs eventfd2 close_range
             clock_gettime clock_nanosleep madvise getrlimit setrlimit poll ppoll kill""".split()
-        ],
-    }
+    ],
+}
+"""What a shell needs, and nothing else."""
+
+
+def test_the_default_action(oci: Oci) -> None:
+    oci.linux["seccomp"] = WORKING
     out = oci.out("sh", "-c", "echo works; mkdir /tmp/x 2>/dev/null || echo refused")
     assert out.split() == ["works", "refused"]
+
+
+def calling(number: int) -> bytes:
+    """A program whose exit code is the errno of a system call, or 0: elf(5), for x86_64."""
+    code = (
+        b"\xb8" + number.to_bytes(4, "little") + b"\x0f\x05"  # mov eax, number; syscall
+        b"\xf7\xd8\x89\xc7\xb8\x3c\0\0\0\x0f\x05"  # neg eax; mov edi, eax; exit(edi)
+    )  # fmt: skip
+    start, head = 0x400000, 64 + 56
+    size = head + len(code)
+    entry = (2, 62, 1, start + head, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    file = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", *entry)
+    file += struct.pack("<IIQQQQQQ", 1, 5, 0, start, start, size, size, 4096)
+    return file + code
+
+
+@pytest.mark.parametrize(("number", "code"), [(140, errno.EPERM), (2000, errno.ENOSYS)])
+def test_calls_that_a_profile_does_not_name(
+    runclike: Oci, tmp_path: Path, number: int, code: int
+) -> None:
+    """What is newer than all that it names fails as on an older kernel: getpriority(2), and one
+    that no kernel has."""
+    program = tmp_path / "program"
+    program.write_bytes(calling(number))
+    program.chmod(0o755)
+    runclike.spec["mounts"].append(mount("/program", "bind", str(program), "bind"))
+    runclike.linux["seccomp"] = {**WORKING, "architectures": ["SCMP_ARCH_X86_64"]}
+    assert runclike.run("/program", check=False).returncode == code
 
 
 @pytest.mark.parametrize(
