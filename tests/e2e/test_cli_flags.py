@@ -403,3 +403,39 @@ def test_a_switch_may_be_off(shell: Shell) -> None:
     done = shell.run("--rm=true", "--read-only=false", "-i=0", "touch", "/x")
     assert done.returncode == 0, done.stderr
     assert shell("ps", "-aq") == ""
+
+
+def test_as_much_swap_as_memory(shell: Shell) -> None:
+    """docker run's reference, --memory-swap: where it is not set, twice the memory in all."""
+    words = ("-m", "64m", "sh", "-c", "cd /sys/fs/cgroup; cat memory/memory.memsw.limit_in_bytes "
+             "2>/dev/null || cat memory.swap.max")  # fmt: skip
+    assert out(shell, *words) in (f"{128 << 20}\n", f"{64 << 20}\n")
+    shell("run", "-d", "--name", "small", "--network", "none", "-m", "64m", "--rootfs", shell.tree,
+          "sleep", "1000")  # fmt: skip
+    form = "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"
+    assert shell("inspect", "-f", form, "small") == f"{64 << 20} {128 << 20}\n"
+    done = shell.full("update", "-m", "200m", "small")
+    assert b"Memory limit should be smaller than already set memoryswap limit" in done.stderr
+
+
+def test_what_inspect_says_of_an_address(shell: Shell) -> None:
+    """Engine API, ContainerInspect: what `ip address` shows inside."""
+    shell("run", "-d", "--name", "web", "--cap-add", "sys_nice", "--rootfs", shell.tree, "sleep",
+          "1000")  # fmt: skip
+    form = "{{json .NetworkSettings.Networks.bridge}}"
+    found = json.loads(shell("inspect", "-f", form, "web"))
+    shown = shell("exec", "web", "ip", "address", "show", "eth0")
+    assert f"inet {found['IPAddress']}/{found['IPPrefixLen']} " in shown
+    assert f"link/ether {found['MacAddress']} " in shown
+    assert shell("inspect", "-f", "{{.HostConfig.CapAdd}}", "web") == "[CAP_SYS_NICE]\n"
+    lower = shell("inspect", "-f", "{{.GraphDriver.Data.LowerDir}}", "web").strip()
+    assert Path(lower).is_dir()
+
+
+def test_a_command_that_cannot_be_who_or_where_it_shall(shell: Shell) -> None:
+    """docker exec: 126, as for all that cannot be invoked."""
+    shell.run("-d", "--name", "web", "sleep", "1000")
+    for words, message in ((["-u", "nobody-here"], b"no matching entries in passwd file"),
+                           (["-w", "rel"], b"Cwd must be an absolute path")):  # fmt: skip
+        done = shell.full("exec", *words, "web", "true")
+        assert (done.returncode, message in done.stderr) == (126, True)

@@ -41,7 +41,7 @@ def test_a_wrong_number_of_words(shell: Shell, line: str) -> None:
         ("run --bogus=1 alpine", "unknown flag: --bogus"),
         ("stats --bogus", "unknown flag: --bogus"),
         ("ps -y", "unknown shorthand flag: 'y' in -y"),
-        ("stop -t x web", "'x'"),
+        ("stop -t x web", 'parsing "x": invalid syntax'),
         ("run --restart", "flag needs an argument: --restart"),
     ],
 )

@@ -58,7 +58,7 @@ class EngineNetwork:
         wanted = [Port(*port) for port in ports]
         found = self._networks().attach(container_id, pid, network, wanted, address, mac)
         published = tuple(PortSpec(*port) for port in found.ports)
-        return Attachment(found.address, found.gateway, published)
+        return Attachment(found.address, found.gateway, published, found.mac, found.prefix)
 
     def detach(self, container_id: str) -> None:
         self._networks().detach(container_id)

@@ -77,6 +77,13 @@ class Parser(argparse.ArgumentParser):
         """An option without a value."""
         self.add_argument(*names, action="store_true", help=help)
 
+    def check_filters(self, words: Iterable[str]) -> None:
+        """Each has to be ``NAME=VALUE``."""
+        for word in words:
+            if "=" not in word:
+                self.error(f'invalid argument "{word}" for "-f, --filter" flag: bad format of '
+                           "filter (expected name=value)")  # fmt: skip
+
     def flag_on(self, name: str, help: str) -> None:
         """An option without a value that is on unless ``=false`` is said: :mod:`..switches`."""
         self.add_argument(name, action="store_true", default=True, help=help)

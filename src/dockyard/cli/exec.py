@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dockyard.base.errors import DockyardError
+from dockyard.base.errors import DockyardError, Invalid
 from dockyard.cli import attached, common, envflags, terminal
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.engine.processes import Command
 
+NOT_RUN = 126
 EXAMPLES = """  dockyard exec -it web sh
   dockyard exec -u app -e DEBUG=1 web env
 """
@@ -37,6 +38,9 @@ def run(argv: list[str]) -> int:
     except StartFailed as error:
         print(f"dockyard: {error}", file=sys.stderr)
         return error.exit_code
+    except Invalid as error:  # of who and where it shall run as: Docker's code for that
+        print(f"dockyard: {error}", file=sys.stderr)
+        return NOT_RUN
     except DockyardError as error:
         print(f"dockyard: {error}", file=sys.stderr)
         return 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import re
+import time
+from typing import TYPE_CHECKING, Any
 
-from dockyard.base.aio.now import stamp, wall
+from dockyard.base.aio.now import wall
 from dockyard.cli import common
 from dockyard.node.engine.config import Container, PortSpec
 
@@ -19,6 +21,8 @@ EXAMPLES = """  dockyard ps -a
 COLUMNS = {"ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED",
            "Status": "STATUS", "Ports": "PORTS", "Names": "NAMES"}  # fmt: skip
 HEADINGS = {**COLUMNS, "CreatedAt": "CREATED AT", "Size": "SIZE"}
+SIZED = re.compile(r"\.Size\b|\bjson\s+\.\s*\}")
+"""A template that asks for what has to be measured."""
 LONGEST_COMMAND = 20
 
 
@@ -32,7 +36,7 @@ def run(argv: list[str]) -> int:
     parser.flag("-l", "--latest", help="the newest")
     parser.many("-f", "--filter", metavar="KEY=VALUE",
                 help="id, name, label, status, exited, ancestor, network, volume, publish, "
-                "before, since, owner, health")  # fmt: skip
+                "before, since, owner, health, expose, restart-policy")  # fmt: skip
     parser.flag("--no-trunc", help="do not cut anything")
     add("--format", default="", metavar="TEMPLATE", help="a Go template, `table ...` or `json`")
     add("--output", choices=("table", "json"), default="table", help="table or json")
@@ -43,6 +47,7 @@ def run(argv: list[str]) -> int:
     found = engine.list()
     health = {each.id: engine.health(each.id) for each in found
               if each.alive and each.config.health}  # fmt: skip
+    parser.check_filters(options.filter)
     if options.filter:
         from dockyard.cli.psfilters import chosen
 
@@ -56,12 +61,15 @@ def run(argv: list[str]) -> int:
     columns = dict(COLUMNS)
     if options.size:
         columns["Size"] = "SIZE"
+    if options.size or SIZED.search(options.format):
         for each, cells_of in zip(found, rows, strict=True):
             cells_of["Size"] = _size(engine, each)
     if options.quiet:
         print("".join(f"{row['ID']}\n" for row in rows), end="")
     elif options.output == "json":
-        print(json.dumps(rows, indent=2))
+        from dockyard.cli.gotemplate.evaluate import plain
+
+        print(json.dumps([plain(each) for each in rows], indent=2))
     elif options.format:
         from dockyard.cli.template import listed
 
@@ -79,28 +87,33 @@ def _size(engine: Engine, container: Container) -> str:
     return f"{sizes.decimal(own)} (virtual {sizes.decimal(whole)})"
 
 
-def row(container: Container, now: float, whole: bool, health: str = "") -> dict[str, str]:
+def row(container: Container, now: float, whole: bool, health: str = "") -> dict[str, Any]:
     """A container as `docker ps` shows it; the keys are those of its templates."""
     config = container.config
     command = " ".join(f"'{arg}'" if " " in arg else arg for arg in container.args)
     if not whole and len(command) > LONGEST_COMMAND:
         command = command[: LONGEST_COMMAND - 1] + "…"
-    return {
+    labels = dict(config.labels)
+    found: dict[str, Any] = {
         "ID": container.id if whole else container.id[:12],
         "Image": _image(config.image, whole) or config.rootfs,
         "Command": f'"{common.printable(command)}"',
         "RunningFor": f"{common.age(now - container.created)} ago",
-        "CreatedAt": stamp(container.created),
+        "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(container.created)),
         "Status": status(container, now, health),
         "State": container.status,
         "Ports": ports(container),
         "Names": container.name,
         "Labels": ",".join(f"{key}={value}" for key, value in config.labels),
+        "Label": lambda name: labels.get(name, ""),
+        "Platform": None,
+        "Size": "0B",
         "Networks": config.network,
         "Mounts": ",".join(mount.source or mount.target for mount in config.mounts),
         "LocalVolumes": str(sum(mount.kind == "volume" for mount in config.mounts)),
         "Owner": container.owner,
     }
+    return dict(sorted(found.items()))
 
 
 def _image(name: str, whole: bool) -> str:
@@ -125,7 +138,8 @@ def status(container: Container, now: float, health: str = "") -> str:
 def ports(container: Container) -> str:
     """``80/tcp`` that is only exposed, ``0.0.0.0:8080->80/tcp`` that is published; runs of
     neighbours together."""
-    if not container.alive:
+    network = container.config.network
+    if not container.alive or network in ("none", "host") or network.startswith("container:"):
         return ""
     published = sorted(container.ports, key=lambda p: (p.protocol, p.host_ip, p.container_port))
     runs: list[list[PortSpec]] = []

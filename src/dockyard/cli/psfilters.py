@@ -61,6 +61,8 @@ def _label(container: Container, value: str) -> bool:
 
 
 def _exited(container: Container, value: str) -> bool:
+    if not value.isdecimal():
+        raise Invalid(f"invalid filter 'exited={value}': not a number")
     return container.status == "exited" and str(container.exit_code) == value
 
 
@@ -82,9 +84,27 @@ def _volume(container: Container, value: str) -> bool:
 
 
 def _publish(container: Container, value: str) -> bool:
-    number, _, protocol = value.partition("/")
-    return any(str(port.host_port) == number and port.protocol == (protocol or "tcp")
-               for port in container.ports)  # fmt: skip
+    numbers, protocol = _ports(value, "publish")
+    return any(port.host_port in numbers and port.protocol == protocol for port in container.ports)
+
+
+def _expose(container: Container, value: str) -> bool:
+    numbers, protocol = _ports(value, "expose")
+    config = container.config
+    found = {(port.container_port, port.protocol) for port in (*container.ports, *config.ports)}
+    for text in config.exposed:
+        number, _, kind = text.partition("/")
+        found.add((int(number), kind))
+    return any(number in numbers and kind == protocol for number, kind in found)
+
+
+def _ports(text: str, key: str) -> tuple[range, str]:
+    """``80``, ``80/udp`` or ``8000-8010/tcp``."""
+    numbers, _, protocol = text.partition("/")
+    first, _, last = numbers.partition("-")
+    if not first.isdecimal() or not (last or first).isdecimal():
+        raise Invalid(f"invalid filter '{key}={text}'; a port, or the first and last of several")
+    return range(int(first), int(last or first) + 1), protocol or "tcp"
 
 
 def _position(containers: list[Container], value: str) -> int:
@@ -98,6 +118,9 @@ def _position(containers: list[Container], value: str) -> int:
 TESTS: dict[str, Test] = {
     "ancestor": _ancestor,
     "exited": _exited,
+    "expose": _expose,
+    "is-task": lambda _, value: value in ("false", "0"),
+    "isolation": lambda _, value: value in ("", "default"),
     "id": lambda container, value: container.id.startswith(value),
     "label": _label,
     "name": _name,

@@ -207,4 +207,9 @@ def _resources(options: argparse.Namespace) -> Resources:
     swappiness = options.memory_swappiness
     if not -1 <= swappiness <= 100:
         raise Invalid(f"invalid value: {swappiness}. Valid memory swappiness range is 0-100")
+    if found.memory and not found.memory_swap:
+        from dockyard.base.linux import cgroupfs
+
+        if os.geteuid() == 0 and cgroupfs.counts_swap():  # as much swap as memory: Docker's default
+            found = found._replace(memory_swap=2 * found.memory)
     return found._replace(swappiness=swappiness, oom_kill_disable=options.oom_kill_disable)

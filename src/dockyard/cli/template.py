@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dockyard.cli.common import table
-from dockyard.cli.gotemplate.evaluate import evaluate
+from dockyard.cli.gotemplate.evaluate import evaluate, plain
 from dockyard.cli.gotemplate.parse import parse
 
 FIELD = re.compile(r"\{\{\s*\.?(?:\w+\s+)?\.?(\w+)[^}]*\}\}")
+LABEL = re.compile(r'\{\{\s*\.Label\s+"([^"]*)"\s*\}\}')
+"""A column of one label is headed by its name."""
 
 
 def expand(template: str, value: Any) -> str:
@@ -22,7 +24,7 @@ def expand(template: str, value: Any) -> str:
 def compiled(template: str) -> Callable[[Any], str]:
     """A function of a value; ``json`` alone is the value as JSON."""
     if template == "json":
-        return lambda value: json.dumps(value, separators=(",", ":"))
+        return lambda value: json.dumps(plain(value), separators=(",", ":"))
     nodes = parse(template.replace("\\t", "\t").replace("\\n", "\n"))
     return lambda value: evaluate(nodes, value)
 
@@ -42,4 +44,5 @@ def listed(form: str, rows: Iterable[dict[str, Any]], headings: dict[str, str]) 
 
 
 def _heading(column: str, headings: dict[str, str]) -> str:
+    column = LABEL.sub(lambda match: match[1], column)
     return FIELD.sub(lambda match: headings.get(match[1], match[1].upper()), column)

@@ -32,7 +32,8 @@ def answer(
         names = kind.removeprefix("argument ").split("/")
         return WRONG_FLAG, f"{parser.prog}: flag needs an argument: {names[-1]}"
     if value := NUMBER.fullmatch(rest):
-        flag = kind.removeprefix("argument ").replace("/", ", ")
+        names = kind.removeprefix("argument ").split("/")
+        flag = names[-1] if len(names) == 1 else f"{names[0]}, {names[-1]}"
         return WRONG_FLAG, (f'{parser.prog}: invalid argument "{value[1]}" for "{flag}" flag: '
                             f'strconv.ParseInt: parsing "{value[1]}": invalid syntax')  # fmt: skip
     return WRONG_FLAG, f"{parser.prog}: {message}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from dockyard.base.errors import Invalid
 from dockyard.cli.common import age, size, table
 from dockyard.cli.ps import ports, row, status
 from dockyard.cli.psfilters import chosen
+from dockyard.cli.template import listed
 from dockyard.node.engine.config import Container, ContainerConfig, MountSpec, PortSpec
 
 WEB = Container(
@@ -124,3 +128,48 @@ def test_filters_that_are_none(word: str) -> None:
 
 def test_a_table_of_nothing_is_its_headings() -> None:
     assert table(["NAME", "STATUS"], []) == "NAME      STATUS"
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["expose=81"], ["web"]), (["expose=80-82/tcp"], ["web"]), (["expose=81/udp"], []),
+        (["publish=8000-8090"], ["web"]), (["publish=8080/udp"], []), (["is-task=false"], ALL),
+        (["is-task=true"], []), (["isolation=default"], ALL), (["restart-policy=no"], ALL),
+    ],
+)  # fmt: skip
+def test_more_filters(words: list[str], names: list[Any]) -> None:
+    """docker ps' reference, "Filtering"; podman-ps(1) has restart-policy."""
+    assert [each.name for each in chosen(ALL, words)] == [
+        getattr(each, "name", each) for each in names
+    ]
+
+
+@pytest.mark.parametrize("word", ["exited=x", "publish=x", "expose=1-x", "expose="])
+def test_values_of_filters_that_are_none(word: str) -> None:
+    with pytest.raises(Invalid):
+        chosen(ALL, [word])
+
+
+def test_templates_with_methods() -> None:
+    """docker ps' reference, "Formatting": .Label, .Size, json."""
+    rows = [row(each, 220.0, False) for each in (WEB, JOB)]
+    assert listed('{{.Names}} {{.Label "app"}}', rows, {}) == "web web\njob \n"
+    assert listed('table {{.Names}}\\t{{.Label "app"}}', rows, {"Names": "NAMES"}).splitlines() == [
+        "NAMES     app", "web       web", "job",
+    ]  # fmt: skip
+    assert listed('{{if eq (.Label "tier") "front"}}{{.Names}}{{end}}', rows, {}) == "web\n\n"
+    found = json.loads(listed("json", rows[:1], {}))
+    assert list(found) == sorted(found)
+    assert {"Command", "CreatedAt", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Names",
+            "Networks", "Platform", "Ports", "RunningFor", "Size", "State", "Status",
+            } <= set(found)  # fmt: skip
+    assert "Label" not in found
+    assert json.loads(listed("{{json .}}", rows[:1], {})) == found
+    for wrong in ("{{.Label}}", '{{.Names "x"}}', '{{.Label "a" "b"}}'):
+        with pytest.raises(Invalid):
+            listed(wrong, rows, {})
+
+
+def test_no_ports_without_a_network() -> None:
+    assert ports(WEB._replace(config=WEB.config._replace(network="none"))) == ""

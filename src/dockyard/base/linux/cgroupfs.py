@@ -51,6 +51,14 @@ def layout() -> Layout:
     return found._replace(unified=frozenset(words(f"{found.v2}/cgroup.controllers")))
 
 
+def counts_swap() -> bool:
+    """Whether memory groups of this machine limit swap: a kernel may have been built without."""
+    found = layout()
+    if "memory" in found.v1:
+        return os.path.exists(f"{found.v1['memory']}/memory.memsw.limit_in_bytes")
+    return os.path.exists("/proc/swaps")
+
+
 def parse_mounts(text: str) -> Layout:
     """The layout that a mount table tells, but for version 2's controllers.
 

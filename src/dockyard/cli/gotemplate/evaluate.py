@@ -21,6 +21,13 @@ class Scope:
         self.dot, self.variables = dot, variables
 
 
+def plain(value: Any) -> Any:
+    """Without what only a template can call."""
+    if not isinstance(value, dict):
+        return value
+    return {name: member for name, member in value.items() if not callable(member)}
+
+
 def evaluate(nodes: tuple[Node, ...], value: Any) -> str:
     """The text. Raises :class:`Invalid` for a field that is not there."""
     return _body(nodes, Scope(value, {"$": value}))
@@ -84,14 +91,25 @@ def _pipe(pipeline: Pipeline, scope: Scope) -> Any:
                 passed = (function(*arguments, *passed),)
             except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
                 raise Invalid(f"template: {first.value}: {error}") from error
+        elif callable(found := _value(first, scope, called=not (others or passed))):
+            passed = (_called(found, [_value(each, scope) for each in others], passed),)
         elif others or passed:
             raise Invalid("template: a value is used as a function")
         else:
-            passed = (_value(first, scope),)
+            passed = (found,)
     return passed[0]
 
 
-def _value(operand: Operand, scope: Scope) -> Any:
+def _called(method: Callable[..., Any], arguments: list[Any], passed: tuple[Any, ...]) -> Any:
+    """A method of a row, such as ``.Label "app"``."""
+    try:
+        return method(*arguments, *passed)
+    except TypeError:
+        raise Invalid("template: wrong number of arguments for a method") from None
+
+
+def _value(operand: Operand, scope: Scope, *, called: bool = True) -> Any:
+    """``called``: whether a method that is named is called, without arguments."""
     if operand.kind == "dot":
         found = scope.dot
     elif operand.kind == "variable":
@@ -113,7 +131,7 @@ def _value(operand: Operand, scope: Scope) -> Any:
         if name not in found:
             raise Invalid(f'template: map has no entry for key "{name}"')
         found = found[name]
-    return found
+    return _called(found, [], ()) if called and callable(found) else found
 
 
 def _truth(value: Any) -> bool:
@@ -171,7 +189,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "gt": lambda a, b: a > b,
     "index": _index,
     "join": lambda items, separator: separator.join(map(printed, items or ())),
-    "json": lambda value: json.dumps(value, separators=(",", ":")),
+    "json": lambda value: json.dumps(plain(value), separators=(",", ":")),
     "le": lambda a, b: a <= b,
     "len": len,
     "lower": lambda text: text.lower(),

@@ -222,6 +222,8 @@ class Container(NamedTuple):
     error: str = ""
     address: str = ""
     gateway: str = ""
+    mac: str = ""
+    prefix: int = 0
     ports: tuple[PortSpec, ...] = ()
     """As published: with the host ports that were chosen."""
     args: tuple[str, ...] = ()

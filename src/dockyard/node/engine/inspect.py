@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from dockyard.base.aio.now import nano_stamp
+from dockyard.base.errors import DockyardError
 from dockyard.base.linux.overlay import NATIVE
-from dockyard.node.engine import health
+from dockyard.node.engine import health, roots
 from dockyard.node.engine.clear import has_own_network
 from dockyard.node.engine.config import RESTARTING, Container, MountSpec, PortSpec, Resources
 from dockyard.node.engine.etcfiles import hostname
 from dockyard.node.engine.inspectdefaults import ENDPOINT, HOST_CONFIG, NETWORK_SETTINGS
-from dockyard.node.engine.mounts import OURS
+from dockyard.node.engine.mounts import NO_COPY, OURS
 from dockyard.node.engine.parts import Parts
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -46,6 +47,7 @@ def describe(container: Container, parts: Parts) -> dict[str, Any]:
         "GraphDriver": {
             "Name": container.driver,
             "Data": {
+                **_layers(container, parts),
                 "UpperDir": f"{state}/upper",
                 "WorkDir": f"{state}/work",
                 "MergedDir": f"{state}/rootfs",
@@ -90,7 +92,7 @@ def _host_config(container: Container, parts: Parts) -> dict[str, Any]:
         **HOST_CONFIG,
         **({"MaskedPaths": [], "ReadonlyPaths": []} if config.privileged else {}),
         "Binds": [
-            f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
+            f"{mount.source}:{mount.target}{_modes(mount)}"
             for mount in config.mounts
             if mount.kind != "tmpfs" and mount.source not in container.own_volumes
         ]
@@ -104,8 +106,8 @@ def _host_config(container: Container, parts: Parts) -> dict[str, Any]:
             "MaximumRetryCount": config.restart.maximum,
         },
         "AutoRemove": config.auto_remove,
-        "CapAdd": list(config.cap_add) or None,
-        "CapDrop": list(config.cap_drop) or None,
+        "CapAdd": _capabilities(config.cap_add),
+        "CapDrop": _capabilities(config.cap_drop),
         "CgroupnsMode": "host" if "cgroup" in joined else "private",
         **({"Annotations": dict(config.annotations)} if config.annotations else {}),
         **({"Init": True} if config.init else {}),
@@ -154,6 +156,29 @@ def _host_config(container: Container, parts: Parts) -> dict[str, Any]:
         "Ulimits": [{"Name": each.name, "Hard": each.hard, "Soft": each.soft}
                     for each in config.ulimits],
     }  # fmt: skip
+
+
+def _modes(mount: MountSpec) -> str:
+    words = (
+        *(["ro"] if mount.read_only else []),
+        *(o for o in mount.options if o == NO_COPY or o not in OURS),
+    )
+    return ":" + ",".join(words) if words else ""
+
+
+def _capabilities(names: tuple[str, ...]) -> list[str] | None:
+    """As Docker normalises them."""
+    full = (name.upper() for name in names)
+    return [n if n == "ALL" or n.startswith("CAP_") else f"CAP_{n}" for n in full] or None
+
+
+def _layers(container: Container, parts: Parts) -> dict[str, str]:
+    """Topmost first; an image that has gone has none to show."""
+    try:
+        found = roots.layers_of(parts.images, container.image_id, container.config.rootfs)
+    except DockyardError:
+        return {}
+    return {"LowerDir": ":".join(found)}
 
 
 def _name_of(parts: Parts, container_id: str) -> str:
@@ -226,19 +251,20 @@ def _ports(container: Container) -> list[str]:
 def _network(container: Container) -> dict[str, Any]:
     config, alive = container.config, container.alive
     name = config.network
-    addresses = {"Gateway": container.gateway, "IPAddress": container.address}
+    addresses = {"Gateway": container.gateway, "IPAddress": container.address,
+                 "IPPrefixLen": container.prefix, "MacAddress": container.mac}  # fmt: skip
     shown = name if not name.startswith("container:") else ""
     asked: dict[str, Any] = {"IPAMConfig": {"IPv4Address": config.ip}} if config.ip else {}
     if config.aliases:
         asked["Aliases"] = list(config.aliases)
-    if config.mac:
-        addresses["MacAddress"] = config.mac
     return {
         **NETWORK_SETTINGS,
         **addresses,
         "SandboxKey": f"/proc/{container.pid}/ns/net" if alive else "",
         "Ports": _open_ports(container) if alive and has_own_network(config) else {},
-        "Networks": {shown: {**ENDPOINT, **asked, **addresses}} if shown else {},
+        "Networks": {shown: {**ENDPOINT, **asked, **addresses, "NetworkID": shown}}
+        if shown
+        else {},
     }
 
 

@@ -14,6 +14,9 @@ class Attachment(NamedTuple):
     gateway: str
     ports: tuple[PortSpec, ...]
     """With the host ports that were chosen."""
+    mac: str = ""
+    prefix: int = 0
+    """Bits of the network's block."""
 
 
 class Network(Protocol):

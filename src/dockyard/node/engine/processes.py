@@ -26,6 +26,8 @@ def describe(command: Command, container: Container) -> dict[str, Any]:
     """The ``process`` object: the container's own confinement, another program."""
     if not command.args:
         raise Invalid("exec: no command; name a program")
+    if command.workdir and not command.workdir.startswith("/"):
+        raise Invalid(f"exec: --workdir {command.workdir}: Cwd must be an absolute path")
     config = container.config
     user = identity.inside(command.user or config.user, container.pid, config.group_names)
     capabilities = spec.capabilities_of(config, privileged=command.privileged)

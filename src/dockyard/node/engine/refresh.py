@@ -79,6 +79,8 @@ def ended(parts: Parts, container: Container) -> Container:
         finished=found.finished if found else parts.clock(),
         address="",
         gateway="",
+        mac="",
+        prefix=0,
         ports=(),
     )
 

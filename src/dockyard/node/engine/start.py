@@ -68,6 +68,8 @@ def _start(parts: Parts, container: Container, attach: bool) -> Stream | None:
             error="",
             address=attached.address,
             gateway=attached.gateway,
+            mac=attached.mac,
+            prefix=attached.prefix,
             ports=attached.ports,
         )
         parts.database.update(running, *_events(running, attach))
