@@ -50,7 +50,7 @@ def serve(answer: Callable[[Asked], Reply]) -> Iterator[tuple[str, list[Asked]]]
             if reply.cut is not None:
                 self.close_connection = True
 
-        do_GET = do_HEAD = do_POST = do_PUT = handle_one
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -44,7 +44,7 @@ def test_good_realms(realm: str, registry: str) -> None:
     [
         "http://auth.example/token", "https://127.0.0.1/token", "https://localhost/x",
         "https://169.254.169.254/latest", "https://[::1]/", "file:///etc/passwd", "ftp://x/y",
-        "https://user@evil/", "//x",
+        "https://user@evil/", "//x", "https://[::1", "https://x:99999/", "https://\u2603/", "",
     ],
 )  # fmt: skip
 def test_c06_realms_that_get_no_credentials(realm: str) -> None:

@@ -41,7 +41,15 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
 def check_realm(realm: str, registry_url: str) -> None:
     """Refuse a token server that would get credentials in the clear, or that is a way into this
     machine's or its network's own services (C06)."""
-    target, registry = urlsplit(realm), urlsplit(registry_url)
+    registry = urlsplit(registry_url)
+    try:
+        target = urlsplit(realm)
+        good = target.port is None or target.port > 0
+    except ValueError:
+        good = False
+    if not good or not realm.isascii():
+        raise RegistryDenied(f"registry: {registry.netloc}: token realm {realm[:200]!r}: is no "
+                             "address")  # fmt: skip
     same_host = target.hostname == registry.hostname
     if target.scheme != "https" and not (target.scheme == "http" and registry.scheme == "http"):
         raise RegistryDenied(f"registry: {registry.netloc}: token realm {realm!r}: must be https")

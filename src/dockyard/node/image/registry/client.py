@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import NamedTuple, TypeVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from dockyard.base.errors import DockyardError
 from dockyard.base.oci.descriptor import Descriptor
@@ -23,7 +23,7 @@ from dockyard.node.image.image import (
 )
 from dockyard.node.image.registry.challenge import parse_challenges
 from dockyard.node.image.registry.credentials import find_credentials
-from dockyard.node.image.registry.dial import origin
+from dockyard.node.image.registry.dial import joined, origin
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 from dockyard.node.image.registry.receiving import receive
 from dockyard.node.image.registry.sending import Sending, location_of
@@ -154,9 +154,16 @@ class RegistryClient:
             if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
                 raise RegistryUnavailable(f"{self._tags_of}: the answer has no list of tags")
             link = re.match(r"\s*<([^>]+)>", answer.headers.get("Link") or "")
-            following = urljoin(answer.url, link[1]) if link else ""
-            if following and origin(following) != origin(answer.url):
-                raise RegistryUnavailable(f"{self._tags_of}: go on at {following[:500]!r}; refused")
+            if not link:
+                return tags, ""
+            try:
+                following = joined(answer.url, link[1])
+                if origin(following) != origin(answer.url):
+                    raise ValueError("another host")
+            except ValueError as error:
+                raise RegistryUnavailable(
+                    f"{self._tags_of}: go on at {link[1][:500]!r}: {error}; refused"
+                ) from error
             return tags, following
 
     def mount(self, digest: Digest, source: str) -> bool:

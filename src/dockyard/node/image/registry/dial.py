@@ -4,7 +4,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from dockyard.base.oci.reference import DEFAULT_REGISTRY
 from dockyard.node.image.image import RegistryDenied, RegistryUnavailable
@@ -126,6 +126,19 @@ def _tunnel(line: Line, host: str, port: int, proxy: Proxy) -> None:
         raise RegistryUnavailable(
             f"proxy {proxy.host}:{proxy.port}: {reply.status} for {shown}: {why}"
         )
+
+
+def joined(url: str, target: str) -> str:
+    """Where an answer of ``url`` leads to. ``ValueError`` where that is no HTTP address, or one in
+    the clear though the answer came through TLS (C06)."""
+    found = urljoin(url, target)
+    parts = urlsplit(found)
+    scheme, host, _ = origin(found)
+    if scheme not in _PORTS or not host or not host.isascii() or parts.username is not None:
+        raise ValueError("no address")
+    if scheme == "http" and url.startswith("https:"):
+        raise ValueError("not through TLS")
+    return found
 
 
 def origin(url: str) -> tuple[str, str, int]:

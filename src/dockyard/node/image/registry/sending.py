@@ -8,13 +8,14 @@ and would add to it.
 import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from dockyard.base.errors import DockyardError
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.reference import Reference
 from dockyard.node.image.image import RegistryUnavailable
+from dockyard.node.image.registry.dial import joined
 from dockyard.node.image.registry.receiving import PROGRESS, TRIES
 from dockyard.node.image.registry.transport import (
     BUSY,
@@ -214,12 +215,10 @@ def location_of(answer: Answer, what: str, otherwise: str = "") -> str:
     said = answer.headers.get("Location")
     if said is None and otherwise:
         return otherwise
-    where = urljoin(answer.url, said or "")
-    if urlsplit(where).scheme not in ("http", "https") or (
-        answer.url.startswith("https:") and not where.startswith("https:")
-    ):
-        raise RegistryUnavailable(f"{what}: upload to {where[:500]!r}; refused")
-    return where
+    try:
+        return joined(answer.url, said or "")
+    except ValueError as error:
+        raise RegistryUnavailable(f"{what}: upload to {said!r:.500}: {error}; refused") from error
 
 
 def with_digest(where: str, digest: Digest) -> str:

@@ -15,6 +15,8 @@ from dockyard.node.image.registry.hosts import Credentials
 from dockyard.node.image.registry.transport import Request, Transport
 
 _LARGEST = 1 << 20
+_LONGEST = 64 << 10
+"""Of a token: it goes into a header of each request."""
 
 
 class Tokens:
@@ -79,8 +81,10 @@ class Tokens:
                 raise RegistryDenied(f"{where}: answers {answer.status} for {scope}; log in?")
         value = decode_object(data, where, limit=_LARGEST)
         token = value.get("token") or value.get("access_token")
-        if not isinstance(token, str) or not token.isprintable():
+        if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
             raise RegistryDenied(f"{where}: its answer has no token")
+        if len(token) > _LONGEST:
+            raise RegistryDenied(f"{where}: a token of {len(token)} characters; refused")
         return f"Bearer {token}"
 
 

@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from dockyard.base.aio import now
 from dockyard.base.errors import DockyardError
 from dockyard.node.image.image import ContentMismatch, RegistryUnavailable
 from dockyard.node.image.registry.channel import Channel
-from dockyard.node.image.registry.dial import Dial, Dialler, origin
+from dockyard.node.image.registry.dial import Dial, Dialler, joined, origin
 from dockyard.node.image.registry.hosts import Hosts
 from dockyard.node.image.registry.reply import Doubtful, Headers, Reply
 
@@ -124,6 +124,7 @@ class Transport:
         self._dialler = Dialler(hosts, registry, dial)
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str, int], list[Channel]] = {}
+        self._busy: set[Channel] = set()
         self._base: str | None = None
 
     @property
@@ -135,11 +136,12 @@ class Transport:
             return self._base
 
     def close(self) -> None:
+        """Every connection, also one whose answer nobody reads to its end."""
         with self._lock:
-            for channels in self._idle.values():
-                for channel in channels:
-                    channel.close()
+            for channel in (*self._busy, *(one for idle in self._idle.values() for one in idle)):
+                channel.close()
             self._idle.clear()
+            self._busy.clear()
 
     def send(self, request: Request) -> Answer:
         """The answer, after redirects and retries; any status.
@@ -170,22 +172,16 @@ class Transport:
             if answer.status not in _REDIRECTED or target is None or request.body is not None:
                 return answer
             answer.__exit__(None, None, None)
-            following = urljoin(url, target)
             try:
-                elsewhere = origin(following) != origin(url)
-            except ValueError:
-                raise self._refused(url, following) from None
-            if elsewhere:
+                following = joined(url, target)
+            except ValueError as error:
+                raise RegistryUnavailable(
+                    f"registry: {url}: redirects to {target[:500]!r}: {error}; refused"
+                ) from error
+            if origin(following) != origin(url):
                 headers = {key: value for key, value in headers.items() if key != "Authorization"}
-            if urlsplit(following).scheme not in ("http", "https") or (
-                url.startswith("https:") and not following.startswith("https:")
-            ):
-                raise self._refused(url, following)
             url = following
         raise RegistryUnavailable(f"registry: {request.url}: more than {_REDIRECTS} redirects")
-
-    def _refused(self, url: str, following: str) -> RegistryUnavailable:
-        return RegistryUnavailable(f"registry: {url}: redirects to {following[:500]!r}; refused")
 
     def _once(self, request: Request) -> Answer:
         parts = urlsplit(request.url)
@@ -217,12 +213,17 @@ class Transport:
             channel.close()
             raise
 
+        with self._lock:
+            self._busy.add(channel)
+
         def done(usable: bool) -> None:
-            if usable and channel.quiet:
-                with self._lock:
-                    self._idle.setdefault(key, []).append(channel)
-            else:
-                channel.close()
+            with self._lock:
+                if channel in self._busy:
+                    self._busy.remove(channel)
+                    if usable and channel.quiet:
+                        self._idle.setdefault(key, []).append(channel)
+                        return
+            channel.close()
 
         return Answer(request.url, reply, done)
 
