@@ -31,7 +31,7 @@ def canary(bench: Bench) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     "source",
-    ["/abs/secret", "/up/secret", "/parent/link/secret", "/ab*/sec*", "../../../../{canary}/secret",
+    ["/abs/secret", "/up/secret", "/parent/link/secret", "../../../../{canary}/secret",
      "/proc/1/root{canary}/secret"],
 )  # fmt: skip
 @pytest.mark.parametrize("word", ["COPY --from=a", "COPY --link --from=a", "COPY --from=img"])

@@ -132,7 +132,7 @@ def test_a_failing_step_says_where(bench: Bench) -> None:
         ("COPY ../secret .", "../secret: lies outside the build context"),
         ("COPY out/secret .", "out/secret: is not in the build context"),
         ("COPY a b c", "c: with several sources it must end with /"),
-        ("COPY --chown=nobodyhere a .", "--chown: user: 'nobodyhere'"),
+        ("COPY --chown=nobodyhere a .", "--chown: unable to find user nobodyhere: no matching"),
         ("COPY fifo .", "fifo: is a device, FIFO or socket"),
         ("WORKDIR $NOTHING", "'$NOTHING' is empty"),
         ("EXPOSE 99999", "ports are 1 to 65535"),

@@ -75,22 +75,21 @@ class Files:
         os.close(self._root)
 
     def sources(self, line: Line, pattern: str) -> list[Found]:
-        """What a source word means: one file or directory, or all that a pattern fits.
+        """What a source word means: one file or directory, or all that a pattern fits, which may
+        be nothing.
 
-        Raises the line's error where there is nothing.
+        Raises the line's error where a word without a pattern names nothing.
         """
         if posixpath.normpath(pattern).startswith("..") and self.outside:
             raise line.invalid(f"{pattern}: lies outside the build context")
         cleaned = posixpath.normpath("/" + pattern).strip("/")
         if is_pattern(cleaned):
-            found = list(self._fitting(cleaned))
-        else:
-            one = self.find(cleaned)
-            found = [Found(cleaned, one)] if one is not None else []
-        if not found:
+            return list(self._fitting(cleaned))
+        one = self.find(cleaned)
+        if one is None:
             hidden = " (or .dockerignore hides it)" if self.ignore is not NOTHING else ""
             raise line.invalid(f"{pattern}: is not in {self.what}{hidden}")
-        return found
+        return [Found(cleaned, one)]
 
     def find(self, path: str) -> File | None:
         """What lies at a path, links on the way and at its end followed inside the tree: with the

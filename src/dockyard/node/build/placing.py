@@ -86,12 +86,16 @@ class Placer:
         file = item.file
         known = is_directory(self._tree, path)
         fd = self._tree.directory(path)
-        if not known and (file.path or not item.files.outside):
+        if known or (not file.path and item.files.outside):
+            return
+        if item.path:
             os.fchown(fd, *self._ids(file))
             os.fchmod(fd, self._mode(item))
             for key, value in item.files.attributes(file):
                 set_attribute(fd, key, value)
-            self._times[path] = self._time(item)
+        else:  # what a directory's contents go to is made for them: its own mode and owner stay
+            os.fchown(fd, *(self._manner.ids or (0, 0)))
+        self._times[path] = self._time(item)
 
     def _leaf(self, item: Placed, path: Path) -> None:
         file = item.file

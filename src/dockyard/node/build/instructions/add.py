@@ -158,6 +158,8 @@ class Add(NamedTuple):
                     placer.write(document.data, path, 0o644, (stage.tools.epoch or 0) * 10**9)
                 if archives:
                     tree.directory(target.parts)
+                elif not selected.total + len(fetched):
+                    tree.directory(target.parts if target.is_folder else target.parts[:-1])
                 placer.finish()
                 for item in archives:
                     self._unpack(item, tree, target, ids)

@@ -13,6 +13,7 @@ from dockyard.base.oci.users import find_user
 from dockyard.node.build.change import Change
 from dockyard.node.build.chmod import Mode, parse_mode
 from dockyard.node.build.expand import expand_text
+from dockyard.node.build.glob import Glob
 from dockyard.node.build.ignore import Ignore, parse_ignore
 from dockyard.node.build.instructions.workdir import absolute
 from dockyard.node.build.placing import Manner, Placed, Placer, is_directory, mode_of, place
@@ -183,6 +184,8 @@ def build_layer(
                 now = []
                 place_of_rest = real_path(tree, target.parts)
             _lay(placer, now, target, inside=inside)
+            if not selected.total:  # patterns that fit nothing: only the directory is made
+                tree.directory(target.parts if target.is_folder else target.parts[:-1])
             for document in selected.documents:
                 path = (*target.parts, os.fsencode(document.name)) if inside else target.parts
                 placer.write(document.data, path, _HEREDOC_MODE, (stage.tools.epoch or 0) * 10**9)
@@ -238,9 +241,8 @@ def read_documents(stage: Stage, line: Line) -> list[Document]:
 
 def _with_parents(origin: Origin, word: str, one: Found) -> list[Placed]:
     """``--parents``: the whole path counts, or what stands behind ``/./``."""
-    _, pivot, after = word.partition("/./")
-    start = len(posixpath.normpath("/" + word[: -len(after) - 2]).strip("/")) + 1 if pivot else 0
-    shown = one.path[start if start > 1 else 0 :].lstrip("/")
+    before, pivot, _ = word.partition("/./")
+    shown = one.path[_above(before, one.path) if pivot else 0 :].lstrip("/")
     found: list[Placed] = []
     parent = ""
     for part in shown.split("/")[:-1]:
@@ -252,6 +254,13 @@ def _with_parents(origin: Origin, word: str, one: Found) -> list[Placed]:
         path = posixpath.join(shown, item.path) if one.file.is_directory else shown
         found.append(item._replace(path=path.rstrip("/")))
     return found
+
+
+def _above(pattern: str, path: str) -> int:
+    """How much of a path what stands before ``/./`` means: the least that it fits."""
+    glob = Glob(posixpath.normpath("/" + pattern).strip("/"))
+    ends = [at for at, char in enumerate(path) if char == "/"]
+    return next((end for end in (0, *ends) if glob.matches(path[:end])), 0)
 
 
 def _excluded(patterns: tuple[str, ...], line: Line) -> Ignore | None:
@@ -275,7 +284,7 @@ def _fingerprint(item: Placed, epoch: int | None) -> list[object]:
     owner = [] if files.outside else [file.found.st_uid, file.found.st_gid]
     kept = [(name, value.hex()) for name, value in files.attributes(file)]
     if file.is_directory:
-        return [item.path, "directory", mode if file.path else 0, *owner, *kept]
+        return [item.path, "directory", *([mode, *owner, *kept] if item.path else [])]
     if file.link:
         return [item.path, "link", file.link, *owner]
     if not stat.S_ISREG(file.found.st_mode):
