@@ -286,14 +286,14 @@ def test_a_named_context_stands_for_a_stage(bench: Bench) -> None:
 
 
 def test_copy_keeps_modes_of_the_context(bench: Bench) -> None:
-    """Setuid, setgid and sticky bits too."""
-    bench.write({"d/f": "f"})
-    for path, mode in (("d", 0o1777), ("d/f", 0o6755)):
+    """Setuid, setgid and sticky bits too; not of the folder whose contents go."""
+    bench.write({"top/d/f": "f"})
+    for path, mode in (("top", 0o700), ("top/d", 0o1777), ("top/d/f", 0o6755)):
         (bench.context / path).chmod(mode)
-    bench.build("FROM busybox\nCOPY d /d\nCOPY --chmod=u-s,o= d/f /less\n")
-    modes = [(bench.top(depth) / path).stat().st_mode & 0o7777
-             for depth, path in ((1, "d"), (1, "d/f"), (0, "less"))]  # fmt: skip
-    assert modes == [0o1777, 0o6755, 0o2750]
+    bench.build("FROM busybox\nCOPY top /top\nCOPY --chmod=u-s,o= top/d/f /less\n")
+    places = ((1, "top"), (1, "top/d"), (1, "top/d/f"), (0, "less"))
+    modes = [(bench.top(depth) / path).stat().st_mode & 0o7777 for depth, path in places]
+    assert modes == [0o755, 0o1777, 0o6755, 0o2750]
 
 
 def test_an_error_shows_its_line_as_docker_does(bench: Bench) -> None:

@@ -26,7 +26,8 @@ def expand(word: str, variables: Mapping[str, str], line: Line) -> str:
 
 
 def expand_text(text: str, variables: Mapping[str, str], line: Line) -> str:
-    """As :func:`expand`, of a here-document: quotes are characters like others."""
+    """As :func:`expand`, of a here-document: quotes are characters like others, and a backslash
+    escapes whatever follows it."""
     value, _ = _scan(text, variables, line, stop="", depth=0, raw=True)
     return value
 
@@ -45,7 +46,8 @@ def _scan(
     if depth > _DEPTH:
         raise line.invalid(f"variables are nested deeper than {_DEPTH} levels")
     out: list[str] = []
-    quote = '"' if raw else ""
+    quote = ""
+    escape = "\\" if raw else line.escape
     at = 0
     while at < len(text):
         char = text[at]
@@ -63,16 +65,14 @@ def _scan(
         elif char == '"':
             quote = "" if quote else '"'
             at += 1
-        elif char == line.escape:
+        elif char == escape:
             following = text[at + 1 : at + 2]
             # inside double quotes an escape only escapes what would mean something there
-            keep = pattern or (quote and following not in ('"', "$", line.escape))
-            if raw and following == '"':
-                keep = True
+            keep = pattern or (quote and following not in ('"', "$", escape))
             out.append(char + following if keep else following)
             at += 2
         elif char == "$":
-            value, text = _variable(text[at + 1 :], variables, line, depth)
+            value, text = _variable(text[at + 1 :], variables, line, depth, raw=raw)
             out.append(value)
             at = 0
         else:
@@ -80,12 +80,14 @@ def _scan(
             at += 1
     if stop:
         raise line.invalid("a ${ is not closed")
-    if quote and not raw:
+    if quote:
         raise line.invalid('a " is not closed')
     return "".join(out), ""
 
 
-def _variable(text: str, variables: Mapping[str, str], line: Line, depth: int) -> tuple[str, str]:
+def _variable(
+    text: str, variables: Mapping[str, str], line: Line, depth: int, *, raw: bool
+) -> tuple[str, str]:
     """The value of the variable that ``text`` begins with, and what follows it."""
     if not text.startswith("{"):
         match = _NAME.match(text)
@@ -99,10 +101,11 @@ def _variable(text: str, variables: Mapping[str, str], line: Line, depth: int) -
     colon = rest.startswith(":")
     modifier = rest[1:2] if colon else rest[:1]
     if modifier in ("#", "%", "/") and not colon and rest:
-        return _cut(name, rest, variables, line, depth + 1)
+        return _cut(name, rest, variables, line, depth + 1, raw=raw)
     if not rest or modifier not in ("-", "+", "?"):
         raise line.invalid(f"${text[:20]}: }} is expected after the name, or :- :+ :? # % /")
-    word, rest = _scan(rest[2:] if colon else rest[1:], variables, line, stop="}", depth=depth + 1)
+    rest = rest[2:] if colon else rest[1:]
+    word, rest = _scan(rest, variables, line, stop="}", depth=depth + 1, raw=raw)
     given = name in variables and (not colon or bool(variables[name]))
     if modifier == "+":
         return (word if given else ""), rest
@@ -113,16 +116,20 @@ def _variable(text: str, variables: Mapping[str, str], line: Line, depth: int) -
 
 
 def _cut(
-    name: str, rest: str, variables: Mapping[str, str], line: Line, depth: int
+    name: str, rest: str, variables: Mapping[str, str], line: Line, depth: int, *, raw: bool
 ) -> tuple[str, str]:
     """``#``, ``%`` and ``/``, once or twice, and what follows them."""
+
+    def until(stop: str, text: str, *, pattern: bool = False) -> tuple[str, str]:
+        return _scan(text, variables, line, stop=stop, depth=depth, raw=raw, pattern=pattern)
+
     modifier, twice = rest[0], rest[1:2] == rest[0]
     rest = rest[2:] if twice else rest[1:]
     value = variables.get(name, "")
     if modifier == "/":
-        pattern, rest = _scan(rest, variables, line, stop="/", depth=depth, pattern=True)
-        other, rest = _scan(rest, variables, line, stop="}", depth=depth)
+        pattern, rest = until("/", rest, pattern=True)
+        other, rest = until("}", rest)
         return shellpattern.replace(value, pattern, other, every=twice), rest
-    pattern, rest = _scan(rest, variables, line, stop="}", depth=depth, pattern=True)
+    pattern, rest = until("}", rest, pattern=True)
     cut = shellpattern.cut_start if modifier == "#" else shellpattern.cut_end
     return cut(value, pattern, longest=twice), rest

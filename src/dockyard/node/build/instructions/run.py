@@ -108,7 +108,7 @@ class Run(NamedTuple):
             text += "".join(f"\n{item.text}{item.name}" for item in documents)
             return (*stage.shell, text), ""
         first = documents[0]
-        if first.text.startswith("#!"):
+        if first.stripped.startswith("#!"):
             return (f"{_SCRIPT_FOLDER}/{first.name}",), first.stripped
         return (*stage.shell, first.stripped), ""
 
