@@ -102,7 +102,27 @@ def test_refusals(web: Shell) -> None:
     ):
         done = web.full("commit", *words)
         assert (done.returncode, message in done.stderr.decode()) == (1, True), done.stderr
-    web("run", "--name", "plain", "--network", "none", "--rootfs", web.tree, "true")
-    done = web.full("commit", "plain")
-    assert (done.returncode, b"was made from a directory" in done.stderr) == (1, True)
     assert len(web("images", "-q").split()) == 1
+
+
+def test_one_that_was_made_from_a_directory(web: Shell) -> None:
+    """Its root is the image's only layer: the directory's files, and what has changed of them."""
+    before = leaks.tree_hash(Path(web.tree))
+    web("run", "--name", "plain", "--network", "none", "-e", "A=1", "-w", "/srv", "--rootfs",
+        web.tree, "sh", "-c", "echo new >/made; rm /etc/group; ln -s made /link")  # fmt: skip
+    found = web("commit", "-m", "as it was", "-a", "me", "-c", 'CMD ["cat", "/made"]', "-c",
+                "LABEL k=v", "plain", "whole:1").strip()  # fmt: skip
+    assert found.startswith("sha256:")
+    said = json.loads(web("inspect", "whole:1"))[0]
+    assert (said["Author"], len(said["RootFS"]["Layers"])) == ("me", 1)
+    assert said["Config"]["Labels"] == {"k": "v"}
+    assert "as it was" in web("history", "whole:1")
+    words = ("run", "--rm", "--network", "none", "whole:1")
+    assert web(*words) == "new\n"
+    script = "readlink /link; pwd; echo $A; test -e /etc/group || echo gone; id -u"
+    assert web(*words, "sh", "-c", script) == "made\n/srv\n1\ngone\n0\n"
+    assert leaks.tree_hash(Path(web.tree)) == before
+    web("rmi", "whole:1")
+    web("rm", "plain")
+    done = web.full("commit", "plain", "UPPER")
+    assert done.returncode == 1

@@ -125,6 +125,8 @@ class NoImages:
     def commit(self, *_: Any) -> str:
         raise NotImplementedError
 
+    commit_root = commit
+
 
 class FakeVolumes:
     """Names of volumes."""

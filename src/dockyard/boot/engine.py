@@ -15,7 +15,7 @@ from dockyard.node.runtime.local import LocalRuntime
 from dockyard.node.volume.local import LocalVolumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dockyard.base.oci.imageconfig import ImageConfig
     from dockyard.node.image.image import Image
@@ -143,3 +143,12 @@ class EngineImages:
         store = self._images()
         found = branch(store, store.resolve(image_id), fill, change, name or None)
         return str(found.id)
+
+    def commit_root(
+        self, tar: Iterable[bytes], change: Callable[[ImageConfig], ImageConfig], name: str
+    ) -> str:
+        from dockyard.base.oci.imageconfig import ImageConfig
+        from dockyard.base.oci.platform import host_platform
+
+        config = change(ImageConfig(host_platform()))
+        return str(self._images().import_chunks(tar, name or None, config=config).id)

@@ -1,4 +1,7 @@
-"""Turns a container's changes into an image: one layer on top of its own image's."""
+"""Turns a container's changes into an image: one layer on top of its own image's.
+
+One that was made from a directory has no image below: all of its root is the layer.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from dockyard.base.aio.now import stamp
-from dockyard.base.errors import Unsupported
 from dockyard.base.linux import mergedtree, treecopy
 from dockyard.base.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from dockyard.base.linux.overlay import NATIVE
-from dockyard.node.engine import diff, end, health, refresh, roots
+from dockyard.node.engine import diff, end, export, health, refresh, roots
 from dockyard.node.engine.config import RUNNING, Container
 from dockyard.node.engine.parts import Parts
 
@@ -36,17 +38,22 @@ def commit(
 ) -> str:
     """The new image's id. A container that runs is frozen meanwhile, if wanted."""
     container = refresh.find(parts, reference)
-    if not container.image_id:
-        raise Unsupported(f"commit: {container.name}: was made from a directory; "
-                          "`export` it and `image import` that")  # fmt: skip
     layers = roots.layers_of(parts.images, container.image_id, container.config.rootfs)
+
+    def configured(config: ImageConfig) -> ImageConfig:
+        return change(_config(parts, container, config, author, comment))
+
     with _still(parts, container) if pause else contextlib.nullcontext():
-        found = parts.images.commit(
-            container.image_id,
-            lambda copy: _fill(parts, container, layers, copy),
-            lambda config: change(_config(parts, container, config, author, comment)),
-            name,
-        )
+        if container.image_id:
+            found = parts.images.commit(
+                container.image_id,
+                lambda copy: _fill(parts, container, layers, copy),
+                configured,
+                name,
+            )
+        else:
+            root = export.whole(roots.stack_of(parts, container))
+            found = parts.images.commit_root(root, configured, name)
     parts.tell(container, "commit", comment=comment, imageID=found)
     return found
 

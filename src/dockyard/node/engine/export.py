@@ -13,6 +13,7 @@ from dockyard.node.engine import refresh, roots
 from dockyard.node.engine.parts import Parts
 
 if TYPE_CHECKING:
+    from dockyard.interfaces.ociruntime import Overlay
     from dockyard.node.engine.archive.pack import Packer
 
 
@@ -21,6 +22,11 @@ def export(parts: Parts, reference: str) -> Iterator[bytes]:
     container = refresh.find(parts, reference)
     stack = roots.stack_of(parts, container)
     parts.tell(container, "export")
+    yield from whole(stack)
+
+
+def whole(stack: Overlay) -> Iterator[bytes]:
+    """A root with its changes."""
     if stack.driver == NATIVE:
         yield from _copied(stack.upper)
         return

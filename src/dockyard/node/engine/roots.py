@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dockyard.base.errors import NotFound, Unsupported
@@ -36,6 +36,11 @@ class Images(Protocol):
         name: str,
     ) -> str:
         """A folder that is filled becomes a layer on an image: the new image's id."""
+
+    def commit_root(
+        self, tar: Iterable[bytes], change: Callable[[ImageConfig], ImageConfig], name: str
+    ) -> str:
+        """A whole root becomes an image of one layer: its id."""
 
 
 class Root(NamedTuple):

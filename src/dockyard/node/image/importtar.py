@@ -29,7 +29,8 @@ def import_tar(
         config = config or ImageConfig(host_platform())
         config = config._replace(
             created=config.created or created,
-            history=(History(config.created or created, message or "imported", False),),
+            history=config.history
+            or (History(config.created or created, message or "imported", False),),
         )
         return catalog.create(config, (layer,), name)
 
