@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockyard.base.errors import DockyardError
-from dockyard.node.engine.archive.pack import Packer
 from dockyard.node.engine.archive.unpack import unpack
 from dockyard.node.image import tarread
+from dockyard.node.image.packer import Packer
 from dockyard.node.image.tarread import Entry, TarReader
 from dockyard.node.image.tarwrite import END, tar_entry
 from helpers import leaks

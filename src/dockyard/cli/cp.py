@@ -194,7 +194,7 @@ def _local(path: str, follow: bool) -> tuple[bool, str, bytes, bytes]:
 
 
 def _packed(folder: str, last: bytes, name: bytes) -> Iterator[bytes]:
-    from dockyard.node.engine.archive.pack import Packer
+    from dockyard.node.image.packer import Packer
     from dockyard.node.image.tarwrite import END
 
     parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

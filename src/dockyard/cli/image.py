@@ -6,16 +6,20 @@ import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from dockyard.base.errors import NotFound
+from dockyard.base.errors import NotFound, Unsupported
 from dockyard.base.oci.instance import data_root
+from dockyard.base.oci.meaning import meaning_of
 from dockyard.cli import (
     agree,
     common,
     history,
+    imagebundle,
     imagecopy,
     imagediff,
+    imagefilters,
     imagerisk,
     images,
+    imagesave,
     imagetree,
     imagetrust,
     imageverify,
@@ -27,6 +31,7 @@ from dockyard.cli import (
 
 if TYPE_CHECKING:
     from dockyard.node.image.image import Image
+    from dockyard.node.image.store import ImageStore
 
 
 NOUN: ContextVar[str] = ContextVar("noun", default="image ")
@@ -75,28 +80,19 @@ def _load(argv: list[str]) -> int:
         print("requested load from stdin, but stdin is empty", file=sys.stderr)
         return 1
     with imageview.progress_for(words.quiet) as progress:
-        loaded = store.load(words.input or "/dev/stdin", progress=progress)
+        loaded = store.load_whole(words.input or "/dev/stdin", progress=progress)
     if words.quiet:
-        for image in loaded:
+        named = {name for image in loaded.images for name in image.names}
+        for image in loaded.images:
             print(image.id)
+        for bundle in loaded.bundles:
+            if not named & set(bundle.names):
+                print(bundle.digest)
     return 0
 
 
 def _save(argv: list[str]) -> int:
-    parser = _parser("save", "[-o TAR] IMAGE...")
-    parser.add_argument("-o", "--output", metavar="TAR", help="else to standard output")
-    parser.add_argument("image", nargs="+")
-    words = parser.parse_args(argv)
-    store = imageview.open_store()
-    if words.output:
-        with open(words.output, "wb") as out:
-            store.save(words.image, out)
-        return 0
-    if sys.stdout.isatty():
-        print("dockyard: image save: not to a terminal; use -o FILE", file=sys.stderr)
-        return common.USAGE_ERROR
-    store.save(words.image, sys.stdout.buffer)
-    return 0
+    return imagesave.save(argv, NOUN.get())
 
 
 _INSPECT = """  dockyard image inspect busybox
@@ -123,8 +119,26 @@ def _inspect(argv: list[str]) -> int:
         parser.error("--output spdx: needs --risk")
     from dockyard.cli.inspect import show
 
-    show([describe(store.resolve(text)) for text in words.image], words.format)
+    show([described(store, text) for text in words.image], words.format)
     return 0
+
+
+def described(store: ImageStore, text: str) -> dict[str, Any]:
+    """An image, index or artifact as `docker image inspect` shows it."""
+    bundle = store.bundle(text)
+    try:
+        image = store.resolve(text)
+    except Unsupported:
+        if bundle is None:
+            raise
+        return imagebundle.describe(store, bundle)
+    found = describe(image)
+    marks = dict(meaning_of(image.manifest).annotations)
+    if bundle is not None:
+        found |= {"Descriptor": imagebundle.descriptor(bundle), **imagebundle.beyond(store, bundle)}
+    elif about := store.catalog.bundles.referrers(image.digest):
+        found["Referrers"] = [imagebundle.descriptor(each) for each in about]
+    return found | ({"Annotations": marks} if marks else {})
 
 
 def describe(image: Image) -> dict[str, Any]:
@@ -144,7 +158,14 @@ def _tag(argv: list[str]) -> int:
     parser.add_argument("source")
     parser.add_argument("target")
     words = parser.parse_args(argv)
-    imageview.open_store().tag(words.source, words.target)
+    store = imageview.open_store()
+    try:
+        store.tag(words.source, words.target)
+    except Unsupported:
+        bundle = store.bundle(words.source)
+        if bundle is None:
+            raise
+        store.tag_bundle(bundle, words.target)
     return 0
 
 
@@ -152,15 +173,19 @@ def _prune(argv: list[str]) -> int:
     parser = _parser("prune", "[OPTIONS]", "  dockyard image prune -af\n")
     parser.flag("-a", "--all", help="all without a container, not only those without a name")
     parser.flag("-f", "--force", help="do not ask")
-    parser.refuse(("--filter",), 1)
+    parser.many("--filter", metavar="KEY=VALUE", help="until, label, label!, dangling")
     words = parser.parse_args(argv)
+    store = imageview.open_store()
+    filters = imagefilters.parse(words.filter, imagefilters.PRUNED, store.resolve)
+    if (said := filters.values.pop("dangling", None)) is not None:
+        words.all = not imagefilters.is_true("dangling", said[-1])  # as docker has it: the same
     which = "images without at least one container associated to them"
     warning = f"WARNING! This will remove all {which if words.all else 'dangling images'}."
     if not words.force and not agree.agreed(warning):
         return 0
-    store = imageview.open_store()
     before = store.usage()
-    removed = store.prune(everything=words.all)
+    chosen = filters.fits if filters.values else None
+    removed = store.prune(everything=words.all, chosen=chosen)
     if removed.untagged or removed.deleted:
         print("Deleted Images:")
     for name in removed.untagged:
@@ -197,6 +222,7 @@ VERBS: common.Verbs = {
     "copy": (imagecopy.run, "Copy an image from registry to registry"),
     "import": (_import, "Make an image of the tar of a root file system"),
     "load": (_load, "Load images that docker save, or podman save, wrote"),
+    "export": (imagesave.export, "Write an image's root as a tar, without starting anything"),
     "save": (_save, "Write images as a tar that docker, podman and skopeo read"),
     "inspect": (_inspect, "Show all that is known of images"),
     "history": (history.run, "Show how an image's layers came to be"),

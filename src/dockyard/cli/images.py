@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dockyard.base.oci.reference import parse_reference
-from dockyard.cli import common, imageview
+from dockyard.cli import common, imagebundle, imagefilters, imageview
 
 if TYPE_CHECKING:
     import argparse
 
+    from dockyard.node.image.bundles import Bundle
     from dockyard.node.image.image import Image
+    from dockyard.node.image.store import ImageStore
 
 _HEADS = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
 _KEYS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
@@ -26,16 +28,33 @@ def run(argv: list[str]) -> int:
     parser.add_argument("-a", "--all", action="store_true", help="accepted; all are shown anyway")
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.add_argument("--format", default="", metavar="TEMPLATE", help="a Go template")
+    parser.many("-f", "--filter", metavar="KEY=VALUE", help=", ".join(imagefilters.LISTED))
     words = parser.parse_args(argv)
-    found = [image for image in imageview.open_store().list() if _wanted(image, words.name)]
+    store = imageview.open_store()
+    filters = imagefilters.parse(words.filter, imagefilters.LISTED, store.resolve)
+    found = [
+        image._replace(names=filters.names(image))
+        for image in store.list()
+        if filters.fits(image) and _wanted(image, words.name)
+    ]
+    bundles = [] if filters.values else _bundles(store, words.name)
     if words.output == "json":
-        imageview.print_json([imageview.summary(image) for image in found])
+        imageview.print_json([
+            *(imageview.summary(image) for image in found),
+            *(imagebundle.describe(store, bundle) for bundle in bundles),
+        ])  # fmt: skip
         return 0
     if words.quiet:
-        for identifier in dict.fromkeys(_identifier(image, words.no_trunc) for image in found):
+        identifiers = [_identifier(image, words.no_trunc) for image in found]
+        identifiers += [
+            str(each.digest) if words.no_trunc else each.digest.short for each in bundles
+        ]
+        for identifier in dict.fromkeys(identifiers):
             print(identifier)
         return 0
     rows = [row for image in found for row in _rows(image, words)]
+    for bundle in bundles:
+        rows += imagebundle.rows(bundle, words.digests, words.no_trunc)
     if words.format:
         from dockyard.cli.template import listed
 
@@ -48,9 +67,28 @@ def run(argv: list[str]) -> int:
     return 0
 
 
+def _bundles(store: ImageStore, text: str | None) -> list[Bundle]:
+    """Indexes and artifacts of which no image is here: with the names that are theirs alone."""
+    taken = {name for image in store.list() for name in image.names}
+    found = []
+    for bundle in store.bundles():
+        names = [name for name in bundle.names if name not in taken]
+        wanted = tuple(name for name in names if text is None or _means(text, name))
+        if wanted:
+            found.append(bundle._replace(names=wanted))
+    return found
+
+
+def _means(text: str, name: str) -> bool:
+    wanted, found = parse_reference(text), parse_reference(name)
+    return found.name == wanted.name and (":" not in text.rpartition("/")[2] or found == wanted)
+
+
 def _wanted(image: Image, text: str | None) -> bool:
     if text is None:
         return True
+    if set(text) & set("*?["):
+        return bool(imagefilters.Filters({"reference": [text]}, {}).names(image))
     wanted = parse_reference(text)
     names = [parse_reference(name) for name in image.names]
     exact = ":" in text.rpartition("/")[2]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dockyard.cli import common, imageview
+from typing import TYPE_CHECKING
+
+from dockyard.base.errors import Unsupported
+from dockyard.cli import common, imagebundle, imageview
+
+if TYPE_CHECKING:
+    from dockyard.node.image.store import ImageStore
 
 
 def run(argv: list[str]) -> int:
     parser = common.Parser("image tree", "[OPTIONS] [IMAGE...]",
-                           "Show layers (lowest first), and which images share them.",
+                           "Show layers (lowest first) and who shares them, platforms, referrers.",
                            "  dockyard image tree app:1 app:2\n")  # fmt: skip
     parser.add_argument("image", nargs="*", metavar="IMAGE")
     parser.flag("--no-trunc", help="show digests in full")
@@ -19,7 +25,8 @@ def run(argv: list[str]) -> int:
         name = imageview.familiar(image.names[0]) if image.names else image.id.short
         for layer in image.layers:
             sharing.setdefault(layer.chain_id, []).append(name)
-    for image in [store.resolve(text) for text in words.image] or images:
+    wanted = [store.resolve(text) for text in words.image if _is_image(store, text)]
+    for image in wanted if words.image else images:
         name = imageview.familiar(image.names[0]) if image.names else image.id.short
         print(f"{name} ({image.id if words.no_trunc else image.id.short}, "
               f"{imageview.size(image.size)})")  # fmt: skip
@@ -30,4 +37,21 @@ def run(argv: list[str]) -> int:
             shared = f"  also in {', '.join(others)}" if others else ""
             digest = layer.digest if words.no_trunc else layer.digest.short
             print(f"{branch} {digest}  {imageview.size(size)}{shared}")
+    whole = [found for text in words.image if (found := store.bundle(text))]
+    for bundle in dict.fromkeys(whole) if words.image else store.bundles():
+        if bundle.names or words.image:
+            names = ", ".join(map(imageview.familiar, bundle.names)) or bundle.digest.short
+            kind = f": {common.printable(bundle.meaning.artifact_type)}"
+            digest = bundle.digest if words.no_trunc else bundle.digest.short
+            what = f"{bundle.kind}{kind if bundle.meaning.artifact_type else ''}"
+            print(f"{names} ({what}, {digest}, {imageview.size(bundle.size)})")
+            print(*imagebundle.tree(store, bundle, words.no_trunc), sep="\n")
     return 0
+
+
+def _is_image(store: ImageStore, text: str) -> bool:
+    try:
+        store.resolve(text)
+    except Unsupported:
+        return False
+    return True

@@ -69,10 +69,10 @@ def _container(name: str) -> dict[str, Any]:
 
 
 def _image(name: str) -> dict[str, Any]:
-    from dockyard.cli.image import describe
+    from dockyard.cli.image import described
     from dockyard.cli.imageview import open_store
 
-    return describe(open_store().resolve(name))
+    return described(open_store(), name)
 
 
 def _volume(name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
+from dockyard.base.oci.manifest import NotAnImage
 from dockyard.base.oci.platform import parse_platform
 from dockyard.base.oci.reference import parse_reference
 from dockyard.cli import common, imageview
@@ -25,6 +26,8 @@ def run(argv: list[str]) -> int:
     parser.add_argument("name", metavar="NAME[:TAG|@DIGEST]")
     parser.add_argument("--platform", help="os/architecture, if not this machine's")
     parser.flag("-a", "--all-tags", help="all images of the repository")
+    parser.flag("--all-platforms", help="the whole index, with every platform's image")
+    parser.flag("--referrers", help="what is about it too: signatures, SBOMs")
     imageview.add_registry_options(parser)
     words = parser.parse_args(argv)
     if words.all_tags:
@@ -33,6 +36,18 @@ def run(argv: list[str]) -> int:
     if ":" not in words.name.rpartition("/")[2] and not words.quiet and words.output == "text":
         print(f"Using default tag: {reference.tag}")
     imageview.say_squashed()
+    if words.all_platforms or words.referrers:
+        if words.platform:
+            raise Invalid("--platform can't be used with --all-platforms or --referrers")
+        return _whole(words)
+    try:
+        return _pull(words)
+    except NotAnImage:
+        return _whole(words)
+
+
+def _pull(words: Namespace) -> int:
+    reference = parse_reference(words.name)
     with imageview.progress_for(words.quiet or words.output == "json") as progress:
         image = imageview.open_store(words).pull(
             words.name,
@@ -44,6 +59,20 @@ def run(argv: list[str]) -> int:
         imageview.print_json(imageview.summary(image))
     else:
         print(reference)
+    return 0
+
+
+def _whole(words: Namespace) -> int:
+    store = imageview.open_store(words)
+    with imageview.progress_for(words.quiet or words.output == "json") as progress:
+        store.pull_whole(words.name, referrers=words.referrers,
+                         auth=imageview.credentials(words), progress=progress)  # fmt: skip
+    if words.output == "json":
+        from dockyard.cli.image import described
+
+        imageview.print_json(described(store, words.name))
+    else:
+        print(parse_reference(words.name))
     return 0
 
 

@@ -50,6 +50,10 @@ class SchemaOne(Unsupported):
     """An image in Docker's manifest schema 1, which registries stopped serving."""
 
 
+class NotAnImage(Unsupported):
+    """A manifest that is well formed, and of an artifact."""
+
+
 class Ambiguous(Invalid):
     """A document that can be read as two kinds of document."""
 
@@ -98,9 +102,7 @@ def parse_document(data: bytes, content_type: str | None, what: str) -> Manifest
 def check_image(manifest: Manifest, what: str) -> None:
     """Refuse a manifest that is well formed but no image that can run (an artifact, say)."""
     if manifest.config.media_type not in CONFIGS:
-        raise Unsupported(
-            f"{what}: config: {manifest.config.media_type}: an artifact, not an image"
-        )
+        raise NotAnImage(f"{what}: config: {manifest.config.media_type}: an artifact, not an image")
     for layer in manifest.layers:
         if layer.media_type not in LAYERS:
             raise Unsupported(

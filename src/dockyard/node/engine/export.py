@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dockyard.base.linux import mergedtree
@@ -14,7 +13,6 @@ from dockyard.node.engine.parts import Parts
 
 if TYPE_CHECKING:
     from dockyard.interfaces.ociruntime import Overlay
-    from dockyard.node.engine.archive.pack import Packer
 
 
 def export(parts: Parts, reference: str) -> Iterator[bytes]:
@@ -30,11 +28,13 @@ def whole(stack: Overlay) -> Iterator[bytes]:
     if stack.driver == NATIVE:
         yield from _copied(stack.upper)
         return
+    from dockyard.node.image.exporting import merged
+
     yield from merged((stack.upper, *stack.lower))
 
 
 def _copied(root: str) -> Iterator[bytes]:
-    from dockyard.node.engine.archive.pack import Packer
+    from dockyard.node.image.packer import Packer
     from dockyard.node.image.tarwrite import END
 
     packer, folder = Packer(), os.open(root, mergedtree.FOLDER)
@@ -44,27 +44,3 @@ def _copied(root: str) -> Iterator[bytes]:
     finally:
         os.close(folder)
     yield END
-
-
-def merged(layers: Sequence[str]) -> Iterator[bytes]:
-    """The tree of any layers, topmost first, as a tar stream."""
-    from dockyard.node.engine.archive.pack import Packer
-    from dockyard.node.image.tarwrite import END
-
-    with mergedtree.opened(layers) as opened:
-        yield from _folder(opened, (), Packer())
-    yield END
-
-
-def _folder(layers: tuple[int, ...], path: tuple[bytes, ...], packer: Packer) -> Iterator[bytes]:
-    for name in mergedtree.names(layers):
-        found = mergedtree.find(layers, name)
-        if found is None:
-            continue
-        inner = (*path, os.fsencode(name))
-        if stat.S_ISDIR(found.stat.st_mode):
-            with mergedtree.enter(layers, name) as below:
-                yield from packer.folder(below[0], inner)
-                yield from _folder(below, inner, packer)
-        else:
-            yield from packer.leaf(found.folder, inner[-1], found.stat, inner)

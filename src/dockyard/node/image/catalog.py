@@ -8,19 +8,22 @@ from collections.abc import Iterator
 
 from dockyard.base import sqlite
 from dockyard.base.aio import now
-from dockyard.base.errors import Conflict, Invalid
+from dockyard.base.errors import Conflict, Invalid, Unsupported
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.imageconfig import ImageConfig, parse_config
 from dockyard.base.oci.manifest import (
     OCI_CONFIG,
     Ambiguous,
+    Index,
     Manifest,
     build_manifest,
     parse_document,
 )
+from dockyard.base.oci.platform import host_platform
 from dockyard.base.oci.reference import Reference, parse_reference
 from dockyard.node.image.blobs import Blobs
+from dockyard.node.image.bundles import Bundle, Bundles
 from dockyard.node.image.database import Database
 from dockyard.node.image.fleeting import Fleeting
 from dockyard.node.image.image import (
@@ -47,6 +50,7 @@ class Catalog:
         self.layers = Layers(root, self.ingest)
         self.database = Database(root)
         self.fleeting = Fleeting(root)
+        self.bundles = Bundles(self.database, self.blobs)
 
     @property
     def data_root(self) -> str:
@@ -103,8 +107,29 @@ class Catalog:
                 return Digest(hits[0][1])
         if refused is not None and not match:
             raise refused
+        if (bundle := self.find_bundle(text)) is not None:
+            raise _is_none(bundle, text)
         name = str(reference) if reference else text
         raise ImageNotFound(f"image: {name}: no such image here; `dockyard pull` fetches it")
+
+    def find_bundle(self, text: str) -> Bundle | None:
+        """The index or artifact that a name, digest or the start of one means here."""
+        digest = self.find_bundle_digest(text)
+        return self.bundles.view(digest) if digest else None
+
+    def find_bundle_digest(self, text: str) -> Digest | None:
+        """As :meth:`find_bundle`, of one whose document may be damaged."""
+        with contextlib.suppress(Invalid):
+            reference = parse_reference(text)
+            if found := self.bundles.digest_of(str(reference)):
+                return found
+            if reference.digest and self.bundles.has(reference.digest):
+                return reference.digest
+        match = _ID.fullmatch(text)
+        hits = self.bundles.starting(match[1]) if match else []
+        if len(hits) > 1:
+            raise Conflict(f"image: {text}: several digests start so; give more digits")
+        return hits[0] if hits else None
 
     def all(self) -> list[Image]:
         with self.database.read() as rows:
@@ -165,8 +190,15 @@ class Catalog:
             query = "SELECT holder FROM leases WHERE manifest = ? ORDER BY holder"
             return [str(holder) for (holder,) in rows.execute(query, (manifest,))]
 
-    def add(self, manifest: Manifest, names: tuple[str, ...]) -> Image:
-        """List an image whose blobs and layers are all here, under these names."""
+    def add(
+        self,
+        manifest: Manifest,
+        names: tuple[str, ...],
+        index: Index | None = None,
+        whole: tuple[str, ...] = (),
+    ) -> Image:
+        """List an image whose blobs and layers are all here, under these names; and the index
+        that it came out of, which is kept whole, under those."""
         with self.database.write() as rows:
             known = rows.execute(
                 "SELECT media_type FROM images WHERE manifest = ?", (manifest.digest,)
@@ -181,6 +213,8 @@ class Catalog:
             )
             for name in names:
                 rows.execute(_SET_NAME, (name, manifest.digest))
+            if index is not None:
+                self.bundles.insert(rows, index, whole)
             return self._view(rows, manifest.digest)
 
     def add_layer(self, layer: Layer, unpacked: int) -> None:
@@ -204,12 +238,20 @@ class Catalog:
         self.blobs.put(manifest.data)
         return self.add(manifest, (str(name),) if name else ())
 
-    def tag(self, image: Image, name: Reference) -> Image:
+    def tag(self, image: Image, name: Reference, bundle: Bundle | None = None) -> Image:
         if name.digest is not None:
             raise Invalid(f"image reference: {name}: a tag is expected, not a digest")
         with self.database.write() as rows:
             rows.execute(_SET_NAME, (str(name), image.digest))
+            if bundle is not None:
+                self.bundles.insert(rows, bundle.document, (str(name),))
             return self._view(rows, image.digest)
+
+    def tag_bundle(self, bundle: Bundle, name: Reference) -> None:
+        """Give an index or artifact, of which no image is here, one more name."""
+        if name.digest is not None:
+            raise Invalid(f"image reference: {name}: a tag is expected, not a digest")
+        self.bundles.add(bundle.document, (str(name),))
 
     def set_name(self, name: str, image: Image) -> None:
         """One more name for a listed image, in normal form."""
@@ -336,6 +378,17 @@ def _by_name(rows: sqlite.Connection, reference: Reference) -> Digest | None:
             (reference.digest, reference.name + "[:@]*"),
         ).fetchone()
     return Digest(row[0]) if row else None
+
+
+def _is_none(bundle: Bundle, text: str) -> Unsupported:
+    """Why there is no image where there is something."""
+    if isinstance(bundle.document, Index):
+        have = sorted({str(entry.platform) for entry in bundle.document.manifests
+                       if entry.platform})  # fmt: skip
+        reason = f"has no image for {host_platform()}: it has {', '.join(have) or 'none'}"
+    else:
+        reason = f"is an artifact ({bundle.meaning.artifact_type}), no image: it cannot run"
+    return Unsupported(f"image: {text}: {reason}")
 
 
 def layers_of(manifest: Manifest, config: ImageConfig) -> tuple[Layer, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from dockyard.base import sqlite
 
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
     manifest TEXT PRIMARY KEY,  -- digest of the manifest
@@ -45,7 +45,25 @@ CREATE TABLE IF NOT EXISTS packed (
     digest TEXT NOT NULL,       -- of what a push made of it
     size INTEGER NOT NULL
 ) STRICT;
-PRAGMA user_version = 2;
+CREATE TABLE IF NOT EXISTS bundles (
+    digest TEXT PRIMARY KEY,    -- of an index that is kept whole, or of an artifact
+    media_type TEXT NOT NULL,
+    subject TEXT,               -- the manifest that it is about
+    added REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS bundles_by_subject ON bundles (subject);
+CREATE TABLE IF NOT EXISTS bundle_names (
+    name TEXT PRIMARY KEY,      -- also the image's that came out of the index
+    digest TEXT NOT NULL REFERENCES bundles (digest)
+) STRICT;
+-- A name that goes to another image, or goes, means no index any more.
+CREATE TRIGGER IF NOT EXISTS name_added AFTER INSERT ON names
+    BEGIN DELETE FROM bundle_names WHERE name = new.name; END;
+CREATE TRIGGER IF NOT EXISTS name_moved AFTER UPDATE ON names
+    BEGIN DELETE FROM bundle_names WHERE name = new.name; END;
+CREATE TRIGGER IF NOT EXISTS name_gone AFTER DELETE ON names
+    BEGIN DELETE FROM bundle_names WHERE name = old.name; END;
+PRAGMA user_version = 3;
 """
 
 

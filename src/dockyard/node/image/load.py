@@ -1,6 +1,9 @@
-"""Turns an image archive into images: docker-archive (``docker save``) or oci-archive."""
+"""Turns an image archive into images: docker-archive (``docker save``), oci-archive or a layout.
 
-from typing import Any
+An index is kept whole, as far as its images are in the archive; artifacts are kept as they are.
+"""
+
+from typing import Any, NamedTuple
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci import imageconfig
@@ -14,43 +17,60 @@ from dockyard.base.oci.manifest import (
     Index,
     Manifest,
     build_manifest,
-    check_image,
     choose,
     parse_document,
 )
+from dockyard.base.oci.meaning import is_artifact
 from dockyard.base.oci.platform import Platform, host_platform
 from dockyard.base.oci.reference import Reference, parse_reference
 from dockyard.base.oci.strictjson import decode
 from dockyard.node.image.archive import Archive, open_archive
-from dockyard.node.image.blobs import verified
+from dockyard.node.image.bundles import Bundle
 from dockyard.node.image.catalog import Catalog, layers_of
 from dockyard.node.image.fetch import fetch_layers
 from dockyard.node.image.image import ContentMismatch, Image, ImageNotFound
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.trust.gate import admit_archive
+from dockyard.node.image.whole import Whole
 
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
-def load(catalog: Catalog, path: str, progress: Progress) -> list[Image]:
+class Loaded(NamedTuple):
+    """What came out of an archive."""
+
+    images: list[Image]
+    """That this machine can run, unpacked."""
+    bundles: list[Bundle]
+    """Indexes that were kept whole, and artifacts."""
+
+
+def load(catalog: Catalog, path: str, progress: Progress) -> Loaded:
     """See :meth:`ImageStore.load`. An archive that is both is read as an OCI layout."""
     with catalog.adding(), open_archive(path, catalog.ingest) as archive:
         if archive.has("index.json"):
             admit_archive(catalog.data_root, "oci-archive", archive.what)
-            images = _load_layout(catalog, archive, progress)
+            found = _load_layout(catalog, archive, progress)
+        elif archive.has("version") and archive.has("manifest.json"):
+            admit_archive(catalog.data_root, "dir", archive.what)
+            found = Loaded([_load_folder(catalog, archive, progress)], [])
         elif archive.has("manifest.json"):
             admit_archive(catalog.data_root, "docker-archive", archive.what)
-            images = _load_docker(catalog, archive, progress)
+            found = Loaded(_load_docker(catalog, archive, progress), [])
         else:
             raise Invalid(
                 f"{archive.what}: neither index.json nor manifest.json is in it: no image archive; "
                 "`image import` takes the tar of a root file system"
             )
-    for image in images:
-        shown = [parse_reference(name).familiar for name in image.names] or [image.id]
-        for name in shown:
+    told = {name for image in found.images for name in image.names}
+    for image in found.images:
+        for name in [parse_reference(name).familiar for name in image.names] or [image.id]:
             progress.note(f"Loaded image: {name}")
-    return images
+    for bundle in found.bundles:
+        names = [parse_reference(name).familiar for name in bundle.names if name not in told]
+        for name in names or ([] if bundle.names else [bundle.digest]):
+            progress.note(f"Loaded {'image' if bundle.kind == 'index' else 'artifact'}: {name}")
+    return found
 
 
 def load_one(
@@ -61,67 +81,52 @@ def load_one(
         admit_archive(catalog.data_root, "oci-archive", archive.what)
         what = f"{archive.what}: index.json"
         index = parse_document(archive.read("index.json", LARGEST), None, what)
-        entries = index.manifests if isinstance(index, Index) else ()
-        for entry in entries:
+        whole = _whole(catalog, archive, progress)
+        for entry in index.manifests if isinstance(index, Index) else ():
             if wanted in (entry.digest, dict(entry.annotations).get(_NAME_ANNOTATIONS[1])):
-                return _load_image(catalog, archive, entry, platform, (), progress)
+                found = whole.document(entry)
+                if isinstance(found, Index):
+                    what = f"{archive.what}: {entry.digest}"
+                    found = whole.document(choose(found, platform or host_platform(), what))
+                if not isinstance(found, Manifest):
+                    raise Invalid(f"{what}: an index in an index; refused")
+                return whole.image(found, ())
     raise ImageNotFound(f"{what}: {wanted}: is not in it")
 
 
-def _load_layout(catalog: Catalog, archive: Archive, progress: Progress) -> list[Image]:
+def _whole(catalog: Catalog, archive: Archive, progress: Progress) -> Whole:
+    return Whole(
+        catalog,
+        lambda blob: archive.chunks(_blob(blob.digest)),
+        lambda blob: archive.has(_blob(blob.digest)),
+        progress,
+        archive.what,
+    )
+
+
+def _load_layout(catalog: Catalog, archive: Archive, progress: Progress) -> Loaded:
     index = parse_document(archive.read("index.json", LARGEST), None, f"{archive.what}: index.json")
     if not isinstance(index, Index):
         raise Invalid(f"{archive.what}: index.json: is no index")
-    return [
-        _load_image(catalog, archive, entry, None, _names(entry), progress)
-        for entry in index.manifests
-    ]
-
-
-def _load_image(
-    catalog: Catalog,
-    archive: Archive,
-    entry: Descriptor,
-    platform: Platform | None,
-    names: tuple[Reference, ...],
-    progress: Progress,
-) -> Image:
-    what = f"{archive.what}: {entry.digest}"
-    found = _document(archive, entry, what)
-    if isinstance(found, Index):
-        found = _document(archive, choose(found, platform or host_platform(), what), what)
-    if not isinstance(found, Manifest):
-        raise Invalid(f"{what}: an index in an index; refused")
-    check_image(found, what)
-    raw = b"".join(verified(archive.chunks(_blob(found.config.digest)), found.config))
-    return _add(catalog, archive, found, raw, names, progress)
-
-
-def _document(archive: Archive, entry: Descriptor, what: str) -> Manifest | Index:
-    if entry.size > LARGEST or entry.media_type in (None, ""):
-        raise Invalid(f"{what}: a document of {entry.size} bytes; refused")
-    data = b"".join(verified(archive.chunks(_blob(entry.digest)), entry))
-    return parse_document(data, entry.media_type, what)
-
-
-def _add(
-    catalog: Catalog,
-    archive: Archive,
-    found: Manifest,
-    raw: bytes,
-    names: tuple[Reference, ...],
-    progress: Progress,
-) -> Image:
-    config = parse_config(raw, f"{archive.what}: {found.config.digest}")
-    fetch_layers(
-        catalog,
-        layers_of(found, config),
-        lambda blob: archive.chunks(_blob(blob.digest)),
-        progress,
-    )
-    catalog.blobs.put(raw)
-    catalog.blobs.put(found.data)
-    return catalog.add(found, tuple(str(name) for name in names))
+    whole = _whole(catalog, archive, progress)
+    images: list[Image] = []
+    bundles: list[Digest] = []
+    about: list[tuple[Digest, Manifest, tuple[str, ...]]] = []
+    for entry in index.manifests:
+        names = tuple(str(name) for name in _names(entry))
+        found = whole.document(entry)
+        if isinstance(found, Index):
+            image = whole.index(found, names, names)
+            images += [image] if image else []
+            bundles.append(found.digest)
+        elif not is_artifact(found):
+            images.append(whole.image(found, names))
+        else:
+            about.append((found.digest, found, names))
+    for digest, artifact, names in about:
+        whole.artifact(artifact, names)
+        bundles.append(digest)
+    return Loaded(images, [bundle for each in bundles if (bundle := catalog.bundles.view(each))])
 
 
 def _names(entry: Descriptor) -> tuple[Reference, ...]:
@@ -135,6 +140,17 @@ def _names(entry: Descriptor) -> tuple[Reference, ...]:
 
 def _blob(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def _load_folder(catalog: Catalog, archive: Archive, progress: Progress) -> Image:
+    """containers-transports(5), ``dir:``."""
+    data = archive.read("manifest.json", LARGEST)
+    found = parse_document(data, None, f"{archive.what}: manifest.json")
+    if not isinstance(found, Manifest):
+        raise Invalid(f"{archive.what}: manifest.json: an index: not implemented")
+    whole = Whole(catalog, lambda blob: archive.chunks(blob.digest.hex),
+                  lambda blob: archive.has(blob.digest.hex), progress, archive.what)  # fmt: skip
+    return whole.image(found, ())
 
 
 def _load_docker(catalog: Catalog, archive: Archive, progress: Progress) -> list[Image]:

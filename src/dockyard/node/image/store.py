@@ -7,7 +7,7 @@ fork afterwards.
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING
 
@@ -24,12 +24,15 @@ from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 
 if TYPE_CHECKING:
+    from dockyard.node.image.bundles import Bundle
     from dockyard.node.image.diff import Change
+    from dockyard.node.image.load import Loaded
     from dockyard.node.image.risk.finding import Report
     from dockyard.node.image.trust.keys import PrivateKey, PublicKey
     from dockyard.node.image.trust.sign import Verified
     from dockyard.node.image.verify import Damage
 
+    BundleList = list[Bundle]
     DamageOfImages = dict[str, list[Damage]]
 
 Images = list[Image]
@@ -98,6 +101,12 @@ class ImageStore:
         from dockyard.node.image.push import push
 
         name = parse_reference(reference)
+        if (bundle := self._catalog.bundles.named(str(name))) is not None:
+            from dockyard.node.image.pushwhole import is_whole, push_whole
+
+            progress = progress or Silent()
+            if is_whole(self._catalog, name, bundle, progress):
+                return push_whole(self._catalog, self._hosts, name, bundle, auth, progress)
         return push(self._catalog, self._hosts, name, auth, progress or Silent())
 
     def sign(
@@ -158,9 +167,37 @@ class ImageStore:
 
     def load(self, archive: str, *, progress: Progress | None = None) -> Images:
         """Images of a tar made by ``docker save``, or of an oci-archive (compressed or not)."""
+        return self.load_whole(archive, progress=progress).images
+
+    def load_whole(self, archive: str, *, progress: Progress | None = None) -> "Loaded":
+        """As :meth:`load`; and indexes and artifacts."""
         from dockyard.node.image.load import load
 
         return load(self._catalog, archive, progress or Silent())
+
+    def bundle(self, reference: str) -> "Bundle | None":
+        """The index that an image was pulled or loaded with, or the artifact of this name."""
+        return self._catalog.find_bundle(reference)
+
+    def bundles(self) -> "BundleList":
+        """All indexes and artifacts, the newest first."""
+        return self._catalog.bundles.all()
+
+    def pull_whole(
+        self,
+        reference: str,
+        *,
+        referrers: bool = False,
+        auth: Credentials | None = None,
+        progress: Progress | None = None,
+    ) -> "Bundle | None":
+        """Fetch an index with all its images, or an artifact; ``referrers``: and what is about
+        them. The image for this machine is unpacked. None: it was one image."""
+        from dockyard.node.image.pullwhole import pull_whole
+
+        name = parse_reference(reference)
+        return pull_whole(self._catalog, self._hosts, name, auth, progress or Silent(),
+                          referrers=referrers)  # fmt: skip
 
     def load_one(
         self,
@@ -175,11 +212,24 @@ class ImageStore:
 
         return load_one(self._catalog, folder, wanted, platform, progress or Silent())
 
-    def save(self, references: Iterable[str], out: IO[bytes]) -> None:
-        """Write images as an archive that is both an oci-archive and a docker-archive."""
-        from dockyard.node.image.save import save
+    def save(self, references: Iterable[str], out: IO[bytes], form: str = "both") -> None:
+        """Write images, whole indexes and artifacts as an archive: an oci-archive and a
+        docker-archive at once, or one of :data:`~dockyard.node.image.save.ARCHIVES`."""
+        from dockyard.node.image.save import items, save
 
-        save([self._catalog.resolve(reference) for reference in references], self._catalog, out)
+        save(self._catalog, items(self._catalog, references), out, form)
+
+    def save_folder(self, references: Iterable[str], folder: str, form: str) -> None:
+        """As :meth:`save`, as a folder: of :data:`~dockyard.node.image.save.FOLDERS`."""
+        from dockyard.node.image.save import items, save_folder
+
+        save_folder(self._catalog, items(self._catalog, references), folder, form)
+
+    def export(self, image: Image) -> Iterator[bytes]:
+        """An image's merged tree as a tar stream, without starting anything."""
+        from dockyard.node.image.exporting import merged
+
+        return merged(self.mount_layers(image))
 
     def import_tar(
         self,
@@ -209,7 +259,12 @@ class ImageStore:
 
     def tag(self, source: str, target: str) -> Image:
         """Give an image one more name, taking the name from whichever image has it."""
-        return self._catalog.tag(self._catalog.resolve(source), parse_reference(target))
+        name = parse_reference(target)
+        return self._catalog.tag(self._catalog.resolve(source), name, self.bundle(source))
+
+    def tag_bundle(self, bundle: "Bundle", target: str) -> None:
+        """As :meth:`tag`, of an index or artifact that no image came out of."""
+        self._catalog.tag_bundle(bundle, parse_reference(target))
 
     def remove(self, reference: str, *, force: bool = False) -> Removed:
         """Take a name away; the image goes with its last name. By ID: all its names, if forced.
@@ -220,11 +275,14 @@ class ImageStore:
 
         return remove(self._catalog, reference, force)
 
-    def prune(self, *, everything: bool = False) -> Removed:
-        """Remove images without a name (``everything``: all without a lease) and stray content."""
+    def prune(
+        self, *, everything: bool = False, chosen: Callable[[Image], bool] | None = None
+    ) -> Removed:
+        """Remove images without a name (``everything``: all without a lease, and the build cache)
+        and stray content; of images only those that ``chosen`` wants gone, if it is there."""
         from dockyard.node.image.remove import prune
 
-        return prune(self._catalog, everything)
+        return prune(self._catalog, everything, chosen)
 
     def verify(self, references: Iterable[str] = (), *, repair: bool = False) -> "DamageOfImages":
         """Look at every byte of these images (or of all): what each is called, and its damage.
@@ -232,12 +290,10 @@ class ImageStore:
         ``repair``: damaged blobs are removed, so that a pull brings them again, and damaged layers
         too where no container uses them: they are unpacked again when somebody does.
         """
-        from dockyard.node.image.verify import verify
+        from dockyard.node.image.verify import verify_all
 
-        called = self._catalog.manifests()
-        wanted = [self._catalog.find_manifest(text) for text in references] or list(called)
         with self._catalog.adding():
-            return {called[one]: verify(self._catalog, one, repair=repair) for one in wanted}
+            return verify_all(self._catalog, list(references), repair=repair)
 
     def diff(self, base: Image, image: Image) -> "Iterator[Change]":
         """What an image's merged tree changes of another's, by content."""

@@ -9,10 +9,11 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from dockyard.base.errors import DockyardError
+from dockyard.base.errors import DockyardError, Unsupported
 from dockyard.base.linux import whiteouts
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
+from dockyard.base.oci.manifest import Index
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch, Layer
@@ -26,6 +27,50 @@ class Damage(NamedTuple):
     what: str
     """``blob sha256:...`` or ``layer sha256:...``."""
     reason: str
+
+
+def verify_all(catalog: Catalog, references: list[str], *, repair: bool) -> dict[str, list[Damage]]:
+    """What each of these is called, or each of all, and its damage; an index' that is kept whole,
+    and an artifact's, under its own name if no image has it."""
+    called = catalog.manifests()
+    manifests: list[Digest] = []
+    bundles = [] if references else catalog.bundles.digests()
+    for text in references:
+        if (listed := catalog.find_bundle_digest(text)) is not None:
+            bundles.append(listed)
+        try:
+            manifests.append(catalog.find_manifest(text))
+        except Unsupported:
+            continue
+    wanted = manifests if references else list(called)
+    found = {called[one]: verify(catalog, one, repair=repair) for one in wanted}
+    for digest in bundles:
+        names = catalog.bundles.names(digest)
+        damage = found.setdefault(names[0] if names else str(digest), [])
+        damage += _of_bundle(catalog, digest, repair=repair)
+    return found
+
+
+def _of_bundle(catalog: Catalog, digest: Digest, *, repair: bool) -> list[Damage]:
+    """Of what is here of it, as bytes; what an index names and is not here is no damage."""
+    found: list[Damage] = []
+    try:
+        bundle = catalog.bundles.view(digest)
+    except ContentMismatch as error:
+        if repair:
+            catalog.blobs.discard(digest)
+        return [Damage(f"document of {digest}", str(error))]
+    if bundle is None:
+        return []
+    children = isinstance(bundle.document, Index)
+    for part in dict.fromkeys(catalog.bundles.parts(bundle.document)):
+        if children and not os.path.exists(catalog.blobs.path(part.digest)):
+            continue
+        if reason := _of_blob(catalog, part):
+            found.append(Damage(f"blob {part.digest}", reason))
+            if repair:
+                catalog.blobs.discard(part.digest)
+    return found
 
 
 def verify(catalog: Catalog, manifest: Digest, *, repair: bool) -> list[Damage]:

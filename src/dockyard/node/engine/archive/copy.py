@@ -15,10 +15,10 @@ from dockyard.base.errors import Invalid, NotFound
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.node.engine import identity, refresh, roots
 from dockyard.node.engine.archive import inside, root
-from dockyard.node.engine.archive.pack import Packer
 from dockyard.node.engine.archive.unpack import unpack
 from dockyard.node.engine.config import Container
 from dockyard.node.engine.parts import Parts
+from dockyard.node.image.packer import Packer
 from dockyard.node.image.tarread import TarReader
 from dockyard.node.image.tarwrite import END
 

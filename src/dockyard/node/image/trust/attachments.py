@@ -89,7 +89,7 @@ def attach(client: RegistryClient, subject: Descriptor, data: bytes, proof: byte
     referrer = _manifest(client, ARTIFACT, [blob], subject)
     try:
         client.put_manifest(digest_of(referrer), OCI_MANIFEST, referrer)
-        _list(client, subject.digest, referrer)
+        list_referrer(client, subject.digest, referrer, ARTIFACT)
     except DockyardError as error:
         return str(error)
     return ""
@@ -110,14 +110,16 @@ def carry(origin: RegistryClient, goal: RegistryClient, digest: Digest) -> int:
     return carried
 
 
-def _list(client: RegistryClient, subject: Digest, referrer: bytes) -> None:
+def list_referrer(
+    client: RegistryClient, subject: Digest, referrer: bytes, artifact_type: str
+) -> None:
     """Where the registry keeps no list of referrers, a client does ("Referrers Tag Schema")."""
     known, native = referrers(client, subject)
     digest = digest_of(referrer)
     if native or any(item.get("digest") == digest for item in known):
         return
     mine = {"mediaType": OCI_MANIFEST, "digest": digest, "size": len(referrer),
-            "artifactType": ARTIFACT}  # fmt: skip
+            "artifactType": artifact_type}  # fmt: skip
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*known, mine]}
     client.put_manifest(tag_of(subject, ""), OCI_INDEX, encode(index))
 
