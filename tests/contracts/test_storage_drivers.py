@@ -18,7 +18,7 @@ import pytest
 
 from dockyard.node.network.bridges import BridgeNetworks
 from helpers import leaks, rootfs
-from helpers.program import Shell, eventually
+from helpers.program import PROGRAM, Shell, eventually
 
 pytestmark = pytest.mark.root
 
@@ -302,7 +302,7 @@ def test_storage_conf_names_the_driver(tree: Path, tmp_path: Path) -> None:
 def test_in_a_container_of_its_own(tree: Path, tmp_path: Path) -> None:
     """Its data root lies on that container's overlay."""
     with yard(tmp_path / "data", tree, "overlay2") as shell:
-        program = str(Path(shell.full.__globals__["PROGRAM"][0]))
+        program = PROGRAM[0]
         text = (
             f"cp -a {tree} /inner && unset DOCKYARD_STORAGE_DRIVER && "
             f"{program} --data-dir /nested run --network none --rootfs /inner sh -c "
@@ -314,3 +314,27 @@ def test_in_a_container_of_its_own(tree: Path, tmp_path: Path) -> None:
         assert done.stdout == b"hostname\nhosts\npasswd\nresolv.conf\nhere\n"
         assert b"storage driver: " in done.stderr
         assert not Path("/nested").exists()
+
+
+@pytest.mark.parametrize("driver", ["native", "fuse-overlayfs"])
+def test_g09_a_container_whose_making_is_killed_leaves_nothing(
+    driver: str, tree: Path, tmp_path: Path
+) -> None:
+    """Wherever in the copy of its root, or with its file system's process there, it is cut."""
+    with yard(tmp_path / "data", tree, driver) as shell:
+        containers = shell.root / "containers"
+        for _ in range(3):
+            words = [*PROGRAM, "run", "--network", "none", "--rootfs", str(tree), "sleep", "1000"]
+            quiet = subprocess.DEVNULL
+            process = subprocess.Popen(
+                words, env=shell.env, stdin=quiet, stdout=quiet, stderr=quiet
+            )
+            try:
+                eventually(lambda: containers.exists() and any(containers.glob("*/upper")))
+            finally:
+                process.kill()
+                process.wait()
+            shell("run", "--rm", "--network", "none", "--rootfs", str(tree), "true")
+            if left := shell("ps", "-aq").split():  # it was quicker than the kill
+                shell("rm", "-f", *left)
+            assert list(containers.iterdir()) == []
