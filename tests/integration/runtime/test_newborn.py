@@ -96,3 +96,32 @@ def test_it_ends_with_its_launchpad(tmp_path: Path) -> None:
     pid = waiting(pad)
     pad.close()
     until(lambda: state(pid) == "")
+
+
+def test_what_is_mounted_ahead_is_what_is_mounted_otherwise(yard: Yard, tmp_path: Path) -> None:
+    """/proc, /dev and /sys: the mounts with their options, and each node with its rights."""
+    script = """
+    while read -r _ _ _ root place options rest; do
+        echo "$root $place $options ${rest#*- }"
+    done </proc/self/mountinfo | grep -v "^/ / " | sort
+    find /dev | sort | xargs stat -c "%n %f %u:%g %t,%T"
+    for path in /dev/fd /dev/stdin /dev/stdout /dev/stderr /dev/ptmx; do readlink $path; done
+    """
+    found = []
+    for ahead in (True, False):
+        pad = LaunchpadLauncher(str(tmp_path / f"cache{ahead}"))
+        pad.start()
+        try:
+            yard.runtime = LocalRuntime(pad)
+            pid = waiting(pad)
+            if not ahead:
+                os.kill(pid, signal.SIGKILL)
+                until(lambda pid=pid: state(pid) == "Z")
+            code, said, complaints = yard.sh(script).run()
+            assert (code, complaints) == (0, "")
+            found.append(said)
+        finally:
+            pad.close()
+    assert found[0] == found[1]
+    assert "/dev/null 21b6 0:0 1,3" in found[0]
+    assert found[0].count("tmpfs ro") >= 2  # masked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import struct
 
 import pytest
@@ -11,7 +12,11 @@ from dockyard.base.errors import Unsupported
 from dockyard.base.linux import firststep
 
 
-@pytest.mark.parametrize("programs", [firststep.RELAY, firststep.PAUSE], ids=["relay", "pause"])
+@pytest.mark.parametrize(
+    "programs",
+    [firststep.RELAY, firststep.WAITING, firststep.PAUSE],
+    ids=["relay", "waiting", "pause"],
+)
 @pytest.mark.parametrize(("machine", "number"), [("x86_64", 62), ("aarch64", 183)])
 def test_the_header_is_elfs(programs: dict[str, str], machine: str, number: int) -> None:
     data = firststep.elf(programs, machine)
@@ -73,3 +78,31 @@ def test_the_relay_executes_with_arguments_and_environment() -> None:
 def test_the_relay_reports_errno() -> None:
     assert relay("/no/such", "x") == (126, b"", struct.pack("=i", 2))
     assert relay("/etc", "x") == (126, b"", struct.pack("=i", 13))
+
+
+def test_the_waiting_relay_takes_one_message_first() -> None:
+    for message, code, said in (
+        (b"start", 7, b""),
+        (b"s" * 10_000, 7, b""),
+        (b"", 126, b""),  # the other end has gone: so does it
+    ):
+        output, written = os.pipe()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        step = firststep.sealed(firststep.WAITING)
+        pid = os.posix_spawn(
+            f"/proc/self/fd/{step}", ["/bin/sh", "sh", "-c", "echo here; exit 7"], {},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, written, 1),
+                (os.POSIX_SPAWN_DUP2, theirs.fileno(), firststep.REPORT_DESCRIPTOR),
+            ],
+        )  # fmt: skip
+        os.close(written)
+        os.close(step)
+        theirs.close()
+        with os.fdopen(output, "rb") as printed:
+            if message:
+                ours.send(message)
+                assert ours.recv(10) == said  # closed by the exec
+            ours.close()
+            assert printed.read() == (b"here\n" if message else b"")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code

@@ -9,6 +9,8 @@ memory, sealed against every change (memfd_create(2)); what leads to them leads 
 close-on-exec and the program is executed; if the kernel refuses, errno goes to descriptor 3 as
 four bytes in the machine's order. Without descriptor 3 (an image has named it once more) it ends.
 
+``WAITING``: a relay that first takes one message from descriptor 3; the end of that is its own.
+
 ``PAUSE``: what a pod's sandbox runs. It blocks every signal and waits for them in turn: SIGCHLD
 reaps children until none is left, SIGTERM and SIGINT end it, others are nothing to it.
 """
@@ -43,6 +45,17 @@ RELAY = {
         "c80b80d2c00f80d2010000d4"  # end: exit_group(126)
     ),
 }
+_WAIT = {
+    "x86_64": (
+        "b82d000000bf03000000488d742480ba010000004d31d24d31c04d31c90f05"  # recvfrom(3, rsp-128, 1)
+        "ffc8754b"  # not 1: go to end
+    ),
+    "aarch64": (
+        "e81980d2600080d2e10302d1220080d2030080d2040080d2050080d2010000d4"  # recvfrom(3, sp-128, 1)
+        "1f0400f1a1020054"  # not 1: go to end
+    ),
+}
+WAITING = {machine: _WAIT[machine] + code for machine, code in RELAY.items()}
 PAUSE = {
     "x86_64": (
         "6aff"  # push -1: a mask of all signals

@@ -21,8 +21,8 @@ def carry_out(launch: Launch, attach: bool, cache: str, creator: Plain) -> None:
 
         making, monitoring = external.ExternalMaker, external.ExternalMonitor
     try:
-        made, held = making(launch, cache).make(attach, creator)
+        made, held, rest = making(launch, cache).make(attach, creator)
     except BaseException as error:  # whatever it is: the creator must hear of it
         maker.refuse(creator, error)
         return
-    monitor.look_after(made, held, monitoring)
+    monitor.look_after(made, held, lambda: rest, monitoring)

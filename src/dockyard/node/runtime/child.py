@@ -52,14 +52,16 @@ class Child:
         self._given: list[int] = []
 
     @classmethod
-    def of(cls, made: Made, sync: int, streams: Streams) -> Child:
-        """One that somebody else has made, and that waits to be started, or runs: -1."""
+    def of(cls, made: Made, streams: Streams) -> Child:
+        """One that somebody else makes, or that runs."""
         child = cls.__new__(cls)
         child._be(made.terminal, made.program)
-        if sync >= 0:
-            child.sync = child._theirs = Plain(fileno=sync)  # the other end is init's alone
         child.pid, child.streams = made.pid, streams
         return child
+
+    def join(self, sync: int) -> None:
+        """It has been made, and waits to be started; the other end is its own alone."""
+        self.sync = self._theirs = Plain(fileno=sync)
 
     def _open_streams(self, open_stdin: bool) -> init.Stdio:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -108,7 +110,10 @@ class Child:
 
     def take(self) -> bool:
         """The next message on its way to being built; whether it is there."""
-        message, descriptors = passing.receive(self.sync, LONGEST_MESSAGE, 1)
+        try:
+            message, descriptors = passing.receive(self.sync, LONGEST_MESSAGE, 1)
+        except ConnectionResetError:  # it has left something unread; what it has said comes next
+            message, descriptors = passing.receive(self.sync, LONGEST_MESSAGE, 1)
         if message == READY:
             if self.terminal and descriptors:
                 self.streams = Streams(descriptors[0], descriptors[0], -1)

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+from _socket import socket as Plain
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,6 +49,12 @@ class Foreign(Child):
         for descriptor in self._given:
             os.close(descriptor)
         self._given = []
+
+    def join(self, sync: int) -> None:
+        """There is no way to it but the program."""
+
+    def built(self) -> None:
+        """The program has ended: so it is."""
 
     def take_terminal(self, console: Console) -> None:
         """Its terminal's master, which the program has sent."""
@@ -125,7 +132,7 @@ class ExternalMaker(Maker):
         super().__init__(launch, cache)
         self.program = Program(launch.runtime, f"{launch.state_dir}/runtime", launch.id)
 
-    def _make(self) -> None:
+    def _make(self, between: Plain | None) -> None:
         if os.geteuid() != 0:
             raise Unsupported("runtime: --runtime is not implemented for an ordinary user")
         if self.spec.pause:

@@ -40,6 +40,7 @@ from dockyard.node.runtime.messages import (
     READY,
     START,
 )
+from dockyard.node.runtime.parts import NOTHING, Chosen
 
 Stdio = tuple[int, int, int]
 Gate = Callable[[], Plain]
@@ -60,7 +61,8 @@ class Birth(NamedTuple):
     container: str
     spec: Spec
     overlay: Overlay | None
-    stdio: Stdio
+    stdio: Stdio | Callable[[Plain], Stdio]
+    """What waits for its control group gets them then."""
     gate: Gate | None = None
     """None: the monitor that forked this process starts it too, and it dies with its monitor."""
     bundle: str = ""
@@ -73,6 +75,11 @@ class Birth(NamedTuple):
     """Flags of the new namespaces that the process has already."""
     tree: int = -1
     """The root, where a mount of it was made already."""
+    ahead: Chosen = NOTHING
+    """What is mounted already."""
+    filter: Callable[[Plain], bytes | None] | None = None
+    """Says the seccomp filter before the start, of a container that is :func:`early`; else it comes
+    with the start."""
 
 
 def staged(spec: Spec) -> bool:
@@ -90,6 +97,13 @@ def check_rights(spec: Spec) -> None:
         )
 
 
+def early(spec: Spec) -> bool:
+    """Whether its init gives up its rights before it is started: all but what answers or hooks at
+    the start need another process for. Then the start has to wait for less: 1 ms."""
+    asks = spec.hooks or spec.pause or (spec.seccomp or {}).get("listenerPath")
+    return not asks
+
+
 def joinable(spec: Spec, *, staged: bool) -> int:
     """Flags of the namespaces that a command in the container joins.
 
@@ -102,18 +116,23 @@ def joinable(spec: Spec, *, staged: bool) -> int:
 
 def become_init(birth: Birth, sync: Plain) -> NoReturn:
     """The container's first process, from the fork on. Ends by the exec or by an exit."""
+    unheard = False
     try:
         ordinary = os.geteuid() != 0
         _build(birth, sync)
-        if birth.gate is not None:
-            sync.close()
-            sync = birth.gate()
-        filter_program = _wait_for_start(sync)
-        if ordinary:
-            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         pause = birth.spec.pause
         process = PAUSE if pause else birth.spec.process
         program = firststep.PAUSE if pause else firststep.RELAY
+        if birth.filter is not None:
+            unheard, program = True, firststep.WAITING
+            filter_program = birth.filter(sync)
+        else:
+            if birth.gate is not None:
+                sync.close()
+                sync = birth.gate()
+            filter_program = _wait_for_start(sync)
+        if ordinary:
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         sync, step = execution.prepare(program, sync, birth.preserved)
         confine.apply_domain(birth.spec)
         keyring = birth.container if birth.keyring else ""
@@ -126,6 +145,8 @@ def become_init(birth: Birth, sync: Plain) -> NoReturn:
             execution.pause(step)
         execution.relay(process, step, sync.fileno())
     except BaseException as error:  # whatever it is: the monitor must hear of it
+        if unheard:  # whoever starts it is told
+            _wait_for_start(sync)
         report(sync, error)
     os._exit(1)
 
@@ -166,12 +187,40 @@ def _listening(sync: Plain) -> Callable[[int], None]:
     return lambda listener: _ask(sync, LISTENER, listener)
 
 
+class Grouping:
+    """The way of a process into its container's control group. What has to be made in there, or
+    shows it, calls this first: what was born ahead builds the rest while the group is made."""
+
+    def __init__(self, birth: Birth, sync: Plain) -> None:
+        self._birth, self._sync = birth, sync
+        self._stdio: Stdio | None = None
+
+    def __call__(self) -> Stdio:
+        """Be in it; the second time nothing happens."""
+        if self._stdio is None:
+            spec, stdio = self._birth.spec, self._birth.stdio
+            self._stdio = stdio(self._sync) if callable(stdio) else stdio
+            group.join(spec.cgroup)
+            _use_every_processor()
+            if callable(stdio) and _fresh(spec, "cgroup"):
+                # it has the group that one is in as its root
+                syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        return self._stdio
+
+
+def _fresh(spec: Spec, kind: str) -> bool:
+    return kind in spec.namespaces and not spec.namespaces[kind]
+
+
 def _build(birth: Birth, sync: Plain) -> None:
     spec, ordinary = birth.spec, os.geteuid() != 0
     through("setsid", os.setsid)
     through("umask", os.umask, 0)
-    group.join(spec.cgroup)  # a new cgroup namespace has the group that one is in as its root
-    _use_every_processor()
+    grouping, born = Grouping(birth, sync), birth.born
+    if callable(birth.stdio):
+        born |= syscalls.CLONE_NEWCGROUP
+    if not callable(birth.stdio) or any(spec.namespaces.values()):
+        grouping()  # at once: another's mount namespace need not show the groups
     if spec.process.oom_score_adj is not None:
         confine.set_oom_score(spec.process.oom_score_adj)
     _apply_rare(birth)
@@ -184,7 +233,7 @@ def _build(birth: Birth, sync: Plain) -> None:
         trees = bindtrees.prepare(spec, everyone=False)
     if birth.tree >= 0:
         trees[rootfs.ROOT] = birth.tree
-    _enter_namespaces(spec, birth.born)
+    _enter_namespaces(spec, born)
     joined = spec.namespaces.get("mount")
     if joined:  # another's: what it shows is there
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -193,8 +242,9 @@ def _build(birth: Birth, sync: Plain) -> None:
         null = os.open(
             "/dev/null", os.O_PATH | os.O_CLOEXEC
         )  # of this mount namespace: it is bound
-        root, later = rootfs.build(spec, birth.overlay, null, trees)
+        root, later = rootfs.build(spec, birth.overlay, null, trees, grouping, birth.ahead)
         os.close(null)
+    stdio = grouping()
     master = slave = -1
     if spec.process.terminal:
         master, slave = terminal.open_pair(root)
@@ -215,7 +265,7 @@ def _build(birth: Birth, sync: Plain) -> None:
     if spec.process.terminal:
         _hand_over_terminal(sync, master, slave, spec.process, control=not spec.console)
     else:
-        _take_stdio(sync, birth.stdio)
+        _take_stdio(sync, stdio)
 
 
 def _apply_rare(birth: Birth) -> None:
@@ -310,7 +360,7 @@ def _enter_namespaces(spec: Spec, born: int) -> None:
         if not path and kind != "time":
             fresh |= FLAGS[kind]
     syscalls.unshare(fresh & ~born)
-    if fresh & syscalls.CLONE_NEWNET:
+    if fresh & ~born & syscalls.CLONE_NEWNET:
         loopback.turn_on()  # as runc does
     if "uts" in spec.namespaces and spec.namespaces["uts"] is None:
         if spec.hostname:

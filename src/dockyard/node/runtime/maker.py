@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 from _socket import socket as Plain
+from collections.abc import Iterator
 
 from dockyard.base.aio.now import wall
 from dockyard.base.errors import DockyardError, Unsupported
@@ -27,8 +28,9 @@ from dockyard.node.runtime.cgroups import (  # before a launchpad forks: limits
 )
 from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.logs import LogWriter
-from dockyard.node.runtime.made import Held, Made
+from dockyard.node.runtime.made import Held, Made, Rest, give, give_rest
 from dockyard.node.runtime.newborn import Newborn
+from dockyard.node.runtime.streams import Streams
 
 
 class Maker:
@@ -39,34 +41,59 @@ class Maker:
         launch: Launch,
         cache: str,
         newborn: Newborn | None = None,
-        between: Plain | None = None,
     ) -> None:
-        """``between``: the way to the monitor, where that is another process, the parent."""
-        self.launch, self._cache = launch, cache
-        self._newborn, self._between = newborn, between
+        self.launch, self._cache, self._newborn = launch, cache, newborn
+        self._listener: Plain | None = None
         self.child: Child | None = None
         self._grouped = False
         self.filter: bytes | None = None
         self.spec = runtimespec.parse(launch.spec)
 
-    def make(self, attach: bool, creator: Plain) -> tuple[Made, Held]:
-        """What fails is undone and raised. The monitor tells the creator: who hears of a container
-        finds it listening."""
-        init.check_rights(self.spec)
-        listener = connection.bind(wire.socket_path(self.launch.run_dir))
+    def make(self, attach: bool, creator: Plain) -> tuple[Made, Held, Rest]:
+        """All of it, in the process that becomes the monitor. What fails is undone and raised. The
+        monitor tells the creator: who hears of a container finds it listening."""
+        with self._undone():
+            child = self._begin()
+            child.built()
+            return *self._told(child, attach), self._rest(child, creator)
+
+    def make_for(self, way: Plain, attach: bool, creator: Plain) -> None:
+        """The same for a monitor that is another process, the parent; the way leads there."""
+        with self._undone():
+            child = self._begin(way)
+            if child.terminal or init.staged(self.spec):  # its pid, or terminal, is known then
+                child.built()
+                give(way, *self._told(child, attach))
+            else:
+                give(way, *self._told(child, attach))
+                child.built()
+            give_rest(way, self._rest(child, creator))
+
+    @contextlib.contextmanager
+    def _undone(self) -> Iterator[None]:
         try:
-            self._make()
-            self._begin_log()
-            assert self.child is not None
-            what = self._made(self.child, attach)
+            yield
         except BaseException:
             self._unmake()
-            connection.unlink(wire.socket_path(self.launch.run_dir))
-            listener.close()
             raise
-        sync = self.child.sync.detach()
-        held = Held(listener.detach(), sync, self.child.streams, creator.detach())
-        return what, held
+
+    def _begin(self, between: Plain | None = None) -> Child:
+        init.check_rights(self.spec)
+        self._make(between)
+        self._listener = connection.bind(wire.socket_path(self.launch.run_dir))
+        self._begin_log()
+        assert self.child is not None
+        return self.child
+
+    def _told(self, child: Child, attach: bool) -> tuple[Made, Held]:
+        assert self._listener is not None
+        held = Held(self._listener.detach(), child.streams)
+        child.streams = Streams(-1, -1, -1)
+        return self._made(child, attach), held
+
+    @staticmethod
+    def _rest(child: Child, creator: Plain) -> Rest:
+        return Rest(child.sync.detach(), creator.detach())
 
     def _made(self, child: Child, attach: bool) -> Made:
         launch, spec = self.launch, self.spec
@@ -90,6 +117,7 @@ class Maker:
             own_pids="pid" in spec.namespaces,
             staged=init.staged(spec),
             filter=self.filter,
+            early=init.early(spec),
             log=launch.log and (*launch.log,),
             on_exit=launch.on_exit,
             hooks=tuple(spec.hooks),
@@ -99,10 +127,10 @@ class Maker:
             rest=launchmessage.pack(launch, False) if more else b"",
         )
 
-    def _make(self) -> None:
+    def _make(self, between: Plain | None) -> None:
         newborn, self._newborn = self._newborn, None
         served = self.launch.rootfs is not None and self.launch.rootfs.driver == FUSE
-        if newborn is not None and (served or not newborn.suits(self.spec)):
+        if newborn is not None and not newborn.suits(self.launch, self.spec):
             newborn.end()
             newborn = None
         tree = self._serve() if served else -1  # by a process that is none of the container's
@@ -112,7 +140,7 @@ class Maker:
         self.child = Child(
             process.terminal, self.launch.open_stdin, process.args[0] if process.args else "pause"
         )
-        self.child.between = self._between
+        self.child.between = between
         who = hooks.identity(self.launch.id, self.launch.state_dir, self.spec)
         self.child.attendant = Attendant(self.spec, who)
         made = group.create(self.spec.cgroup, self.spec.resources)
@@ -121,19 +149,28 @@ class Maker:
             self.spec = self.spec._replace(cgroup="")
         if self.spec.uids:
             ownership.hand_over(self.spec)
+        early = init.early(self.spec)
         if newborn is not None:
             self.child.be(newborn)
+            self._read_filter()
+            if early:
+                newborn.confine(self.filter)
         else:
-            birth = init.Birth(self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
-                               bundle=self.launch.state_dir, tree=tree)  # fmt: skip
+            self._read_filter()
+            birth = init.Birth(
+                self.launch.id, self.spec, self.launch.rootfs, self.child.stdio,
+                bundle=self.launch.state_dir, tree=tree,
+                filter=(lambda _: self.filter) if early else None,
+            )  # fmt: skip
             try:
                 self.child.fork(lambda sync: init.become_init(birth, sync))
             finally:
                 if tree >= 0:
                     os.close(tree)
+
+    def _read_filter(self) -> None:
         if self.spec.seccomp:
             self.filter = seccomp.filter_for(self.spec.seccomp, self._cache)
-        self.child.built()
 
     def _serve(self) -> int:
         from dockyard.node.runtime import rootfs
@@ -153,6 +190,9 @@ class Maker:
             LogWriter(self.launch.log, wall).close()
 
     def _unmake(self) -> None:
+        if self._listener is not None:
+            connection.unlink(wire.socket_path(self.launch.run_dir))
+            self._listener.close()
         if self.child is not None:
             self.child.abandon()
             if self.child.pid:

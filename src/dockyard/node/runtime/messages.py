@@ -2,7 +2,9 @@
 
 On a seqpacket socket, one message a packet. The child says ``READY`` when namespaces and tree are
 there (a terminal's master comes along), the parent ``START`` with the seccomp filter; then the
-socket closes by the exec, or brings an error as JSON, or the four bytes of the relay.
+socket closes by the exec, or brings an error as JSON, or the four bytes of the relay. A container's
+init that can give up its rights before the start has got the filter by then: by the fork, or as
+``FILTER``.
 
 What only the parent can do is asked for, and answered with ``GO``: ``MAP`` its user namespace's
 ids; ``HOOKS`` that run outside; ``LISTENER`` with a seccomp descriptor that comes along. ``PID``
@@ -14,6 +16,7 @@ from dockyard.base.linux import cloneflags
 READY, START = b"ready", b"start"
 MAP, HOOKS, LISTENER, GO = b"map", b"hooks", b"listener", b"go"
 PID = b"pid "
+FILTER = b"filter"
 LONGEST_MESSAGE = 65536
 
 FLAGS = {

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dockyard.node.runtime.cgroups import group
     from dockyard.node.runtime.commands import Commands
     from dockyard.node.runtime.health import Health
-    from dockyard.node.runtime.made import Held, LogValues, Made
+    from dockyard.node.runtime.made import Held, LogValues, Made, Rest
 else:
     group = Later("dockyard.node.runtime.cgroups", "group")
 
@@ -99,8 +99,13 @@ class Monitor:
         log = self._write_log if made.log else None
         self.session = Session(held.streams, made.terminal, self.loop, log, terminal)
         self.listener = connection.listen(held.listener, self.loop, self._accept, os.geteuid())
-        if held.creator >= 0:
-            self._answer(Plain(fileno=held.creator))
+
+    def begin(self, rest: Rest) -> None:
+        """It is built: whoever asked for it may know."""
+        if rest.sync >= 0:
+            self.child.join(rest.sync)
+        if rest.creator >= 0:
+            self._answer(Plain(fileno=rest.creator))
 
     def _answer(self, creator: Plain) -> None:
         with suppress(OSError):  # it has gone; the container stays, as with Docker
@@ -138,7 +143,7 @@ class Monitor:
         return self._commands
 
     def _taken(self, held: Held) -> Child:
-        return Child.of(self.made, held.sync, held.streams)
+        return Child.of(self.made, held.streams)
 
     def attendant(self) -> Attendant | None:
         """Who does what init or a command cannot do itself, where there is such a thing."""
@@ -284,7 +289,7 @@ class Monitor:
         self._handshake = Handshake(
             self.child,
             self.loop,
-            self.filter,
+            None if self.made.early else self.filter,
             lambda error: self._started(client, error),
             built=True,
         )
@@ -457,14 +462,19 @@ class Monitor:
 def look_after(
     made: Made,
     held: Held,
+    built: Callable[[], Rest | None],
     monitor: Callable[[Made, Held], Monitor] = Monitor,
     *,
     settles: bool = False,
 ) -> None:
-    """Be the monitor of a container, to its end."""
+    """Be the monitor of a container, to its end. ``built``: waits until it is; None: it cannot."""
     try:
         looking = monitor(made, held)
         looking.settles = settles
+        rest = built()
+        if rest is None:
+            return
+        looking.begin(rest)
         looking.run()
     except BaseException:  # nobody listens any more: whoever looks for the reason finds it here
         import traceback

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dockyard.base.errors import Denied, Unsupported
 from dockyard.base.linux import syscalls
@@ -25,17 +25,32 @@ COVERABLE = (
     "/proc/stat", "/proc/swaps", "/proc/uptime",
 )  # fmt: skip
 """Files of /proc that lxcfs and the like replace, as with runc."""
+GROUPLESS = ("proc", "sysfs", "tmpfs", "devpts", "mqueue")
+"""Mounts that are alike whatever group a process is in."""
 Trees = Mapping[int, int]
-"""Index of a bind mount -> its tree, where somebody with more rights has made it."""
+"""Index of a mount -> its tree, where somebody has made it: with more rights, or ahead."""
 
 
-def put_all(root: int, mounts: tuple[Mount, ...], trees: Trees, label: str = "") -> list[int]:
-    """Mount them in the root that the descriptor stands for. Errors name the mount.
+def put_all(
+    root: int,
+    mounts: tuple[Mount, ...],
+    trees: Trees,
+    grouping: Callable[[], object],
+    label: str = "",
+    within: Collection[int] = (),
+) -> list[int]:
+    """Mount them in the root that the descriptor stands for. Errors name the mount. Before what
+    may show control groups, or takes memory for a copy, ``grouping`` is called. ``within``: those
+    that a tree of another brings along.
 
     Returns descriptors of mounts that are to be made read-only when everything is in place.
     """
     later: list[int] = []
     for index, mount in enumerate(mounts):
+        if index in within:
+            continue
+        if mount.kind not in GROUPLESS or mount.options.copy_up:
+            grouping()
         try:
             _put(root, mount, trees.get(index, -1), label, later)
         except OSError as error:
@@ -63,6 +78,9 @@ def _put(root: int, mount: Mount, tree: int, label: str, later: list[int]) -> No
     target = opener(root, mount.destination)
     try:
         _refuse_over_proc(target, mount)
+        if tree >= 0:
+            syscalls.put_tree(tree, target)
+            return
         data = _data(mount, label)
         if there and "mode=" not in data:  # it looks like what it lies on, as runc has it
             mode = f"mode={stat.S_IMODE(os.fstat(target).st_mode):o}"

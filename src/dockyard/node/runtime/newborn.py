@@ -11,15 +11,18 @@ import contextlib
 import os
 import signal
 import socket
+from _socket import socket as Plain
 from typing import NoReturn
 
-from dockyard.base.linux import passing, processes, syscalls
+from dockyard.base.linux import loopback, passing, processes, processors, syscalls
+from dockyard.base.linux.overlay import FUSE
 from dockyard.base.oci import runtimespec
 from dockyard.base.oci.runtimespec import Spec
-from dockyard.node.runtime import init
+from dockyard.interfaces.ociruntime import Launch
+from dockyard.node.runtime import furnishing, init, parts
 from dockyard.node.runtime.child import enter_pid_namespace
 from dockyard.node.runtime.launchmessage import unpack
-from dockyard.node.runtime.messages import FLAGS, GO
+from dockyard.node.runtime.messages import FILTER, FLAGS, GO, LONGEST_MESSAGE
 
 KINDS = ("network", "ipc", "uts")
 BORN = sum(FLAGS[kind] for kind in KINDS)
@@ -43,21 +46,26 @@ class Newborn:
         theirs.close()
 
     def tell(self, packed: bytes) -> None:
-        """The launch, as soon as it is known: it prepares itself while the monitor does."""
+        """The launch, as soon as it is known: it builds while its control group is made."""
         if len(packed) <= LARGEST:
             with contextlib.suppress(OSError):
+                processors.part(self.pid)
                 self.sync.send(packed)
                 self._told = True
 
-    def suits(self, spec: Spec) -> bool:
+    def suits(self, launch: Launch, spec: Spec) -> bool:
         """Whether it is what this specification's container begins with."""
-        fresh = all(kind in spec.namespaces and not spec.namespaces[kind] for kind in KINDS)
-        own = "pid" in spec.namespaces and not spec.namespaces["pid"]
-        return self._told and fresh and own and not init.staged(spec)
+        return self._told and _suits(launch, spec)
 
     def go(self, stdio: init.Stdio) -> None:
-        """Its control group is there: it becomes the container's first process."""
-        passing.send(self.sync, GO, list(stdio))
+        """Its control group is there, and it may go on."""
+        with contextlib.suppress(OSError):  # it has ended, and said why
+            passing.send(self.sync, GO, list(stdio))
+
+    def confine(self, filter_program: bytes | None) -> None:
+        """What it gives up its rights with, before it is started: see :func:`..init.early`."""
+        with contextlib.suppress(OSError):  # it has ended, and said why
+            self.sync.send(FILTER + (filter_program or b""))
 
     def end(self) -> None:
         """It is not needed. Children of this process are born in its own pid namespace again."""
@@ -74,6 +82,15 @@ def born() -> Newborn | None:
     return None
 
 
+def _suits(launch: Launch, spec: Spec) -> bool:
+    """What another process makes, or serves the root of, is not this one's."""
+    if launch.runtime or (launch.rootfs is not None and launch.rootfs.driver == FUSE):
+        return False
+    fresh = all(kind in spec.namespaces and not spec.namespaces[kind] for kind in KINDS)
+    own = "pid" in spec.namespaces and not spec.namespaces["pid"]
+    return fresh and own and not init.staged(spec)
+
+
 def _wait(sync: socket.socket) -> NoReturn:
     try:
         kept = sync.fileno()
@@ -81,14 +98,32 @@ def _wait(sync: socket.socket) -> NoReturn:
             syscalls.close_range(STREAMS, kept - 1)
         syscalls.close_range(kept + 1)
         syscalls.unshare(BORN)
+        loopback.turn_on()
+        ready = furnishing.make()
         if packed := sync.recv(LARGEST):
             launch, _ = unpack(packed)
             spec = runtimespec.parse(launch.spec)
-            said, stdio = passing.receive(sync, len(GO), STREAMS)
-            if said == GO and len(stdio) == STREAMS:
-                streams = (stdio[0], stdio[1], stdio[2])
-                birth = init.Birth(launch.id, spec, launch.rootfs, streams,
-                                   bundle=launch.state_dir, born=BORN)  # fmt: skip
+            if _suits(launch, spec):
+                birth = init.Birth(
+                    launch.id, spec, launch.rootfs, _grouped, bundle=launch.state_dir, born=BORN,
+                    filter=_take_filter if init.early(spec) else None,
+                    ahead=parts.choose(spec, ready),
+                )  # fmt: skip
                 init.become_init(birth, sync)
     finally:
         os._exit(1)
+
+
+def _grouped(sync: Plain) -> init.Stdio:
+    """Wait for the control group; the streams come then."""
+    said, stdio = passing.receive(sync, len(GO), STREAMS)
+    if said != GO or len(stdio) != STREAMS:
+        os._exit(1)
+    return stdio[0], stdio[1], stdio[2]
+
+
+def _take_filter(sync: Plain) -> bytes | None:
+    message = sync.recv(LONGEST_MESSAGE)
+    if not message.startswith(FILTER):
+        os._exit(1)
+    return message[len(FILTER) :] or None

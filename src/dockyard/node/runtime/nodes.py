@@ -18,9 +18,25 @@ LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/pro
          ("stderr", "/proc/self/fd/2"))  # fmt: skip
 
 
-def make(root: int, spec: Spec) -> None:
-    """The default devices and links where /dev is the container's own tmpfs; those asked for."""
+def make(root: int, spec: Spec, *, usual: bool = True) -> None:
+    """The default devices and links where /dev is the container's own tmpfs (not without
+    ``usual``: they are there); those asked for."""
     user = "user" in spec.namespaces
+    if usual:
+        _make_usual(root, spec, user)
+    for device in spec.devices:
+        folder, _, name = device.path.rpartition("/")
+        parent = rootpath.open_target(root, folder or "/", folder=True)
+        try:
+            if user and device.kind != "p":
+                _bind_device(parent, _hosts(device), name)
+            else:
+                _make_device(parent, device._replace(path=name))
+        finally:
+            os.close(parent)
+
+
+def _make_usual(root: int, spec: Spec, user: bool) -> None:
     dev = rootpath.open_target(root, "/dev", folder=True)
     try:
         ours = any(m.destination.rstrip("/") == "/dev" and m.kind == "tmpfs" for m in spec.mounts)
@@ -36,16 +52,6 @@ def make(root: int, spec: Spec) -> None:
                 through("symlinkat", os.symlink, "pts/ptmx", "ptmx", dir_fd=dev)
     finally:
         os.close(dev)
-    for device in spec.devices:
-        folder, _, name = device.path.rpartition("/")
-        parent = rootpath.open_target(root, folder or "/", folder=True)
-        try:
-            if user and device.kind != "p":
-                _bind_device(parent, _hosts(device), name)
-            else:
-                _make_device(parent, device._replace(path=name))
-        finally:
-            os.close(parent)
 
 
 def _hosts(device: Device) -> str:

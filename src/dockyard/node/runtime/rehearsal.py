@@ -14,8 +14,12 @@ import socket
 from _socket import socket as Plain
 from collections.abc import Callable
 
-from dockyard.interfaces.ociruntime import Log
-from dockyard.node.runtime import made, monitor, wire
+from dockyard.base.errors import DockyardError
+from dockyard.base.oci import runtimespec
+from dockyard.base.oci.defaultspec import default_spec
+from dockyard.interfaces.ociruntime import Launch, Log, Overlay
+from dockyard.node.runtime import hooks, init, launchmessage, made, monitor, wire
+from dockyard.node.runtime.cgroups import limits
 from dockyard.node.runtime.streams import Streams
 
 TIMES = 12
@@ -29,6 +33,23 @@ def rehearse() -> None:
     with contextlib.suppress(OSError):  # short of descriptors: monitors are larger, no worse
         for _ in range(TIMES):
             _look_after()
+    make_nothing(TIMES)
+
+
+def make_nothing(times: int = 1) -> None:
+    """Read a launch and decide what its container needs, as a maker does first: 0.4 ms less then,
+    if the launchpad has done it often and the maker once."""
+    document = default_spec(args=["none"], env=[], cwd="/", root=NOWHERE, cgroup="none")
+    overlay = Overlay((NOWHERE,), NOWHERE, NOWHERE)
+    packed = launchmessage.pack(Launch("none", document, NOWHERE, NOWHERE, overlay), False)
+    with contextlib.suppress(DockyardError, OSError):  # a machine without control groups
+        for _ in range(times):
+            launch, _attach = launchmessage.unpack(packed)
+            spec = runtimespec.parse(launch.spec)
+            limits.need_v2(spec.resources)
+            limits.plan(spec.cgroup, spec.resources, {})
+            init.check_rights(spec)
+            hooks.identity(launch.id, launch.state_dir, spec)
 
 
 def _look_after() -> None:
@@ -44,12 +65,16 @@ def _look_after() -> None:
         stack.callback(os.close, written)
         stack.callback(os.close, silent)
         what = _made()
-        held = made.Held(listener.detach(), sync.detach(), Streams(-1, out, err), asked.detach())
-        made.give(theirs, what, held)
+        made.give(theirs, what, made.Held(listener.detach(), Streams(-1, out, err)))
+        made.give_rest(theirs, made.Rest(sync.detach(), asked.detach()))
         taken = made.take(ours)
         if taken is None or not isinstance(taken[0], made.Made):
             return
         found = monitor.Monitor(*taken)
+        rest = made.take_rest(ours)
+        if rest is None:
+            return
+        found.begin(rest)
         turn = found.loop.turn
         os.kill(os.getpid(), _signal.SIGCHLD)
         turn(SECONDS)
@@ -89,7 +114,7 @@ def _made() -> made.Made:
     return made.Made(
         id="rehearsal", run_dir=NOWHERE, state_dir=NOWHERE, program="none", pid=pid,
         terminal=False, stdin_once=False, cgroup="", freezer=os.devnull, home="", doors=(), tree="",
-        namespaces=0, own_pids=False, staged=False, filter=None,
+        namespaces=0, own_pids=False, staged=False, filter=None, early=True,
         log=(*Log(os.devnull, "json-file"),),
         on_exit=(), hooks=(), health=False, answer=wire.control({"pid": pid}), attach=False,
         rest=b"",

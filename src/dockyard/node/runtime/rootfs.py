@@ -6,7 +6,7 @@ Runs in the container's init, before it gives up any right.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
@@ -21,6 +21,7 @@ from dockyard.base.oci.mountoptions import (
 from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import Overlay
 from dockyard.node.runtime import cgroupmounts, hiding, hosttree, mounts, nodes, rootpath
+from dockyard.node.runtime.parts import Chosen
 
 ROOT = -1
 """Among trees that are made already: the root's."""
@@ -29,12 +30,19 @@ LONGEST_DATA = 4095
 
 
 def build(
-    spec: Spec, overlay: Overlay | None, null: int, trees: Mapping[int, int]
+    spec: Spec,
+    overlay: Overlay | None,
+    null: int,
+    trees: Mapping[int, int],
+    grouping: Callable[[], object],
+    ahead: Chosen,
 ) -> tuple[int, list[int]]:
     """Mount everything. Returns a descriptor of the root, not yet pivoted into, and of the mounts
     that :func:`seal` makes read-only.
 
-    ``null`` is the host's /dev/null, for masking; ``trees`` are bind mounts that are made already.
+    ``null`` is the host's /dev/null, for masking; ``trees`` are bind mounts that are made already;
+    ``grouping`` is called before what has to be made in the container's control group; ``ahead``
+    is what was mounted before anybody asked.
     """
     own = "mount" in spec.namespaces
     if own:
@@ -57,15 +65,19 @@ def build(
     if spec.propagation.removeprefix("r") != "slave":
         syscalls.set_mount(root, propagation=MS_PRIVATE, recursive=True)
     wanted = spec.mounts if spec.cgroup else cgroupmounts.only_to_read(spec.mounts)
-    later = mounts.put_all(root, wanted, trees, spec.mount_label)
+    trees = {**trees, **ahead.trees}
+    later = mounts.put_all(root, wanted, trees, grouping, spec.mount_label, ahead.within)
+    grouping()
     for tree in trees.values():
         os.close(tree)
-    nodes.make(root, spec)
+    nodes.make(root, spec, usual=not ahead.devices)
     write_sysctls(spec.sysctl)
     for path in spec.readonly:
-        hiding.make_readonly(root, path)
+        if path not in ahead.paths:
+            hiding.make_readonly(root, path)
     for path in spec.masked:
-        hiding.mask(root, path, null)
+        if path not in ahead.paths:
+            hiding.mask(root, path, null)
     return root, later
 
 

@@ -13,7 +13,7 @@ import marshal
 import os
 import sys
 
-from dockyard.node.runtime.made import Held, Made
+from dockyard.node.runtime.made import Held, Made, Rest
 from dockyard.node.runtime.monitor import Monitor, look_after
 from dockyard.node.runtime.streams import Streams
 
@@ -130,7 +130,8 @@ def resume(state: tuple[Any, ...]) -> None:
         found.go_on(*known)
         return found
 
-    look_after(made, Held(listener, -1, Streams(in_, out, err), -1), again)
+    held = Held(listener, Streams(in_, out, err))
+    look_after(made, held, lambda: Rest(-1, -1), again)
 
 
 def _forbid_looking() -> None:

@@ -84,11 +84,10 @@ def part(ask: Ask, *makers: int, settles: bool = False) -> None:
     for descriptor in makers:
         os.close(descriptor)
     found = made.take(ours)
-    ours.close()
     if found is None:
         return
     if isinstance(found[0], made.Made):
-        monitor.look_after(*found, settles=settles)
+        monitor.look_after(*found, lambda: _take_rest(ours), settles=settles)
     else:
         from dockyard.node.runtime import alone, launchmessage
 
@@ -96,28 +95,31 @@ def part(ask: Ask, *makers: int, settles: bool = False) -> None:
         alone.carry_out(*launchmessage.unpack(packed), "", Plain(fileno=creator))
 
 
+def _take_rest(way: Plain) -> made.Rest | None:
+    found = made.take_rest(way)
+    way.close()
+    return found
+
+
 def _make(ask: Ask, way: Plain, above: int) -> None:
-    from dockyard.node.runtime import launchmessage, maker, newborn
+    from dockyard.node.runtime import launchmessage, maker, newborn, rehearsal
 
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != above:  # it died before
         return
     oomscore.ordinary()  # what it makes is a container
     child = newborn.born()
+    rehearsal.make_nothing()
     asked = ask()
     if asked is None:
         return
-    launch, attach = launchmessage.unpack(asked.packed)
-    if launch.runtime:
-        if child is not None:
-            child.end()
-        made.pass_on(way, asked.packed, asked.creator)
-        return
     if child is not None:
         child.tell(asked.packed)
+    launch, attach = launchmessage.unpack(asked.packed)
+    if launch.runtime:
+        made.pass_on(way, asked.packed, asked.creator)
+        return
     try:
-        found = maker.Maker(launch, asked.cache, child, way).make(attach, asked.creator)
+        maker.Maker(launch, asked.cache, child).make_for(way, attach, asked.creator)
     except BaseException as error:  # whatever it is: the creator must hear of it
         maker.refuse(asked.creator, error)
-        return
-    made.give(way, *found)
