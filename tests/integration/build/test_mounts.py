@@ -162,9 +162,39 @@ def test_ssh(bench: Bench, agent: str) -> None:
         ("type=cache,target=/x,mode=9", "invalid value for mode"),
         ("type=tmpfs,target=/x,size=big", "invalid value for size"),
         ("type=secret,required=perhaps", "invalid value for required"),
+        (
+            "typ=tmpfs,target=/x",
+            "unexpected key 'typ' in --mount=typ=tmpfs,target=/x (did you mean type?)",
+        ),
+        ("from=$PATH,target=/x", "'from' doesn't support variable expansion"),
     ],
 )
 def test_mistakes(bench: Bench, mount: str, reason: str) -> None:
     told = bench.fail(f"FROM busybox\nRUN --mount={mount} true\n")
     assert "Dockerfile:2: RUN: " in told
     assert reason in told
+
+
+def test_variables_in_mounts(bench: Bench) -> None:
+    """Cases of the frontend's own tests: any value may have some, `from` apart."""
+    bench.build(
+        """
+        ARG META_PATH=/tmp/meta
+        FROM busybox AS one
+        ENV WHERE=/mycache ID=mycache
+        ARG KIND=cache
+        ARG MODE=0751
+        RUN --mount=type=cache,target=/mycache touch /mycache/foo
+        RUN --mount=type=cache,target=$WHERE [ -f $WHERE/foo ]
+        RUN --mount=type=$KIND,id=$ID,target=/a,mode=${MODE},uid=1001,gid=1002 touch /a/bar && \
+            [ "$(stat -c "%u %g %f" /a)" == "1001 1002 41e9" ]
+        FROM one
+        ARG META_PATH
+        RUN --mount=type=$KIND,id=$ID,target=$META_PATH [ -f /tmp/meta/bar ]
+        RUN --mount=type=cache,target=/mycache2 [ ! -f /mycache2/foo ]
+        """
+    )
+    told = bench.fail("FROM busybox\nENV K=what\nRUN --mount=type=$K,target=/x true\n")
+    assert "Dockerfile:3: RUN: unsupported mount type 'what'" in told
+    told = bench.fail("FROM busybox\nRUN --mont=target=/x true\n")
+    assert "unknown flag: --mont (did you mean mount?)" in told

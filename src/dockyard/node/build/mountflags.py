@@ -6,6 +6,8 @@ import csv
 import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.node.build.nearest import nearest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,8 +47,9 @@ class Mount(NamedTuple):
     env: str = ""
 
 
-def parse_mount(text: str, line: Line, expand: Callable[[str], str]) -> Mount:
-    """Raises the line's error for what makes no mount. ``expand`` puts variables in."""
+def parse_mount(text: str, line: Line, expand: Callable[[str], str] | None = None) -> Mount:
+    """Raises the line's error for what makes no mount. ``expand`` puts variables in; before they
+    are known, only what needs none is looked at."""
     try:
         (fields,) = csv.reader([text], strict=True)
     except (csv.Error, ValueError) as error:
@@ -54,14 +57,21 @@ def parse_mount(text: str, line: Line, expand: Callable[[str], str]) -> Mount:
     pairs: dict[str, str] = {}
     for field in fields:
         key, _, value = field.partition("=")
-        pairs[key.strip().lower()] = expand(value)
+        pairs[key.strip().lower()] = value if expand is None else expand(value)
+        if key.strip().lower() == "from" and "$" in value:
+            reason = "'from' doesn't support variable expansion, define alias stage instead"
+            raise line.invalid(f"--mount={text[:80]}: {reason}")
+    if expand is None and any("$" in value for value in pairs.values()):
+        return Mount(BIND, origin=pairs.get("from", ""))
     kind = pairs.pop("type", BIND).lower()
     if kind not in _KNOWN:
         raise line.invalid(f"unsupported mount type {kind[:40]!r}: {', '.join(_KNOWN)} are known")
     for key in pairs:
         known = key in _KNOWN[kind] or key in _TARGETS
         if not known and not (key in _SOURCES and kind not in (TMPFS,)):
-            raise line.invalid(f"unexpected key {key[:40]!r} in --mount={text[:80]}")
+            near = nearest(key, ("type", *_KNOWN[kind], *_TARGETS, *_SOURCES))
+            hint = f" (did you mean {near}?)" if near else ""
+            raise line.invalid(f"unexpected key {key[:40]!r} in --mount={text[:80]}{hint}")
     target = next((pairs[key] for key in _TARGETS if key in pairs), "")
     source = next((pairs[key] for key in _SOURCES if key in pairs), "")
     if kind in (BIND, CACHE, TMPFS) and not target:

@@ -162,7 +162,7 @@ def _argument(step: Arg, name: str, value: str) -> Argument:
 
 def _mounts(step: Run, secrets: dict[str, Need], agents: dict[str, Need]) -> None:
     for text in step.mounts:
-        mount = parse_mount(text, step.line, str)
+        mount = parse_mount(text, step.line)
         if mount.kind == mountflags.SECRET:
             secrets.setdefault(mount.id, Need(mount.id, mount.required, step.line))
         elif mount.kind == mountflags.SSH:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.node.build.heredoc import Heredoc
+from dockyard.node.build.nearest import nearest
 
 _NEIGHBOURS = 2
 """Of one line; several have one."""
@@ -77,7 +78,9 @@ class Line(NamedTuple):
         found: dict[str, str] = {}
         for key, value in self.flags:
             if key not in known and key not in repeated:
-                raise self.invalid(f"unknown flag: --{key}")
+                near = nearest(key, (*known, *repeated))
+                hint = f" (did you mean {near}?)" if near else ""
+                raise self.invalid(f"unknown flag: --{key}{hint}")
             if key in found and key not in repeated:
                 raise self.invalid(f"duplicate flag specified: --{key}")
             found[key] = value

@@ -18,6 +18,7 @@ from dockyard.node.build.instructions.copy import Copy
 from dockyard.node.build.instructions.env import Env
 from dockyard.node.build.instructions.from_ import SCRATCH
 from dockyard.node.build.instructions.run import Run
+from dockyard.node.build.nearest import nearest
 from dockyard.node.build.stage import PROXIES
 from dockyard.node.build.words import json_list, split
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from dockyard.node.build.source import Line
     from dockyard.node.build.stage import Step
 
-_FAR = 3
 _EXPANDED = ("EXPOSE", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
 
 
@@ -236,21 +236,5 @@ def _ignored(
 
 
 def _meant(name: str, known: Mapping[str, str], mark: str = "") -> str:
-    """The nearest known name, at most two letters away."""
-    near = [(distance(name, other), number, other) for number, other in enumerate(known)]
-    least, _, other = min(near, default=(_FAR, 0, ""))
-    return f" (did you mean {mark}{other}?)" if 0 < least < _FAR else ""
-
-
-def distance(one: str, other: str) -> int:
-    """How many letters are to be put in, taken out or changed (Levenshtein); ``_FAR`` at most."""
-    if abs(len(one) - len(other)) >= _FAR:
-        return _FAR
-    row = list(range(len(other) + 1))
-    for number, letter in enumerate(one, 1):
-        above = row
-        row = [number]
-        for column, second in enumerate(other, 1):
-            changed = above[column - 1] + (letter != second)
-            row.append(min(changed, above[column] + 1, row[-1] + 1))
-    return min(row[-1], _FAR)
+    near = nearest(name, known)
+    return f" (did you mean {mark}{near}?)" if near else ""

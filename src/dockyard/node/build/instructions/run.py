@@ -39,7 +39,7 @@ class Run(NamedTuple):
     @property
     def wants(self) -> tuple[str, ...]:
         """Words that may name a stage."""
-        found = (parse_mount(text, self.line, str) for text in self.mounts)
+        found = (parse_mount(text, self.line) for text in self.mounts)
         return tuple(mount.origin for mount in found if mount.origin)
 
     def apply(self, stage: Stage) -> None:
@@ -170,5 +170,5 @@ def parse(line: Line) -> Run:
         raise line.invalid("an empty list; a program is expected")
     mounts = tuple(line.all("mount"))
     for text in mounts:
-        parse_mount(text, line, str)
+        parse_mount(text, line)
     return Run(line, exec_form, network, security == "insecure", mounts)
