@@ -213,3 +213,38 @@ def test_e06_addresses_that_steer_git(bench: Bench, word: str) -> None:
     told = bench.fail(f'FROM busybox\nADD ["{word}", "/x"]\n')
     assert "Dockerfile:2: ADD" in told or "git: " in told
     assert not (bench.base / "hooked").exists()
+
+
+def test_archives_that_a_pattern_fits_go_into_one_folder(bench: Bench) -> None:
+    (bench.context / "t.tar").write_bytes(tar_of({"foo": "content0"}))
+    (bench.context / "b.tar").write_bytes(tar_of({"bar": "content1"}))
+    bench.build("FROM scratch\nADD *.tar /dest\n")
+    found = bench.files()
+    assert (found["dest/foo"], found["dest/bar"]) == ("content0", "content1")
+    told = bench.fail("FROM scratch\nADD t.tar b.tar /dest\n")
+    assert "with several sources it must end with /" in told
+
+
+def test_archives_through_links_of_the_image(bench: Bench) -> None:
+    """/var/run leads to /run in most images; parents that an archive implies are made."""
+
+    def member(name: str, kind: bytes, target: str = "", text: str = "") -> None:
+        item = tarfile.TarInfo(name)
+        item.type, item.linkname, item.size = kind, target, len(text)
+        tar.addfile(item, io.BytesIO(text.encode()))
+
+    with tarfile.open(bench.context / "root.tar", "w") as tar:
+        for name in ("run", "var"):
+            member(name, tarfile.DIRTYPE)
+        member("var/run", tarfile.SYMTYPE, "/run")
+    with tarfile.open(bench.context / "payload.tar", "w") as tar:
+        member("var/run/act", tarfile.DIRTYPE)
+        member("var/run/act/.git", tarfile.DIRTYPE)
+        member("var/run/act/.git/HEAD", tarfile.REGTYPE, text="ref: main")
+        member("var/run/act/.git/HEAD.link", tarfile.LNKTYPE, "var/run/act/.git/HEAD")
+        member("etc/dnf/dnf.conf", tarfile.REGTYPE, text="implied")
+    bench.build("FROM scratch\nADD root.tar /\nADD payload.tar /\n")
+    found = bench.files()
+    assert found["var/run"] == "-> /run"
+    assert (found["run/act/.git/HEAD"], found["run/act/.git/HEAD.link"]) == ("ref: main",) * 2
+    assert found["etc/dnf/dnf.conf"] == "implied"

@@ -140,9 +140,11 @@ class Add(NamedTuple):
         self, stage: Stage, target: Target, selected: Selected, fetched: list[Fetched]
     ) -> Layer | None:
         line = self.line
-        if selected.total + len(fetched) > 1 and not target.is_folder:
-            raise line.invalid(f"{target.text}: with several sources it must end with /")
         archives, plain = self._sorted(selected, fetched)
+        named = len(self.sources) + len(selected.documents)
+        several = named > 1 or selected.total + len(fetched) - len(archives) > 1
+        if several and not target.is_folder:  # archives of one pattern go into one folder
+            raise line.invalid(f"{target.text}: with several sources it must end with /")
         folders = any(item.file.is_directory for item in plain)
         with Change(stage, apart=target.link) as change:
             with change.tree(f"{line.source.name}:{line.number}: ADD") as tree:
