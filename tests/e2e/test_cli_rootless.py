@@ -28,9 +28,9 @@ def out(user: Ordinary, *words: str) -> str:
     return user.dockyard(*words, check=True).stdout
 
 
-@pytest.fixture
-def web(user: Ordinary) -> Iterator[str]:
-    out(user, "run", "-d", "--name", "web", "--network", "none", "--rootfs",
+@pytest.fixture(params=["overlay2", "native"])
+def web(user: Ordinary, request: pytest.FixtureRequest) -> Iterator[str]:
+    out(user, "--storage-driver", request.param, "run", "-d", "--name", "web", "--network", "none", "--rootfs",
         str(user.place / "tree"), "sh", "-c",
         "mkdir /new; echo x > /new/f; rm /etc/group; exec sleep 1000")  # fmt: skip
     eventually(lambda: "D /etc/group" in out(user, "diff", "web"))
@@ -63,7 +63,10 @@ def test_they_copy(user: Ordinary, web: str) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     out(user, "stop", "-t", "0", web)
     done = user.dockyard("cp", f"{web}:/new", str(user.home))
-    assert (done.returncode, "start it first" in done.stderr) == (1, True)
+    if out(user, "inspect", "-f", "{{.Driver}}", web) == "native\n":  # nothing to mount
+        assert done.returncode == 0, done.stderr
+    else:
+        assert (done.returncode, "start it first" in done.stderr) == (1, True)
 
 
 def test_it_is_looked_after(user: Ordinary) -> None:

@@ -94,7 +94,9 @@ class Commands:
             raise StartFailed("exec: the container is paused; resume it first", 125)
         process = runtimespec.parse_process(message.get("process"))
         if process.oom_score_adj is None:  # not the monitor's own, which is killed last
-            process = process._replace(oom_score_adj=oomscore.of(monitor.child.pid))
+            score = oomscore.of(monitor.child.pid)
+            if score != oomscore.of(os.getpid()):  # an ordinary user can write none, nor needs to
+                process = process._replace(oom_score_adj=score)
         return process
 
     def _started(self, command: Command, error: StartFailed | None) -> None:
