@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Verbs = dict[str, tuple[Callable[[list[str]], int], str]]
     """What each second word runs, and what the help says of it."""
 
-USAGE_ERROR = 125
+USAGE_ERROR, UNKNOWN_COMMAND = 125, 1
+"""Exit codes of docker 28's client."""
 _UNITS = ("", "k", "m", "g", "t", "p")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NARROWEST = 7
@@ -26,6 +27,12 @@ NARROWEST = 7
 
 # Its few words are not translated: gettext would look for a catalogue at each of them.
 setattr(argparse, "_", str)  # noqa: B010 - it has no such name for a type checker
+
+
+class WrongArgument(Invalid):
+    """The value of a flag is none, as the client sees by itself."""
+
+    exit_code = USAGE_ERROR
 
 
 class Parser(argparse.ArgumentParser):
@@ -138,7 +145,7 @@ def second_word(noun: str, verbs: Verbs, argv: list[str]) -> int:
     if argv[0] not in verbs:
         print(f"dockyard: {noun}: '{argv[0]}' is not a command.{suggestion(argv[0], verbs)}",
               file=sys.stderr)  # fmt: skip
-        return USAGE_ERROR
+        return UNKNOWN_COMMAND
     return verbs[argv[0]][0](argv[1:])
 
 
@@ -175,7 +182,9 @@ def size(text: str, flag: str = "") -> int:
         reason = f"invalid suffix: '{suffix}'"
     factor = 1024 ** _UNITS.index(unit) if known else 0
     if not factor or not 0 <= found * factor < 2**63:
-        raise Invalid(f'invalid argument "{text}" for "{flag}" flag: {reason}' if flag else reason)
+        if not flag:
+            raise Invalid(reason)
+        raise WrongArgument(f'invalid argument "{text}" for "{flag}" flag: {reason}')
     return int(found * factor)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dockyard.base.errors import Invalid
+from dockyard.cli.common import WrongArgument
 
 
 def variables(words: list[str], files: list[str]) -> tuple[str, ...]:
@@ -13,8 +14,8 @@ def variables(words: list[str], files: list[str]) -> tuple[str, ...]:
     for text in (*(line for path in files for line in _lines(path)), *words):
         name, equals, _ = text.partition("=")
         if not name:
-            raise Invalid(f'invalid argument "{text}" for "-e, --env" flag: invalid environment '
-                          f"variable: {text}")  # fmt: skip
+            raise WrongArgument(f'invalid argument "{text}" for "-e, --env" flag: invalid '
+                                f"environment variable: {text}")  # fmt: skip
         if not equals and name in os.environ:
             text = f"{name}={os.environ[name]}"
         found[name] = text
@@ -29,7 +30,7 @@ def pairs(
     for text in (*(line for path in files or () for line in _lines(path)), *words):
         name, _, value = text.partition("=")
         if not name:
-            raise Invalid(f'invalid argument "{text}" for "{flag}" flag: invalid label '
+            raise WrongArgument(f'invalid argument "{text}" for "{flag}" flag: invalid label '
                           f"'{text}': empty name")  # fmt: skip
         found[name] = value
     return tuple(found.items())

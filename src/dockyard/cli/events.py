@@ -30,6 +30,7 @@ def run(argv: list[str]) -> int:
     add("--until", default="", metavar="TIME", help="and no longer than until then")
     add("--format", default="", metavar="TEMPLATE", help="a Go template, or `json`")
     options = parser.parse_args(argv)
+    parser.check_filters(options.filter)
     passes = chooser(options.filter)
     show = _shower(options.format)
     now = wall()

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
-from dockyard.cli.common import size
+from dockyard.cli.common import WrongArgument, size
 from dockyard.node.engine.config import Resources
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ def _nano_cpus(text: str | None) -> int:
     try:
         found = int(float(text) * 1_000_000_000)
     except (ValueError, OverflowError):
-        raise Invalid(f'invalid argument "{text}" for "--cpus" flag: failed to parse {text} as a '
-                      "rational number") from None  # fmt: skip
+        raise WrongArgument(f'invalid argument "{text}" for "--cpus" flag: failed to parse '
+                            f"{text} as a rational number") from None  # fmt: skip
     if not 10_000_000 <= found <= most * 1_000_000_000:
         raise Invalid(f"Range of CPUs is from 0.01 to {most}.00, as there are only {most} CPUs "
                       "available")  # fmt: skip

@@ -94,7 +94,7 @@ SEVERAL = ("lifecycle", "ahead", "run", "imageverb")
 """Modules of several verbs: their ``argv[0]`` is the verb."""
 PACKED = ("run", "exec", "ps", "logs", "stop", "rm")
 """Verbs that somebody waits for, and often."""
-EXIT_USAGE, EXIT_INTERRUPTED = 125, 130
+EXIT_USAGE, EXIT_UNKNOWN, EXIT_INTERRUPTED = 125, 1, 130
 
 
 def program() -> NoReturn:
@@ -178,7 +178,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb not in VERBS:
-        return _refuse(f"'{verb}' is not a command.{_suggestion(verb)}")
+        _refuse(f"'{verb}' is not a command.{_suggestion(verb)}")
+        return EXIT_UNKNOWN
     name, _, needs_root = VERBS[verb]
     asks_help = "--help" in rest
     ordinary = verb in WITHOUT_ROOT
