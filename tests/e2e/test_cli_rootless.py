@@ -30,8 +30,8 @@ def out(user: Ordinary, *words: str) -> str:
 
 @pytest.fixture(params=["overlay2", "native"])
 def web(user: Ordinary, request: pytest.FixtureRequest) -> Iterator[str]:
-    out(user, "--storage-driver", request.param, "run", "-d", "--name", "web", "--network", "none", "--rootfs",
-        str(user.place / "tree"), "sh", "-c",
+    out(user, "--storage-driver", request.param, "run", "-d", "--name", "web",
+        "--network", "none", "--rootfs", str(user.place / "tree"), "sh", "-c",
         "mkdir /new; echo x > /new/f; rm /etc/group; exec sleep 1000")  # fmt: skip
     eventually(lambda: "D /etc/group" in out(user, "diff", "web"))
     yield "web"
