@@ -63,6 +63,15 @@ class TestMemory:
             ("memory.swap.max", "max"), ("memory.max", "max"),
         ]  # fmt: skip
 
+    def test_no_limit_where_there_was_one(self) -> None:
+        """Memory is never above memory and swap."""
+        found = v1(MEMORY, {"memory": {"limit": -1}}, memory__memsw__limit_in_bytes="96468992")
+        both = [("memory.memsw.limit_in_bytes", "-1"), ("memory.limit_in_bytes", "-1")]
+        assert found == both
+        for now in ("9223372036854771712", ""):
+            found = v1(MEMORY, {"memory": {"limit": -1}}, memory__memsw__limit_in_bytes=now)
+            assert found == both[1:]
+
     def test_zero_is_not_set(self) -> None:
         assert v1(MEMORY, {"memory": {"limit": 0, "swap": 0}}) == []
         assert v2(MEMORY, {"memory": {"limit": 0, "swap": 0}}) == []
@@ -130,6 +139,12 @@ class TestCpu:
             ("cpu.rt_period_us", "10"),
             ("cpu.rt_runtime_us", "5"),
         ]
+
+    @pytest.mark.parametrize(("now", "first"), [("950000", "runtime"), ("5000", "period")])
+    def test_a_period_is_never_shorter_than_what_runs_in_it(self, now: str, first: str) -> None:
+        cpu = {"realtimePeriod": 10000, "realtimeRuntime": 3000}
+        found = v1(CPU, {"cpu": cpu}, cpu__rt_runtime_us=now)
+        assert found[0][0] == f"cpu.rt_{first}_us"
 
     def test_v2(self) -> None:
         cpu = {"shares": 1024, "quota": 50000, "period": 20000, "burst": 10}

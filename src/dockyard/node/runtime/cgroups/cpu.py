@@ -32,12 +32,16 @@ class Cpu:
         if len(writes) == 2 and period and period < (current(now, "cpu.cfs_period_us") or PERIOD):
             writes.reverse()
         yield from _with_burst(cpu, writes, "cpu.cfs_burst_us", now)
+        times = []
         for member, file in (
             ("realtimePeriod", "cpu.rt_period_us"),
             ("realtimeRuntime", "cpu.rt_runtime_us"),
         ):
             if value := number(cpu, member, "cpu"):
-                yield file, str(value)
+                times.append((file, value))
+        if len(times) == 2 and times[0][1] < (current(now, "cpu.rt_runtime_us") or 0):
+            times.reverse()  # a period is never shorter than what runs in it
+        yield from ((file, str(value)) for file, value in times)
 
     def v2(self, resources: Mapping[str, Any], now: Now) -> Iterator[Write]:
         cpu = section(resources, "cpu")

@@ -42,6 +42,8 @@ class Memory:
                 "config: linux.resources.memory.useHierarchy: false: since Linux 5.11 every group"
                 " counts what is below it"
             )
+        if limit == -1 and not swap and _is_limited(current(now, "memory.memsw.limit_in_bytes")):
+            swap = -1  # without it memory cannot be unlimited
         writes = []
         if limit:
             writes.append(("memory.limit_in_bytes", str(limit)))
@@ -112,6 +114,11 @@ def _swap_alone(swap: int, limit: int | None, now: Now) -> str:
 
 def _or_max(value: int) -> str:
     return "max" if value < 0 else str(value)
+
+
+def _is_limited(bytes_: int | None) -> bool:
+    """The kernel says a number near 2**63 where there is no limit."""
+    return bytes_ is not None and 0 <= bytes_ < 1 << 62
 
 
 def _grows(limit: int, both: int | None) -> bool:
