@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import socketserver
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import registry_server
+from helpers import own_registry, registry_server
 from helpers.machine import Machine, archive
 from helpers.registry_server import Registry
 from helpers.tars import file, tar
@@ -146,6 +147,39 @@ def test_mirrors_are_asked_first_and_passed_over(machine: Machine, tmp_path: Pat
         assert "prefix: a text is expected" in other.try_run("pull", "x").stderr
 
 
+def test_short_names_are_looked_for_where_the_user_says(machine: Machine, tmp_path: Path) -> None:
+    """As podman resolves them, and says so; the same image is found again by its short name."""
+    conf = tmp_path / "registries.conf"
+    with (
+        registry_server.serve(tmp_path / "r1") as first,
+        registry_server.serve(tmp_path / "r2") as second,
+    ):
+        name = f"{second.address}/team/app:1"
+        machine.run("image", "tag", "plain:1", name)
+        machine.run("push", "-q", name)
+        other = Machine(tmp_path / "two")
+        other.env["CONTAINERS_REGISTRIES_CONF"] = str(conf)
+        search = f'unqualified-search-registries = ["{first.address}", "{second.address}"]\n'
+        conf.write_text(search)
+        told = other.run("pull", "team/app:1")
+        assert f'Resolving "team/app" using unqualified-search registries ({conf})\n' in told
+        trying = [line for line in told.splitlines() if line.startswith("Trying to pull")]
+        assert trying == [f"Trying to pull {first.address}/team/app:1...",
+                          f"Trying to pull {name}..."]  # fmt: skip
+        assert told.endswith(f"\n{name}\n")
+        assert json.loads(other.run("image", "inspect", "team/app:1"))[0]["RepoTags"] == [name]
+        refused = other.try_run("pull", "team/none:1")
+        assert refused.returncode == 1
+        assert f"2 registries of {conf}: " in refused.stderr
+        leaky = other.try_run("pull", "--creds", "me:secret", "team/app:1")
+        assert leaky.returncode == 1 and "full name" in leaky.stderr
+        conf.write_text(f'{search}short-name-mode = "enforcing"\n[aliases]\napp = "{name[:-2]}"\n')
+        assert "which of" in other.try_run("pull", "team/none:1").stderr
+        told = other.run("pull", "app:1")
+        assert told.startswith(f'Resolved "app" as an alias ({conf})\n')
+        assert told.endswith(f"\n{name}\n")
+
+
 class _Proxy(http.server.BaseHTTPRequestHandler):
     """A forward proxy for plain HTTP that leads every name to one registry."""
 
@@ -169,6 +203,12 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         self.seen.append((self.path, self.headers.get("Proxy-Authorization")))
+        if self.headers.get("Proxy-Authorization") is None:
+            self.send_response(407)
+            self.send_header("Proxy-Authenticate", 'Basic realm="proxy"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         host, port = self.target.split(":")
         with socket.create_connection((host, int(port)), 10) as upstream:
             self.send_response(200)
@@ -176,7 +216,8 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             ends = {upstream: self.connection, self.connection: upstream}
             while True:
-                for end in select.select(list(ends), [], [], 10)[0]:
+                waiting = [end for end in ends if isinstance(end, ssl.SSLSocket) and end.pending()]
+                for end in waiting or select.select(list(ends), [], [], 10)[0]:
                     data = end.recv(65536)
                     if not data:
                         return
@@ -187,13 +228,18 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def proxy(target: str) -> Iterator[str]:
+def proxy(target: str, tls: tuple[Path, Path] | None = None) -> Iterator[str]:
+    """``tls``: certificate and key; then it is spoken to in TLS."""
     _Proxy.target, _Proxy.seen = target, []
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Proxy)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://me:pass@127.0.0.1:{server.server_address[1]}"
+        yield f"{'https' if tls else 'http'}://me:pass@127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
@@ -216,3 +262,47 @@ def test_proxies_of_the_environment(machine: Machine, tmp_path: Path) -> None:
         refused = other.try_run("pull", "--no-tls-verify", "registry.invalid/app:1")
         assert refused.returncode == 1
         assert len(_Proxy.seen) == seen
+
+
+def certificate(folder: Path, name: str, alternative: str) -> tuple[Path, Path]:
+    """Of its own authority, and the key."""
+    made = (folder / f"{name}.pem", folder / f"{name}.key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-out", made[0], "-keyout", made[1], "-days", "2", "-subj", f"/CN={name}",
+         "-addext", f"subjectAltName={alternative}"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made
+
+
+def test_a_proxy_that_speaks_tls(machine: Machine, tmp_path: Path) -> None:
+    """``https://`` in its URL: CONNECT within TLS, and the registry's TLS within that."""
+    ours = certificate(tmp_path, "registry", "DNS:registry.invalid")
+    theirs = certificate(tmp_path, "proxy", "IP:127.0.0.1")
+    flags = ("--tls-cert", str(ours[0]), "--tls-key", str(ours[1]))
+    trusted = tmp_path / "certs.d/registry.invalid"
+    trusted.mkdir(parents=True)
+    (trusted / "ca.crt").write_bytes(ours[0].read_bytes())
+    words = ("--cert-dir", str(tmp_path / "certs.d"), "registry.invalid/app:1")
+    machine.run("image", "tag", "plain:1", "registry.invalid/app:1")
+    with (
+        own_registry.serve(tmp_path / "r", *flags) as registry,
+        proxy(registry.address, theirs) as url,
+    ):
+        machine.env |= {"HTTPS_PROXY": url, "NO_PROXY": "registry.invalid:444,other.invalid"}
+        refused = machine.try_run("push", *words)
+        assert refused.returncode == 1
+        assert "certificate verify failed" in refused.stderr  # the proxy's: nobody trusts it
+        assert _Proxy.seen == []
+        machine.env["SSL_CERT_FILE"] = str(theirs[0])
+        machine.run("push", "-q", *words)
+        other = Machine(tmp_path / "two")
+        other.env |= {key: machine.env[key] for key in ("HTTPS_PROXY", "SSL_CERT_FILE")}
+        other.run("pull", "-q", *words)
+        shown = "Basic " + base64.b64encode(b"me:pass").decode()
+        assert set(_Proxy.seen) == {("registry.invalid:443", shown)}
+        other.env["HTTPS_PROXY"] = url.replace("me:pass@", "")
+        refused = other.try_run("pull", *words)
+        assert refused.returncode == 1
+        assert "407 for registry.invalid:443: it wants USER:PASSWORD in its URL" in refused.stderr

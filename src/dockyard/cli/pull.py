@@ -13,6 +13,9 @@ from dockyard.cli import common, imageview
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from dockyard.node.image.image import Image
+    from dockyard.node.image.registry.hosts import Hosts
+
 EXAMPLES = """  dockyard pull alpine
   dockyard pull --platform linux/arm64 registry.example.com:5000/team/app:1
   dockyard pull -a localhost:5000/team/app
@@ -47,9 +50,9 @@ def run(argv: list[str]) -> int:
 
 
 def _pull(words: Namespace) -> int:
-    reference = parse_reference(words.name)
     with imageview.progress_for(words.quiet or words.output == "json") as progress:
-        image = imageview.open_store(words).pull(
+        store = imageview.open_store(words)
+        image = store.pull(
             words.name,
             platform=parse_platform(words.platform) if words.platform else None,
             auth=imageview.credentials(words),
@@ -58,7 +61,7 @@ def _pull(words: Namespace) -> int:
     if words.output == "json":
         imageview.print_json(imageview.summary(image))
     else:
-        print(reference)
+        print(_pulled(words.name, image, store.hosts))
     return 0
 
 
@@ -74,6 +77,14 @@ def _whole(words: Namespace) -> int:
     else:
         print(parse_reference(words.name))
     return 0
+
+
+def _pulled(text: str, image: Image, hosts: Hosts) -> str:
+    """The full name under which it came."""
+    from dockyard.node.image.registry.shortnames import resolve_short
+
+    names = resolve_short(hosts, text).names
+    return str(next((name for name in names if str(name) in image.names), names[0]))
 
 
 def _all_tags(words: Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dockyard.base.errors import Unsupported
+from dockyard.base.errors import Invalid, Unsupported
 from dockyard.node.image.registry.reach import proxy_of
 
 
@@ -13,6 +13,15 @@ from dockyard.node.image.registry.reach import proxy_of
         ("example.com", "example.com", True),
         ("example.com", "registry.example.com", True),
         (".example.com", "registry.example.com", True),
+        (".example.com", "example.com", False),
+        ("*.example.com", "registry.example.com", True),
+        ("*.example.com", "example.com", False),
+        ("EXAMPLE.com", "Example.COM", True),
+        ("fd00::/8", "fd00::1", True),
+        ("[fd00::1]:443", "fd00::1", True),
+        ("[fd00::1]:80", "fd00::1", False),
+        (".", "example.com", False),
+        (",,", "example.com", False),
         ("example.com", "notexample.com", False),
         ("other, example.com", "example.com", True),
         ("example.com:443", "example.com", True),
@@ -33,6 +42,31 @@ def test_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatch: pytest.Mo
     assert (found is None) == direct
     if found:
         assert (found.host, found.port, found.headers) == ("proxy", 3128, {})
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls"),
+    [("https://proxy", "proxy", 443, True), ("https://proxy:8443", "proxy", 8443, True),
+     ("http://proxy", "proxy", 80, False), ("proxy:3128", "proxy", 3128, False)],
+)  # fmt: skip
+def test_where_a_proxy_is(
+    url: str, host: str, port: int, tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    assert proxy_of("https", "example.com", 443) == (host, port, {}, tls)
+
+
+@pytest.mark.parametrize("url", ["http://me:s3cret@", "http://me:s3cret@proxy:99999", "http://["])
+def test_a_broken_proxy_is_told_without_its_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(Invalid, match="proxy: https_proxy: ") as caught:
+        proxy_of("https", "example.com", 443)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_other_kinds_of_proxies_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

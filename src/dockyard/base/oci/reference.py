@@ -90,10 +90,19 @@ def parse_reference(text: str) -> Reference:
     return Reference(registry, path, tag or (None if digest else DEFAULT_TAG), digest)
 
 
+def is_short(text: str) -> bool:
+    """Whether a name says no registry: ``busybox:1``, ``team/app``."""
+    first, slash, _ = text.partition("@")[0].partition("/")
+    return not slash or not _is_host(first)
+
+
+def _is_host(first: str) -> bool:
+    return "." in first or ":" in first or first == "localhost" or first != first.lower()
+
+
 def _split_domain(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
-    is_host = "." in first or ":" in first or first == "localhost" or first != first.lower()
-    if not slash or not is_host:
+    if not slash or not _is_host(first):
         registry, path = DEFAULT_REGISTRY, name
     else:
         registry, path = first, rest

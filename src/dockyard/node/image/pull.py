@@ -26,7 +26,40 @@ from dockyard.node.image.progress import Progress
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 from dockyard.node.image.registry.mirrors import Place, places, reached
+from dockyard.node.image.registry.shortnames import resolve_short
 from dockyard.node.image.trust.gate import admit
+
+
+def pull_short(
+    catalog: Catalog,
+    hosts: Hosts,
+    text: str,
+    platform: Platform | None,
+    auth: Credentials | None,
+    progress: Progress,
+) -> Image:
+    """See :meth:`ImageStore.pull`. A name without a registry is looked for where registries.conf
+    says, visibly; without it, it is docker.io's."""
+    resolved = resolve_short(hosts, text)
+    if resolved.note:
+        progress.note(resolved.note)
+    several = len(resolved.names) > 1
+    if several and auth is not None:
+        raise Invalid(f"image {text}: one of several registries' ({resolved.source}): credentials "
+                      "are given to the one that the full name has")  # fmt: skip
+    failures: list[str] = []
+    for name in resolved.names:
+        if resolved.note:
+            progress.note(f"Trying to pull {name}...")
+        try:
+            return pull(catalog, hosts, name, platform, auth, progress)
+        except (ImageNotFound, RegistryDenied, RegistryUnavailable) as error:
+            if not several:
+                raise
+            failures.append(str(error))
+            last = error
+    raise type(last)(f"image {text}: {len(failures)} registries of {resolved.source}: "
+                     f"{'; '.join(failures)}")  # fmt: skip
 
 
 def pull(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING
 
+from dockyard.base.errors import Invalid
 from dockyard.base.linux import storagedriver
 from dockyard.base.linux.storagedriver import Driver
 from dockyard.base.oci.digest import Digest
@@ -19,11 +20,12 @@ from dockyard.base.oci.platform import Platform
 from dockyard.base.oci.reference import parse_reference
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.chunks import CHUNK
-from dockyard.node.image.image import Image, Layer, Removed
+from dockyard.node.image.image import Image, ImageNotFound, Layer, Removed
 from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 
 if TYPE_CHECKING:
+    from dockyard.base.oci.reference import Reference
     from dockyard.node.image.bundles import Bundle
     from dockyard.node.image.diff import Change
     from dockyard.node.image.load import Loaded
@@ -65,8 +67,29 @@ class ImageStore:
         return storagedriver.chosen(self._catalog.data_root)
 
     def resolve(self, reference: str) -> Image:
-        """The local image of this name, or ID (at least two digits); :class:`ImageNotFound`."""
-        return self._catalog.resolve(reference)
+        """The local image of this name, or ID (at least two digits); :class:`ImageNotFound`.
+
+        A name without a registry that docker.io's form of is not here may be one of those that
+        registries.conf makes of it.
+        """
+        try:
+            return self._catalog.resolve(reference)
+        except ImageNotFound:
+            for name in self._others(reference):
+                with contextlib.suppress(ImageNotFound):
+                    return self._catalog.resolve(str(name))
+            raise
+
+    def _others(self, reference: str) -> "tuple[Reference, ...]":
+        from dockyard.base.oci.reference import is_short
+        from dockyard.node.image.registry.shortnames import resolve_short
+
+        if not is_short(reference):
+            return ()
+        try:
+            return resolve_short(self._hosts, reference).names
+        except Invalid:
+            return ()  # an ID, or a name that a pull refuses with its reason
 
     def list(self) -> Images:
         """All local images, the newest first."""
@@ -85,10 +108,11 @@ class ImageStore:
         ``auth`` None: docker's config.json says. Raises :class:`ImageNotFound` with the registry's
         answer, :class:`RegistryDenied`, :class:`RegistryUnavailable`, :class:`ContentMismatch`.
         """
-        from dockyard.node.image.pull import pull
+        from dockyard.node.image.pull import pull_short
 
-        name = parse_reference(reference)
-        return pull(self._catalog, self._hosts, name, platform, auth, progress or Silent())
+        return pull_short(
+            self._catalog, self._hosts, reference, platform, auth, progress or Silent()
+        )
 
     def push(
         self,
@@ -194,10 +218,13 @@ class ImageStore:
         """Fetch an index with all its images, or an artifact; ``referrers``: and what is about
         them. The image for this machine is unpacked. None: it was one image."""
         from dockyard.node.image.pullwhole import pull_whole
+        from dockyard.node.image.registry.shortnames import only_one
 
-        name = parse_reference(reference)
-        return pull_whole(self._catalog, self._hosts, name, auth, progress or Silent(),
-                          referrers=referrers)  # fmt: skip
+        shown = progress or Silent()
+        name, note = only_one(self._hosts, reference)
+        if note:
+            shown.note(note)
+        return pull_whole(self._catalog, self._hosts, name, auth, shown, referrers=referrers)
 
     def load_one(
         self,

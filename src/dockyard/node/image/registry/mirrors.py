@@ -1,8 +1,7 @@
 """Turns containers-registries.conf(5) into the places where an image may be fetched.
 
 Version 2: ``[[registry]]`` with prefix, location, insecure, blocked and ``[[registry.mirror]]``; of
-several the longest prefix counts. Short names stay docker.io's: ``unqualified-search-registries``
-would make one name mean several images.
+several the longest prefix counts. Names without a registry are :mod:`shortnames`'s.
 """
 
 import os
@@ -32,8 +31,8 @@ def places(hosts: Hosts, name: Reference) -> list[Place]:
     Raises :class:`RegistryDenied` where the user has blocked it.
     """
     best: tuple[int, dict[str, Any], str] | None = None
-    for path in _files(hosts):
-        for entry in _tables(_read(path), "registry", path):
+    for path in files(hosts):
+        for entry in _tables(read(path), "registry", path):
             prefix = _text(entry, "prefix", path) or _text(entry, "location", path)
             if prefix and _matches(prefix, name) and (best is None or len(prefix) >= best[0]):
                 best = (len(prefix), entry, path)
@@ -88,7 +87,8 @@ def _renamed(name: Reference, prefix: str, location: str, path: str) -> Referenc
         raise Invalid(f"{path}: location {location[:200]!r}: {error}") from error
 
 
-def _files(hosts: Hosts) -> list[str]:
+def files(hosts: Hosts) -> list[str]:
+    """The configuration: the first main file that exists, and its drop-ins, in order."""
     own = os.environ.get("CONTAINERS_REGISTRIES_CONF")
     main = next(
         (path for path in ((own,) if own else hosts.registries) if os.path.exists(path)), ""
@@ -100,7 +100,8 @@ def _files(hosts: Hosts) -> list[str]:
     return [main, *(os.path.join(folder, one) for one in sorted(extra) if one.endswith(".conf"))]
 
 
-def _read(path: str) -> dict[str, Any]:
+def read(path: str) -> dict[str, Any]:
+    """One file's content; version 1 is refused."""
     with open(path, "rb") as file:
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
