@@ -37,7 +37,11 @@ class Child:
         sync, self._theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._be(terminal, program)
         self.sync = sync
-        self.stdio = stdio or self._open_streams(open_stdin)
+        try:
+            self.stdio = stdio or self._open_streams(open_stdin)
+        except OSError:
+            self.abandon()  # it has been given some of them
+            raise
 
     def _be(self, terminal: bool, program: str) -> None:
         self.terminal, self._program = terminal, program
@@ -68,11 +72,21 @@ class Child:
         self._given.append(null)
         if self.terminal:
             return null, null, null
-        out, err = os.pipe(), os.pipe()
-        in_ = os.pipe() if open_stdin else (null, -1)
-        self.streams = Streams(in_[1], out[0], err[0])
-        self._given += [out[1], err[1], *([in_[0]] if open_stdin else [])]
-        return in_[0], out[1], err[1]
+        out = self._pipe()
+        self.streams = Streams(-1, out[0], -1)
+        err = self._pipe()
+        self.streams = Streams(-1, out[0], err[0])
+        if not open_stdin:
+            return null, out[1], err[1]
+        in_, ours = os.pipe()
+        self._given.append(in_)
+        self.streams = Streams(ours, out[0], err[0])
+        return in_, out[1], err[1]
+
+    def _pipe(self) -> tuple[int, int]:
+        ours, given = os.pipe()
+        self._given.append(given)
+        return ours, given
 
     def fork(self, body: Callable[[Plain], NoReturn]) -> None:
         """Start the process; ``body`` runs in it and gets its end of the socket."""

@@ -57,8 +57,12 @@ class Commands:
         monitor = self._monitor
         process = self.check(message)
         entered = self._enter()
-        container = os.pidfd_open(monitor.child.pid)
         child = Child(process.terminal, bool(message.get("stdin")), process.args[0])
+        try:
+            container = os.pidfd_open(monitor.child.pid)
+        except OSError:
+            child.abandon()
+            raise
         child.attendant = monitor.child.attendant
         staged = monitor.made.staged and not entered
         flags = monitor.made.namespaces | (FLAGS["pid"] if staged and monitor.made.own_pids else 0)

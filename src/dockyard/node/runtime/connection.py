@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import struct
 from _socket import socket as Plain  # a monitor touches less memory with it
 
+from dockyard.base.aio.now import monotonic
 from dockyard.base.errors import Denied
 from dockyard.base.suppress import suppress
 from dockyard.node.runtime import wire
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from dockyard.node.runtime.streams import Session
 
 BACKLOG = 128
+SECONDS_OF_DEAFNESS = 0.1
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""No descriptor, or no memory, for one more client."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -120,6 +125,8 @@ class Connection:
         except (wire.Broken, ValueError) as error:
             self.say(error=str(error), code=125)
             self.close()
+        except MemoryError:  # what it has sent is most of what there is
+            self.close()
 
     def _take(self, kind: int, payload: bytes) -> None:
         if kind == wire.STDIN:
@@ -162,25 +169,48 @@ def unlink(path: str) -> None:
         os.unlink(path)
 
 
-def listen(descriptor: int, loop: Loop, accept: Accept, own_uid: int) -> Plain:
-    """Take clients of such a socket; each peer's uid is checked."""
-    listener = Plain(fileno=descriptor)
-    listener.listen(BACKLOG)  # again: to its clients this process is the peer, not who made it
-    listener.setblocking(False)
+class Listener:
+    """Takes clients of such a socket; each peer's uid is checked.
 
-    def take() -> None:
-        with suppress(BlockingIOError):
-            descriptor, _ = listener._accept()  # type: ignore[attr-defined]
-            peer = Plain(fileno=descriptor)
-            try:
-                check_peer(peer, own_uid)
-            except Denied:
-                peer.close()
-                return
-            accept(peer)
+    Where this process, or the machine, has no room for one more, it is deaf for a moment
+    (``deaf_until``, monotonic seconds; 0: it is not), and who waits stays in the queue.
+    """
 
-    loop.watch(listener.fileno(), read=take, write=None)
-    return listener
+    def __init__(self, descriptor: int, loop: Loop, accept: Accept, own_uid: int) -> None:
+        self._socket, self._loop, self._accept = Plain(fileno=descriptor), loop, accept
+        self._own_uid, self.deaf_until = own_uid, 0.0
+        # again: to its clients this process is the peer, not who made it
+        self._socket.listen(BACKLOG)
+        self._socket.setblocking(False)
+        self.listen()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def listen(self) -> None:
+        """Also again, after it was deaf."""
+        self.deaf_until = 0.0
+        self._loop.watch(self.fileno(), read=self._take, write=None)
+
+    def _take(self) -> None:
+        try:
+            descriptor, _ = self._socket._accept()  # type: ignore[attr-defined]
+        except OSError as error:  # also of clients that have gone already: accept(2)
+            if error.errno in SHORT:
+                self.deaf_until = monotonic() + SECONDS_OF_DEAFNESS
+                self._loop.forget(self.fileno())  # else it would be ready all the time
+            return
+        peer = Plain(fileno=descriptor)
+        try:
+            check_peer(peer, self._own_uid)
+        except Denied:
+            peer.close()
+            return
+        self._accept(peer)
+
+    def close(self) -> None:
+        self._loop.forget(self.fileno())
+        self._socket.close()
 
 
 def check_peer(peer: Plain, own_uid: int) -> None:

@@ -9,6 +9,7 @@ what the monitors share from being copied.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found] # see :mod:`.spare`
+import contextlib
 import gc
 import os
 import select
@@ -21,6 +22,7 @@ from typing import NoReturn
 from dockyard.node.runtime import monitor  # noqa: F401
 
 # isort: split
+from dockyard.base.aio.now import pause
 from dockyard.base.linux import cgroupfs
 from dockyard.node.runtime import (  # before it forks: all that those forks need
     alone,  # noqa: F401
@@ -33,6 +35,7 @@ from dockyard.node.runtime import (  # before it forks: all that those forks nee
     terminal,  # noqa: F401
 )
 
+SECONDS_WITHOUT_ROOM, TRIES = 0.05, 40
 UNDISTURBED = 20
 """Milliseconds that a container has the processors for before the next spare is made, unless
 somebody asks for that: a short one has ended by then, 1 ms earlier."""
@@ -53,8 +56,8 @@ def serve(control: socket.socket, cache: str) -> None:
     gc.freeze()
     gc.disable()
     while True:
-        taken, say = os.pipe()
-        if os.fork() == 0:
+        taken, say, pid = _fork()
+        if pid == 0:
             os.close(complaints)
             _wait_and_monitor(control, say, cache)
         os.close(say)
@@ -62,6 +65,22 @@ def serve(control: socket.socket, cache: str) -> None:
             return
         os.close(taken)
         _leave_alone(control)
+
+
+def _fork() -> tuple[int, int, int]:
+    """A pipe and a fork. Where there is no descriptor, process or memory for them whoever asks for
+    a container waits a while; then this process ends, and its owner starts another (launcher.py).
+    """
+    for _ in range(TRIES):
+        with contextlib.suppress(OSError):
+            taken, say = os.pipe()
+            try:
+                return taken, say, os.fork()
+            except OSError:
+                os.close(taken)
+                os.close(say)
+        pause(SECONDS_WITHOUT_ROOM)
+    raise SystemExit("launchpad: no descriptor, process or memory for a container's monitor")
 
 
 def _leave_alone(control: socket.socket) -> None:

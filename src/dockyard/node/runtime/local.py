@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import Conflict, Unavailable
 from dockyard.base.later import Later
-from dockyard.interfaces.ociruntime import Exit, Launch, State, Usage
+from dockyard.interfaces.ociruntime import Exit, Launch, StartFailed, State, Usage
 from dockyard.node.runtime import stream, wire
 from dockyard.node.runtime.launcher import Launcher
 from dockyard.node.runtime.stream import MonitorStream
@@ -158,9 +158,9 @@ class LocalRuntime:
         with contextlib.suppress(Unavailable):  # a monitor that hangs ends with its container
             state = self.state(run_dir)
             if state.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    if state.status != "stopped":  # else the pid may be somebody else's by now
-                        os.kill(state.pid, signal.SIGKILL)
+                # by its parent: to anybody else the pid may be a stranger's by now
+                with contextlib.suppress(StartFailed, ConnectionError):  # it has just ended
+                    self.signal(run_dir, signal.SIGKILL)
                 if state.status == "paused":
                     group.freeze(cgroup, False)
                 wait_for_monitor(run_dir)

@@ -6,6 +6,10 @@ import _signal  # type: ignore[import-not-found] # not `signal`, whose enumerati
 import os
 import select
 
+from dockyard.base.aio.now import pause
+
+SECONDS_WITHOUT_MEMORY = 0.05
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # its import is none of a monitor's
     from collections.abc import Callable, Iterable
@@ -56,11 +60,14 @@ class Loop:
         ready = self._poll.poll(None if seconds is None else seconds * 1000)
         for descriptor, events in ready:
             read, write = self._handlers.get(descriptor, (None, None))
-            if read and events & (select.POLLIN | select.POLLHUP | select.POLLERR):
-                read()
-            _, write = self._handlers.get(descriptor, (None, None))
-            if write and events & (select.POLLOUT | select.POLLERR):
-                write()
+            try:
+                if read and events & (select.POLLIN | select.POLLHUP | select.POLLERR):
+                    read()
+                _, write = self._handlers.get(descriptor, (None, None))
+                if write and events & (select.POLLOUT | select.POLLERR):
+                    write()
+            except MemoryError:  # it is as ready as before: tried again, but not at once
+                pause(SECONDS_WITHOUT_MEMORY)
         return bool(ready)
 
     def _on_wake(self) -> None:

@@ -98,7 +98,7 @@ class Monitor:
             terminal = self._terminal().open_slave(held.streams.stdout)
         log = self._write_log if made.log else None
         self.session = Session(held.streams, made.terminal, self.loop, log, terminal)
-        self.listener = connection.listen(held.listener, self.loop, self._accept, os.geteuid())
+        self.listener = connection.Listener(held.listener, self.loop, self._accept, os.geteuid())
 
     def begin(self, rest: Rest) -> None:
         """It is built: whoever asked for it may know."""
@@ -171,7 +171,6 @@ class Monitor:
         # Unlinked first: who finds nobody listening may start the container again at once, and
         # its next monitor binds the same name.
         connection.unlink(wire.socket_path(self.made.run_dir))
-        self.loop.forget(self.listener.fileno())
         self.listener.close()
 
     # running
@@ -180,7 +179,9 @@ class Monitor:
         """Look after the container until it has ended and its clients know."""
         self._reap()  # what has ended before this process listened to signals
         while self.exit is None:
-            self.loop.turn(self.health.turn() if self.health else self._until_settled())
+            self.loop.turn(self._patience())
+            if self.listener.deaf_until and self.listener.deaf_until <= monotonic():
+                self.listener.listen()
         for client in list(self.clients):
             if client in self.waiters or client.session is self.session:
                 client.say(**self.exit)
@@ -206,6 +207,14 @@ class Monitor:
         from dockyard.node.runtime import hosttree  # most have a mount namespace, which ends itself
 
         hosttree.remove(self.made.tree)
+
+    def _patience(self) -> float | None:
+        """Seconds until there is something to do without anybody's asking; None: never."""
+        seconds = self.health.turn() if self.health else self._until_settled()
+        if self.listener.deaf_until:
+            left = max(0.0, self.listener.deaf_until - monotonic())
+            return left if seconds is None else min(seconds, left)
+        return seconds
 
     def _until_settled(self) -> float | None:
         """Seconds until this process may become a smaller one; None: never."""
