@@ -126,7 +126,7 @@ class Bars:
 
     def status(self, part: str, text: str) -> None:
         with self._lock:
-            moving = text in ("Pulling fs layer", "Preparing")
+            moving = text in ("Pulling fs layer", "Preparing", "Waiting")
             if moving:
                 self._open.add(part)
             self._show(part, text, None, None)

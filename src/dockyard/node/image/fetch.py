@@ -15,6 +15,8 @@ from dockyard.node.image.image import Layer
 from dockyard.node.image.progress import Progress
 
 _AT_ONCE = 3
+_LOOK_SECONDS = 0.05
+"""How often who waits for another process looks whether its layer has come."""
 
 Source = Callable[[Descriptor], Iterable[bytes]]
 
@@ -57,7 +59,25 @@ class _Fetch:
 
     def bring(self, layer: Layer, below: list[Digest], previous: Future[None] | None) -> None:
         """``below``: chains under this layer, topmost first. Jobs start in order, so the
-        ``previous`` one runs or has ended: waiting for it can't lock up."""
+        ``previous`` one runs or has ended: waiting for it can't lock up. What another process
+        brings meanwhile is not fetched twice: it waits for nothing above this layer."""
+        part, waiting = layer.digest.short, False
+
+        def wait() -> None:
+            nonlocal waiting
+            if not waiting:
+                self._progress.status(part, "Waiting")
+            waiting = True
+            if self.stopping.wait(_LOOK_SECONDS):
+                raise Unavailable(f"layer: {layer.digest}: given up: another one failed")
+
+        with self._catalog.ingest.alone(layer.chain_id.hex, wait):
+            if self.is_here(layer):
+                self._progress.status(part, "Already exists")
+            else:
+                self._fetch(layer, below, previous)
+
+    def _fetch(self, layer: Layer, below: list[Digest], previous: Future[None] | None) -> None:
         blobs, layers, part = self._catalog.blobs, self._catalog.layers, layer.digest.short
         blob = _blob(layer)
         if blobs.has(blob):

@@ -7,7 +7,7 @@ next write. The folder's own lock keeps a sweep from seeing one that is made but
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Ingest:
@@ -50,6 +50,22 @@ class Ingest:
             fcntl.flock(fd, fcntl.LOCK_EX)
         return path, fd
 
+    @contextlib.contextmanager
+    def alone(self, name: str, wait: Callable[[], object]) -> Iterator[None]:
+        """Held by one process and thread at a time, so that what all want is made once.
+
+        ``wait`` is called while somebody else has it: it blocks for a moment, or raises.
+        """
+        os.makedirs(self._root, 0o700, exist_ok=True)
+        path = os.path.join(self._root, f"alone-{name}")
+        while (fd := _held_alone(path)) is None:
+            wait()
+        try:
+            yield
+        finally:
+            os.unlink(path)
+            os.close(fd)
+
     def sweep(self) -> None:
         """Remove what a crash left."""
         if not os.path.isdir(self._root):
@@ -84,6 +100,19 @@ class Ingest:
             yield
         finally:
             os.close(fd)
+
+
+def _held_alone(path: str) -> int | None:
+    """Its descriptor, locked; None where somebody else has it, or has just let it go."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(fd), os.stat(path)):
+            return fd
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(fd)
+    return None
 
 
 def sync_directory(path: str) -> None:
