@@ -98,7 +98,10 @@ def parser() -> common.Parser:
     for name in ("--rm", "--force-rm"):
         add(name, action="store_true", help="nothing is ever left; accepted as docker does")
     found.refuse(("--builder", "--policy", "--isolation", "--security-opt"), nargs=1)
-    found.refuse(("--squash", "--compress", "--print"), nargs=0)
+    add("--compress", action="store_true", help="nothing is sent; accepted as docker does")
+    add("--disable-content-trust", action="store_true",
+        help="policy.json says whose images are taken; accepted as docker does")  # fmt: skip
+    found.refuse(("--squash", "--print"), nargs=0)
     return found
 
 
