@@ -17,7 +17,6 @@ from dockyard.node.build import annotate, attest
 from dockyard.node.build.attest import Attestations, Statement
 from dockyard.node.build.facts import image_url
 from dockyard.node.build.provenance import Run, predicate
-from dockyard.node.image.risk import spdx
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,6 +128,8 @@ def _statements(
     subjects = [image_url(name, image.config.platform) for name in names]
     found = []
     if wanted.sbom:
+        from dockyard.node.image.risk import spdx
+
         listed = spdx.document(image, names[0] if names else "_", store.risk(image), seconds)
         document = attest.statement(attest.SPDX, subjects, image.digest, listed)
         found.append(Statement(attest.SPDX, "sbom.spdx.json", document))
