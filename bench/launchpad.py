@@ -24,10 +24,8 @@ from dockyard.node.runtime.local import LocalRuntime, wait_for_monitor
 ROUNDS = 60
 GOAL_CRUN, GOAL_RUNC = 0.7, 0.25
 KERNEL = (
-    "most of it is one process after the other: monitor (cgroups of nine hierarchies 0.8 ms, the "
-    "specification 0.5), init (mount namespace, overlay, 7 mounts, 12 masks 2.2), two exchanges "
-    "with the client 0.5, seccomp and rights 0.5, exec and exit 1.5 (timers in each); "
-    "a fifth of it is copying pages after forks (perf)"
+    "side by side: maker (specification, cgroups of nine hierarchies) and init (overlay, mounts), "
+    "then init (rights, seccomp, exec) and monitor and client; docs/decisions/013 has the steps"
 )
 STEPS = ("create", "start", "run and reap", "delete")
 
