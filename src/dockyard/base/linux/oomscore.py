@@ -36,9 +36,13 @@ def lower(score: int, file: str = OWN) -> bool:
 
 
 def ordinary(file: str = OWN) -> None:
-    """No better off than others: anybody may do that."""
+    """No better off than others, as far as this process may say so: the files of an ordinary user's
+    that may not be looked at (PR_SET_DUMPABLE) are root's."""
     if _read(file) < 0:
-        _write(file, 0)
+        try:
+            _write(file, 0)
+        except PermissionError:
+            return
 
 
 def _read(file: str) -> int:
