@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 from dockyard.base.errors import Conflict
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime.local import wait_for_monitor
+from helpers.program import eventually
 
 from .conftest import Yard, refused
+from .test_kills import monitor_of
 
 pytestmark = pytest.mark.root
 
@@ -165,7 +169,7 @@ def test_a_long_run_directory(yard: Yard) -> None:
     assert box.run().out == "far\n"
 
 
-def test_a_sandbox_pauses_reaps_and_ends_on_sigterm(yard: Yard) -> None:
+def test_g19_a_sandbox_pauses_reaps_and_ends_on_sigterm(yard: Yard) -> None:
     def change(spec: dict) -> None:
         spec["process"]["args"] = []
         spec["annotations"] = {"dockyard.io/pause": "true"}
@@ -195,6 +199,45 @@ def test_a_sandbox_pauses_reaps_and_ends_on_sigterm(yard: Yard) -> None:
     assert counting.run().out == "0\n"
     sandbox.runtime.signal(sandbox.run_dir, signal.SIGTERM)
     assert sandbox.wait().code == 0
+
+
+def test_g19_zombies_go_with_a_container_that_reaps_nobody(yard: Yard) -> None:
+    """Its first process never waits: what it leaves goes with its pid namespace, and its monitor
+    reaps all that is its own, killed with it or not."""
+    text = "for i in $(seq 20); do (true &); done; exec sleep 60"
+    box = yard.sh(f"{text}").start()
+    for _ in range(5):
+        assert box.exec("sh", "-c", "(sleep 0.01 &); exit 3").code == 3
+    monitor = monitor_of(box)
+    children = Path(f"/proc/{monitor}/task/{monitor}/children")
+    eventually(lambda: children.read_text().split() == [str(box.pid)])
+    inside = [int(pid) for pid in box.runtime.processes(box.cgroup)]
+    box.delete()
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (*inside, monitor)))
+
+
+def test_g19_nothing_of_a_container_stays_when_its_monitor_dies(yard: Yard) -> None:
+    box = yard.sh("for i in $(seq 20); do (true &); done; exec sleep 60").start()
+    eventually(lambda: len(box.runtime.processes(box.cgroup)) > 0)
+    inside = [int(pid) for pid in box.runtime.processes(box.cgroup)]
+    os.kill(monitor_of(box), signal.SIGKILL)
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (*inside, box.pid)))
+
+
+def test_g20_what_a_monitor_has_left_is_nobodys(yard: Yard) -> None:
+    """A socket that nobody listens on, and the end of a life before."""
+    box = yard.box("sleep", "60")
+    run = Path(box.run_dir)
+    run.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as old:
+        old.bind(str(run / "monitor.sock"))
+    Path(box.state_dir, "exit.json").write_text('{"exit": 9, "oom_killed": false, "finished": 1}')
+    assert box.runtime.state(box.run_dir).status == "stopped"
+    box.start()
+    assert box.runtime.state(box.run_dir).status == "running"
+    assert box.runtime.exit(box.state_dir) is None
+    box.delete()
+    assert not run.exists()
 
 
 def test_many_at_once(yard: Yard) -> None:

@@ -179,8 +179,8 @@ def _is_gone(cgroup: str) -> bool:
     Of root's own groups, named by a path; about others nothing is said.
     """
     path = cgroup.strip("/")
-    if os.geteuid() != 0 or not path or ":" in path:
-        return False
+    if os.geteuid() != 0 or not path or ":" in path or not os.path.ismount(GROUPS):
+        return False  # elsewhere, the table of mounts says where
     places = [f"{GROUPS}/{path}", *(f"{GROUPS}/{name}/{path}" for name in os.listdir(GROUPS))]
     return not any(os.path.lexists(place) for place in places)
 
