@@ -7,10 +7,10 @@ from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.manifest import OCI_LAYER
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.chunks import gathered
-from dockyard.node.image.compression import gzip
 from dockyard.node.image.image import Layer, chain_ids
 from dockyard.node.image.pack import pack
 from dockyard.node.image.pipeline import ahead
+from dockyard.node.image.segments import gzip_segments, packers, quick
 
 
 def commit_layer(catalog: Catalog, upper: str, parent: Digest | None) -> Layer:
@@ -24,8 +24,8 @@ def commit_layer(catalog: Catalog, upper: str, parent: Digest | None) -> Layer:
             sizes.append(len(chunk))
             yield chunk
 
-    with ahead(hashed()) as plain:
-        digest, size = catalog.blobs.collect(gzip(plain))
+    with packers() as pool, ahead(hashed()) as plain:
+        digest, size = catalog.blobs.collect(gzip_segments(plain, quick, pool))
     diff_id = Digest("sha256:" + hasher.hexdigest())
     chain = chain_ids((parent, diff_id))[-1] if parent else diff_id
     layer = Layer(digest, diff_id, chain, size, OCI_LAYER + "+gzip")

@@ -1,4 +1,4 @@
-"""Turns compressed chunks into plain ones, and plain chunks into gzip.
+"""Turns compressed chunks into plain ones, and a growing stream into gzip.
 
 What a stream is compressed with is read from its first bytes, as containerd does: media types in
 the wild are often wrong, and the digests decide anyway.
@@ -64,16 +64,6 @@ def gzip_packer(level: int = 1) -> Packer:
 
     packer: Packer = isal_zlib.compressobj(level, isal_zlib.DEFLATED, 31)
     return packer
-
-
-def gzip(chunks: Iterable[bytes], packer: Packer | None = None) -> Iterator[bytes]:
-    """A gzip stream of the chunks."""
-    packer = packer or gzip_packer()
-    for chunk in chunks:
-        packed = packer.compress(chunk)
-        if packed:
-            yield packed
-    yield packer.flush()
 
 
 class _Counted:

@@ -5,7 +5,7 @@ at once; what that gave is remembered, so that the next push asks before it comp
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.descriptor import Descriptor
@@ -13,12 +13,11 @@ from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.manifest import LAYERS, Manifest, with_layers
 from dockyard.base.oci.reference import Reference
 from dockyard.node.image.catalog import Catalog
-from dockyard.node.image.compression import gzip
 from dockyard.node.image.pipeline import ahead
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
-from dockyard.node.image.tightgzip import TightPacker
+from dockyard.node.image.segments import gzip_segments, packers, tight
 
 _AT_ONCE = 4
 _PACKED = {plain: f"{plain}{end}" for plain, end in (
@@ -38,9 +37,9 @@ def push(
     progress.note(f"The push refers to repository [{name.name}]")
     elsewhere = catalog.repositories(name)
     with RegistryClient(hosts, name, auth, "pull,push", elsewhere.values()) as client:
-        transfer = _Push(catalog, client, elsewhere, progress)
         blobs = tuple(dict.fromkeys((*found.layers, found.config)))
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:
+        with packers() as packing, ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:
+            transfer = _Push(catalog, client, elsewhere, progress, packing)
             try:
                 sent = dict(zip(blobs, pool.map(transfer.send, blobs), strict=True))
             except BaseException:
@@ -68,8 +67,9 @@ class _Push:
         client: RegistryClient,
         elsewhere: dict[Digest, str],
         progress: Progress,
+        packing: Executor,
     ) -> None:
-        self._catalog, self._client = catalog, client
+        self._catalog, self._client, self._packing = catalog, client, packing
         self._elsewhere, self._progress = elsewhere, progress
 
     def send(self, blob: Descriptor) -> Descriptor:
@@ -97,7 +97,7 @@ class _Push:
         """What is cut off is packed again, which gives the same bytes, and goes on there."""
 
         def packed() -> Iterator[bytes]:
-            with ahead(gzip(self._counted(blob), TightPacker())) as chunks:
+            with ahead(gzip_segments(self._counted(blob), tight, self._packing)) as chunks:
                 yield from chunks
 
         return self._client.upload_stream(packed)
