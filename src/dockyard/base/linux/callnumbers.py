@@ -15,14 +15,16 @@ BY_MACHINE = {
         "ioprio_get": 252, "ioprio_set": 251, "keyctl": 250, "memfd_create": 319, "mount": 165,
         "personality": 135, "pivot_root": 155, "prctl": 157, "request_key": 249,
         "sched_getattr": 315, "sched_setattr": 314, "seccomp": 317, "set_mempolicy": 238,
-        "setdomainname": 171, "sethostname": 170, "setns": 308, "umount2": 166, "unshare": 272,
+        "setdomainname": 171, "sethostname": 170, "setns": 308, "sync_file_range": 277,
+        "umount2": 166, "unshare": 272,
     },
     "aarch64": {
         "add_key": 217, "bpf": 280, "capget": 90, "capset": 91, "fstatfs": 44, "getcpu": 168,
         "ioprio_get": 31, "ioprio_set": 30, "keyctl": 219, "memfd_create": 279, "mount": 40,
         "personality": 92, "pivot_root": 41, "prctl": 167, "request_key": 218, "sched_getattr": 275,
         "sched_setattr": 274, "seccomp": 277, "set_mempolicy": 237, "setdomainname": 162,
-        "sethostname": 161, "setns": 268, "umount2": 39, "unshare": 97,
+        "sethostname": 161, "setns": 268, "sync_file_range": 84, "umount2": 39,
+        "unshare": 97,
     },
 }  # fmt: skip
 NUMBERS = {**EVERYWHERE, **BY_MACHINE.get(os.uname().machine, {})}

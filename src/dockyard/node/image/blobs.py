@@ -13,6 +13,7 @@ from dockyard.base.oci.digest import Digest, digest_of, hash_document
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch
 from dockyard.node.image.ingest import Ingest, sync_directory
+from dockyard.node.image.writeback import Writeback
 
 
 class Blobs:
@@ -76,8 +77,9 @@ class Blobs:
         Raises :class:`ContentMismatch` (and keeps nothing) where they are not ``blob``.
         """
         with self._ingest.file() as (path, fd):
+            file = Writeback(fd)
             for chunk in verified(chunks, blob):
-                _write(fd, chunk)
+                file.write(chunk)
                 yield chunk
             self._commit(path, fd, blob.digest)
 
@@ -122,7 +124,7 @@ class Writer:
     """A blob that grows."""
 
     def __init__(self, fd: int, commit: Callable[[Digest], None]) -> None:
-        self._fd = fd
+        self._file = Writeback(fd)
         self._commit = commit
         self._hasher = Digest("sha256:").hasher()
         self._size = 0
@@ -130,7 +132,7 @@ class Writer:
     def write(self, chunk: bytes) -> None:
         self._hasher.update(chunk)
         self._size += len(chunk)
-        _write(self._fd, chunk)
+        self._file.write(chunk)
 
     def commit(self) -> tuple[Digest, int]:
         """In the store: digest and size."""
@@ -156,9 +158,3 @@ def verified(chunks: Iterable[bytes], blob: Descriptor) -> Iterator[bytes]:
     if hasher.hexdigest() != blob.digest.hex:
         found = f"{blob.digest.algorithm}:{hasher.hexdigest()}"
         raise ContentMismatch(f"blob: {blob.digest}: the bytes received are {found}; refused")
-
-
-def _write(fd: int, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
