@@ -123,6 +123,9 @@ def _health(config: ContainerConfig, user: User, container: Container) -> Health
 def _without_root(document: dict[str, Any], upper: str, layers: tuple[str, ...]) -> None:
     from dockyard.node.engine import rootless
 
+    if lost := _discarded(document["linux"]["resources"]):
+        oomscore.to_stderr(f"limits of {', '.join(lost)}: no control group is delegated to this "
+                           "user: discarded; cgroup v2 with delegation has them")  # fmt: skip
     owners = [(layer, os.stat(layer).st_uid) for layer in layers]
     for note in rootless.adapt(document, rootless.ids(), owners):
         oomscore.to_stderr(note)
@@ -130,6 +133,19 @@ def _without_root(document: dict[str, Any], upper: str, layers: tuple[str, ...])
     rootless.make_targets(
         upper, layers, [(mount["source"], mount["destination"]) for mount in binds]
     )
+
+
+def _discarded(resources: dict[str, Any]) -> list[str]:
+    """Take away what an ordinary user's container cannot have here, as rootless docker and podman
+    do; what that was."""
+    from dockyard.base.linux import cgroupfs
+
+    if cgroupfs.layout().pure and cgroupfs.delegated():
+        return []
+    lost = sorted(name for name in resources if name != "devices" and resources[name])
+    for name in lost:
+        del resources[name]
+    return lost
 
 
 def aftermath(parts: Parts, container: Container, *, attached: bool) -> tuple[str, ...]:
