@@ -14,8 +14,8 @@ from helpers.program import PROGRAM, Shell, Terminal, eventually, parent_of
 
 pytestmark = pytest.mark.root
 
-MOST_MB = 6.0
-"""Of a single monitor's proportional size."""
+MOST_MB = 6.6
+"""Of a single monitor's proportional size: 5.4 here, 7.3 before it executes itself anew."""
 
 
 def settled(shell: Shell, name: str) -> int:
