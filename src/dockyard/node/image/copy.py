@@ -4,8 +4,6 @@ An index goes with all its images, or with one platform's alone; artifacts go to
 every byte is held against its own on the way.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
@@ -17,10 +15,9 @@ from dockyard.node.image.progress import Progress
 from dockyard.node.image.pull import document_of, image_of
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
+from dockyard.node.image.together import every_blob
 from dockyard.node.image.trust.attachments import carry
 from dockyard.node.image.trust.gate import admit
-
-_AT_ONCE = 4
 
 
 def copy(
@@ -77,14 +74,7 @@ class _Copy:
 
     def blobs(self, found: Manifest) -> None:
         """All that a manifest names, several at once."""
-        wanted = dict.fromkeys((*found.layers, found.config))
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="copy") as pool:
-            try:
-                for _ in pool.map(self._one, wanted):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        every_blob(found, self._one)
 
     def _one(self, blob: Descriptor) -> None:
         part = blob.digest.short

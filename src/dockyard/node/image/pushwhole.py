@@ -2,8 +2,6 @@
 and what is here about them. Digests stay: nothing is packed anew.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 from dockyard.base.errors import Conflict, Unsupported
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
@@ -14,9 +12,9 @@ from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
+from dockyard.node.image.together import every_blob
 from dockyard.node.image.trust.attachments import list_referrer
 
-_AT_ONCE = 4
 _DEEPEST = 4
 
 
@@ -96,14 +94,7 @@ class _Sender:
 
     def blobs(self, found: Manifest) -> None:
         """All that a manifest names, several at once."""
-        wanted = dict.fromkeys((*found.layers, found.config))
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:
-            try:
-                for _ in pool.map(self._one, wanted):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        every_blob(found, self._one)
 
     def _one(self, blob: Descriptor) -> None:
         part = blob.digest.short
