@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from dockyard.base.errors import Invalid
+from dockyard.base.wholefile import whole_file
 from dockyard.cli import common, imageview, terminal
 
 SAVE = """  dockyard save -o app.tar app:1 app:2
@@ -41,7 +42,7 @@ def save(argv: list[str], noun: str) -> int:
         _refuse_terminal("save")
         store.save(words.image, sys.stdout.buffer, words.format)
         return 0
-    with _whole_file(words.output) as out:
+    with _archive(words.output) as out:
         store.save(words.image, out, words.format)
     return 0
 
@@ -60,7 +61,7 @@ def export(argv: list[str]) -> int:
         for piece in pieces:
             terminal.write_all(1, piece)
         return 0
-    with _whole_file(words.output) as out:
+    with _archive(words.output) as out:
         out.writelines(pieces)
     return 0
 
@@ -71,18 +72,11 @@ def _refuse_terminal(verb: str) -> None:
 
 
 @contextlib.contextmanager
-def _whole_file(path: str) -> Iterator[IO[bytes]]:
+def _archive(path: str) -> Iterator[IO[bytes]]:
     """A file that is whole or not there; a device or fifo is written as it is."""
     if os.path.lexists(path) and not os.path.isfile(path):
         with open(path, "wb") as out:
             yield out
         return
-    part = f"{path}.{os.urandom(4).hex()}.part"
-    try:
-        with open(part, "xb") as out:
-            yield out
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
-        raise
+    with whole_file(path) as out:
+        yield out

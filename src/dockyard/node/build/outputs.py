@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
@@ -13,6 +13,7 @@ from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.manifest import OCI_INDEX
 from dockyard.base.oci.reference import parse_reference
 from dockyard.base.oci.strictjson import encode
+from dockyard.base.wholefile import whole_file
 from dockyard.node.build.files import Files
 from dockyard.node.build.placing import Manner, Placer, place
 from dockyard.node.build.source import Line, Source
@@ -22,6 +23,7 @@ from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.snapshot import open_view
 from dockyard.node.image.tarread import Entry
 from dockyard.node.image.tarwrite import END, tar_entry
+from dockyard.node.image.together import every_blob
 from dockyard.node.image.tree import Tree
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from dockyard.node.image.image import Image, Layer
     from dockyard.node.image.store import ImageStore
 
-_AT_ONCE = 4
 _NOWHERE = Line(Source("output", ()), 1, 1, "OUTPUT", (), "", "\\")
 
 
@@ -76,24 +77,14 @@ def push(bundle: Bundle, names: tuple[str, ...], store: ImageStore) -> None:
 
 def _push(name: Reference, bundle: Bundle, store: ImageStore) -> None:
     """Blobs, then manifests, then the index: the registry never lists a part."""
-    with (
-        RegistryClient(store.hosts, name, None, "pull,push") as client,
-        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool,
-    ):
+    with RegistryClient(store.hosts, name, None, "pull,push") as client:
 
         def send(blob: Descriptor) -> None:
             if not client.has_blob(blob.digest):
                 client.upload(blob, _reader(bundle, store, blob))
 
-        blobs = dict.fromkeys(
-            blob for found in bundle.documents for blob in (*found.layers, found.config)
-        )
-        try:
-            for _ in pool.map(send, blobs):
-                pass
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        named = [(*found.layers, found.config) for found in bundle.documents]
+        every_blob(itertools.chain(*named), send)
         for found in bundle.documents if bundle.index_data else ():
             client.put_manifest(found.digest, found.media_type, found.data)
         kind = OCI_INDEX if bundle.index_data else bundle.image.manifest.media_type
@@ -240,12 +231,5 @@ def _opened(dest: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    fresh = f"{dest}.{os.urandom(4).hex()}"
-    try:
-        with open(fresh, "xb") as file:
-            yield file
-        os.rename(fresh, dest)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(fresh)
-        raise
+    with whole_file(dest) as file:
+        yield file

@@ -74,7 +74,7 @@ class _Copy:
 
     def blobs(self, found: Manifest) -> None:
         """All that a manifest names, several at once."""
-        every_blob(found, self._one)
+        every_blob((*found.layers, found.config), self._one)
 
     def _one(self, blob: Descriptor) -> None:
         part = blob.digest.short

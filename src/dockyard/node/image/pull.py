@@ -25,7 +25,7 @@ from dockyard.node.image.image import (
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
-from dockyard.node.image.registry.mirrors import Place, places, reached
+from dockyard.node.image.registry.mirrors import Place, from_first, reached
 from dockyard.node.image.registry.shortnames import resolve_short
 from dockyard.node.image.trust.gate import admit
 
@@ -71,14 +71,12 @@ def pull(
     progress: Progress,
 ) -> Image:
     """See :meth:`ImageStore.pull`. A mirror that has it not, or does not answer, is passed over."""
-    for place in places(hosts, name):
-        try:
-            return _pull_from(catalog, hosts, name, place, platform, auth, progress)
-        except (ImageNotFound, RegistryDenied, RegistryUnavailable) as error:
-            if not place.mirror:
-                raise
-            progress.note(f"mirror {place.name.registry}: {error}; trying the next")
-    raise AssertionError("the registry itself is the last place")
+    return from_first(
+        hosts,
+        name,
+        progress.note,
+        lambda place: _pull_from(catalog, hosts, name, place, platform, auth, progress),
+    )
 
 
 def _pull_from(

@@ -13,12 +13,11 @@ from dockyard.base.oci.meaning import is_artifact
 from dockyard.base.oci.reference import Reference
 from dockyard.node.image.bundles import Bundle
 from dockyard.node.image.catalog import Catalog
-from dockyard.node.image.image import ImageNotFound, RegistryDenied, RegistryUnavailable
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.pull import document_of
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
-from dockyard.node.image.registry.mirrors import Place, places, reached
+from dockyard.node.image.registry.mirrors import Place, from_first, reached
 from dockyard.node.image.trust.attachments import referrers as listed_referrers
 from dockyard.node.image.trust.gate import admit
 from dockyard.node.image.whole import Whole
@@ -39,14 +38,12 @@ def pull_whole(
     referrers: bool,
 ) -> Bundle | None:
     """See :meth:`ImageStore.pull_whole`. A mirror that has it not is passed over."""
-    for place in places(hosts, name):
-        try:
-            return _from(catalog, hosts, name, place, auth, progress, referrers)
-        except (ImageNotFound, RegistryDenied, RegistryUnavailable) as error:
-            if not place.mirror:
-                raise
-            progress.note(f"mirror {place.name.registry}: {error}; trying the next")
-    raise AssertionError("the registry itself is the last place")
+    return from_first(
+        hosts,
+        name,
+        progress.note,
+        lambda place: _from(catalog, hosts, name, place, auth, progress, referrers),
+    )
 
 
 def _from(

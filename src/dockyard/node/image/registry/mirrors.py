@@ -6,11 +6,12 @@ several the longest prefix counts. Names without a registry are :mod:`shortnames
 
 import os
 import tomllib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.reference import Reference, parse_reference
-from dockyard.node.image.image import RegistryDenied
+from dockyard.node.image.image import ImageNotFound, RegistryDenied, RegistryUnavailable
 from dockyard.node.image.registry.hosts import Hosts
 
 _LARGEST = 1 << 20
@@ -23,6 +24,24 @@ class Place(NamedTuple):
     name: Reference
     insecure: bool
     mirror: bool
+
+
+_Fetched = TypeVar("_Fetched")
+
+
+def from_first(
+    hosts: Hosts, name: Reference, note: Callable[[str], None], fetch: Callable[[Place], _Fetched]
+) -> _Fetched:
+    """What the first of the places gives. A mirror that has it not, or does not answer, is passed
+    over, and ``note`` hears of it; the registry's own refusal is raised."""
+    for place in places(hosts, name):
+        try:
+            return fetch(place)
+        except (ImageNotFound, RegistryDenied, RegistryUnavailable) as error:
+            if not place.mirror:
+                raise
+            note(f"mirror {place.name.registry}: {error}; trying the next")
+    raise AssertionError("the registry itself is the last place")
 
 
 def places(hosts: Hosts, name: Reference) -> list[Place]:
