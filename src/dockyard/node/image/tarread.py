@@ -140,13 +140,11 @@ class TarReader:
         found: list[tuple[bytes, bytes]] = []
         at = 0
         while at < len(data):
-            space = data.find(b" ", at, at + 9)
-            digits = data[at:space] if space > at else b""
-            length = int(digits) if digits.isdigit() else 0
-            end = at + length
-            record = data[space + 1 : end - 1]
-            key, equals, value = record.partition(b"=")
-            if end <= space + 1 or end > len(data) or data[end - 1 : end] != b"\n" or not equals:
+            digits, blank, _ = data[at : at + 9].partition(b" ")
+            start = at + len(digits) + 1
+            end = at + int(digits) if blank and digits.isdigit() else at
+            key, equals, value = data[start : end - 1].partition(b"=")
+            if not start < end <= len(data) or data[end - 1 : end] != b"\n" or not equals:
                 raise Corrupt(f"{self._what}: tar: a broken pax record")
             found.append((key, value))
             at = end
