@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dockyard.base.linux import mergedtree, whiteouts
+from dockyard.base.linux import attributes, mergedtree, whiteouts
 
 ADDED, CHANGED, DELETED = "A", "C", "D"
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -94,7 +94,7 @@ class _Walk:
                 if self._whole and ours_only:
                     ours_only = any(f"{path}/{each}" in self._ours for each in os.listdir(child))
                 same = not self._whole or not inner_layers or (
-                    _attributes(child) == _attributes(inner_layers[0]))  # fmt: skip
+                    attributes.of(child) == attributes.of(inner_layers[0]))  # fmt: skip
         finally:
             os.close(child)
         if before is None or not stat.S_ISDIR(before.stat.st_mode):
@@ -125,7 +125,7 @@ class _Walk:
         try:
             two = os.open(before.name, _FILE, dir_fd=before.folder)
             try:
-                return _attributes(one) == _attributes(two) and _same_bytes(one, two)
+                return attributes.of(one) == attributes.of(two) and _same_bytes(one, two)
             finally:
                 os.close(two)
         finally:
@@ -135,16 +135,6 @@ class _Walk:
 def _described(found: os.stat_result) -> tuple[int, ...]:
     size = found.st_size if stat.S_ISREG(found.st_mode) else 0
     return (found.st_mode, found.st_uid, found.st_gid, found.st_rdev, size, found.st_mtime_ns)
-
-
-def _attributes(file: int) -> dict[str, bytes]:
-    try:
-        names = os.listxattr(file)
-    except OSError:  # a file system that has none
-        return {}
-    return {
-        name: os.getxattr(file, name) for name in names if not name.startswith(whiteouts.OVERLAYS)
-    }
 
 
 def _same_bytes(one: int, two: int) -> bool:

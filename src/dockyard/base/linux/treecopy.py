@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 
-from dockyard.base.linux import mergedtree, whiteouts
+from dockyard.base.linux import attributes, mergedtree, whiteouts
 from dockyard.base.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from dockyard.base.linux.treechanges import DELETED, Change
 
@@ -160,24 +160,13 @@ class Copier:
         if self._root:
             os.fchown(target, found.st_uid, found.st_gid)
         os.fchmod(target, stat.S_IMODE(found.st_mode))
-        for name in _attributes(source):
-            os.setxattr(target, name, os.getxattr(source, name))
+        attributes.give(target, attributes.of(source).items())
         os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _below(root: int, path: str) -> int:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     return openat2(root, path or ".", flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
-
-
-def _attributes(source: int) -> list[str]:
-    try:
-        names = os.listxattr(source)
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:  # a file system that has none
-            raise
-        return []
-    return [name for name in names if not name.startswith(whiteouts.OVERLAYS)]
 
 
 def _bytes(source: int, target: int, size: int) -> None:

@@ -14,6 +14,7 @@ import posixpath
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.base.linux import attributes
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.node.build.glob import Glob, is_pattern
 from dockyard.node.build.ignore import NOTHING, Ignore
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from dockyard.node.build.source import Line
 
 _CHUNK = 1 << 20
-_KEPT = ("user.", "security.capability")
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 DEEPEST = 256
 
@@ -145,18 +145,13 @@ class Files:
             known = self._digests[file.path] = hasher.hexdigest()
         return known
 
-    def attributes(self, file: File) -> tuple[tuple[str, bytes], ...]:
+    def attributes(self, file: File) -> list[tuple[str, bytes]]:
         """Extended attributes that go with a file's or directory's copy."""
         if file.link or not (file.is_directory or stat.S_ISREG(file.found.st_mode)):
-            return ()
+            return []
         fd = open_in_root(self._root, file.path or ".", os.O_RDONLY | os.O_NONBLOCK)
         try:
-            names = [name for name in os.listxattr(fd) if name.startswith(_KEPT)]
-            return tuple((name, os.getxattr(fd, name)) for name in sorted(names))
-        except OSError as error:
-            if error.errno in (errno.EOPNOTSUPP, errno.ENODATA):
-                return ()
-            raise
+            return attributes.carried(fd)
         finally:
             os.close(fd)
 

@@ -6,8 +6,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.base.linux import attributes
 from dockyard.base.linux.openat2 import open_in_root
-from dockyard.node.image.tree import set_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,8 +91,7 @@ class Placer:
         if item.path:
             os.fchown(fd, *self._ids(file))
             os.fchmod(fd, self._mode(item))
-            for key, value in item.files.attributes(file):
-                set_attribute(fd, key, value)
+            attributes.give(fd, item.files.attributes(file))
         else:  # what a directory's contents go to is made for them: its own mode and owner stay
             os.fchown(fd, *(self._manner.ids or (0, 0)))
         self._times[path] = self._time(item)
@@ -159,8 +158,7 @@ class Placer:
                     raise self._line.invalid(f"{file.path}: {reason}")
                 os.fchown(fd, *self._ids(file))
                 os.fchmod(fd, self._mode(item))
-                for key, value in item.files.attributes(file):
-                    set_attribute(fd, key, value)
+                attributes.give(fd, item.files.attributes(file))
                 mtime = self._time(item)
                 os.utime(fd, ns=(mtime, mtime))
             finally:

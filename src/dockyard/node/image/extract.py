@@ -11,17 +11,19 @@ import stat
 from typing import NamedTuple
 
 from dockyard.base.errors import Invalid
+from dockyard.base.linux import attributes, whiteouts
 from dockyard.node.image import sparse, tarread
 from dockyard.node.image.overlayform import Path
 from dockyard.node.image.tarread import Entry, TarReader
-from dockyard.node.image.tree import DIRECTORY, Tree, is_whiteout, set_attribute
+from dockyard.node.image.tree import DIRECTORY, Tree, is_whiteout
 
 WHITEOUT = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"
 _RESERVED = b".wh..wh."
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-_CAPABILITY = b"security.capability"
-_ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+_CAPABILITY = attributes.CAPABILITY.encode()
+_ACLS = tuple(name.encode() for name in attributes.ACLS)
+_OVERLAYS = tuple(name.encode() for name in whiteouts.OVERLAYS)
 
 
 class Extracted(NamedTuple):
@@ -223,12 +225,12 @@ class _Layer:
         elif entry.kind == tarread.DIRECTORY:
             mode |= 0o700  # what follows is laid into it by its owner
         os.fchmod(fd, mode)
-        for key, value in entry.xattrs:
-            if self._squash and key.startswith((b"user.overlay.", _CAPABILITY)):
-                continue
-            wanted = key.startswith(b"user.") or key in _ACLS
-            if wanted or (key == _CAPABILITY and entry.kind == tarread.FILE):
-                set_attribute(fd, key, value)
+        attributes.give(fd, [pair for pair in entry.xattrs if self._wants(entry, pair[0])])
+
+    def _wants(self, entry: Entry, key: bytes) -> bool:
+        if key == _CAPABILITY:
+            return entry.kind == tarread.FILE and not self._squash
+        return (key.startswith(b"user.") and not key.startswith(_OVERLAYS)) or key in _ACLS
 
     def _refused(self, entry: Entry, reason: str) -> Invalid:
         return Invalid(f"{self._what}: {entry.name[:200]!r}: {reason}; refused")

@@ -6,10 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 
-from dockyard.base.linux import whiteouts
+from dockyard.base.linux import attributes, whiteouts
 from dockyard.base.linux.openat2 import open_in_root
 from dockyard.node.image.overlayform import Path
-from dockyard.node.image.tree import attributes_of, set_attribute
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
@@ -36,9 +35,7 @@ def _take_after(top: int, path: Path, model: int) -> None:
         found = os.fstat(model)
         os.fchown(fd, found.st_uid, found.st_gid)
         os.fchmod(fd, stat.S_IMODE(found.st_mode))
-        for key in attributes_of(model):
-            if not key.startswith("trusted."):
-                set_attribute(fd, key, os.getxattr(model, key))
+        attributes.give(fd, attributes.carried(model))
         os.utime(fd, ns=(found.st_mtime_ns, found.st_mtime_ns))
     finally:
         os.close(fd)

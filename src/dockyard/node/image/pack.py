@@ -8,14 +8,13 @@ import os
 import stat
 from collections.abc import Iterator
 
-from dockyard.base.linux import whiteouts
+from dockyard.base.linux import attributes, whiteouts
 from dockyard.node.image import tarread
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.extract import OPAQUE_MARK, WHITEOUT
 from dockyard.node.image.overlayform import Path
 from dockyard.node.image.tarread import Entry
 from dockyard.node.image.tarwrite import END, tar_entry
-from dockyard.node.image.tree import attributes_of
 
 _KINDS = {
     stat.S_IFREG: tarread.FILE,
@@ -25,7 +24,6 @@ _KINDS = {
     stat.S_IFDIR: tarread.DIRECTORY,
     stat.S_IFIFO: tarread.FIFO,
 }
-_KEPT = ("user.", "security.capability", "system.posix_acl_")
 
 
 def pack(root: str) -> Iterator[bytes]:
@@ -46,7 +44,7 @@ def pack_open(fd: int) -> Iterator[bytes]:
 def _directory(fd: int, path: Path, seen: dict[tuple[int, int], bytes]) -> Iterator[bytes]:
     """``seen``: (device, inode) of files with several names -> the first of them."""
     if path:
-        yield from tar_entry(entry_of(os.fstat(fd), path, b"", _attributes(fd)))
+        yield from tar_entry(described(fd, os.fstat(fd), path))
     if whiteouts.is_opaque(fd):
         yield from tar_entry(_mark((*path, OPAQUE_MARK)))
     for name, marked in _names(fd):
@@ -87,10 +85,16 @@ def _leaf(
         return
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        entry = entry_of(os.fstat(fd), path, b"", _attributes(fd))
+        entry = described(fd, os.fstat(fd), path)
         yield from tar_entry(entry, lambda: iter(lambda: os.read(fd, CHUNK), b""))
     finally:
         os.close(fd)
+
+
+def described(fd: int, found: os.stat_result, path: Path) -> Entry:
+    """The entry of an open file or directory, attributes and all."""
+    kept = attributes.carried(fd)
+    return entry_of(found, path, b"", tuple((os.fsencode(name), value) for name, value in kept))
 
 
 def entry_of(
@@ -115,15 +119,6 @@ def entry_of(
 
 def _mark(path: Path) -> Entry:
     return Entry(tarread.FILE, path, 0o644, 0, 0, 0, 0, b"", 0, 0, ())
-
-
-def _attributes(fd: int) -> tuple[tuple[bytes, bytes], ...]:
-    wanted = sorted(
-        key
-        for key in attributes_of(fd)
-        if key.startswith(_KEPT) and not key.startswith(whiteouts.OVERLAYS)
-    )
-    return tuple((os.fsencode(key), os.getxattr(fd, key)) for key in wanted)
 
 
 def _names(fd: int) -> list[tuple[bytes, bool]]:

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 
 from dockyard.node.image import tarread
 from dockyard.node.image.chunks import CHUNK
-from dockyard.node.image.pack import entry_of
+from dockyard.node.image.pack import described, entry_of
 from dockyard.node.image.tarwrite import tar_entry
 
 Path = tuple[bytes, ...]
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-KEPT = ("user.", "security.capability", "system.posix_acl_")
 
 
 class Packer:
@@ -46,7 +45,7 @@ class Packer:
 
     def folder(self, folder: int, path: Path) -> Iterator[bytes]:
         """A folder alone."""
-        yield from tar_entry(entry_of(os.fstat(folder), path, b"", _attributes(folder)))
+        yield from tar_entry(described(folder, os.fstat(folder), path))
 
     def leaf(self, parent: int, name: bytes, found: os.stat_result, path: Path) -> Iterator[bytes]:
         """Anything that is no folder. Sockets have no place in a tar and are left out."""
@@ -66,7 +65,7 @@ class Packer:
         try:
             now = os.fstat(file)
             if stat.S_ISREG(now.st_mode):  # it may have been swapped for something else meanwhile
-                yield from tar_entry(entry_of(now, path, b"", _attributes(file)), lambda: _data(
+                yield from tar_entry(described(file, now, path), lambda: _data(
                     file, now.st_size))  # fmt: skip
         finally:
             os.close(file)
@@ -78,11 +77,3 @@ def _data(file: int, size: int) -> Iterator[bytes]:
         chunk = os.read(file, min(CHUNK, size)) or bytes(min(CHUNK, size))
         size -= len(chunk)
         yield chunk
-
-
-def _attributes(file: int) -> tuple[tuple[bytes, bytes], ...]:
-    try:
-        wanted = sorted(key for key in os.listxattr(file) if key.startswith(KEPT))
-        return tuple((os.fsencode(key), os.getxattr(file, key)) for key in wanted)
-    except OSError:  # /proc, and others that have none
-        return ()

@@ -149,25 +149,6 @@ class Tree:
         return Invalid(f"{self._what}: {name[:200]!r}: {error.strerror}; refused")
 
 
-def attributes_of(fd: int) -> list[str]:
-    """Names of a file's attributes; none where the file system keeps none."""
-    try:
-        return os.listxattr(fd)
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
-        return []
-
-
-def set_attribute(fd: int, key: bytes | str, value: bytes) -> None:
-    """A file system that keeps none leaves it out, as docker's store does."""
-    try:
-        os.setxattr(fd, key, value)
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
-
-
 def is_whiteout(parent: int, name: bytes) -> bool:
     """Whether overlayfs sees a whiteout there: a character device 0:0."""
     try:

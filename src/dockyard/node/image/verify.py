@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dockyard.base.errors import DockyardError, Unsupported
-from dockyard.base.linux import whiteouts
+from dockyard.base.linux import attributes, whiteouts
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.manifest import Index
@@ -18,7 +18,6 @@ from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch, Layer
 from dockyard.node.image.overlayform import Path
-from dockyard.node.image.tree import attributes_of
 
 
 class Damage(NamedTuple):
@@ -205,7 +204,7 @@ def _of_entry(before: os.stat_result, after: os.stat_result, path: Path) -> Iter
 
 
 def _of_bytes(right: int, other: int, path: Path) -> Iterator[str]:
-    if _attributes(right) != _attributes(other):
+    if attributes.carried(right) != attributes.carried(other):
         yield f"{_shown(path)}: has other attributes"
     while True:
         one, two = os.read(right, CHUNK), os.read(other, CHUNK)
@@ -214,15 +213,6 @@ def _of_bytes(right: int, other: int, path: Path) -> Iterator[str]:
             return
         if not one:
             return
-
-
-def _attributes(fd: int) -> dict[str, bytes]:
-    """overlayfs' own are not the image's."""
-    return {
-        key: os.getxattr(fd, key)
-        for key in attributes_of(fd)
-        if not key.startswith(("trusted.", *whiteouts.OVERLAYS))
-    }
 
 
 def _shown(path: Path) -> str:

@@ -7,16 +7,14 @@ of it, and nothing of the host is ever copied.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
 
 from dockyard.base.errors import Invalid
-from dockyard.base.linux import mergedtree, whiteouts
+from dockyard.base.linux import attributes, mergedtree
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-KEPT_ATTRIBUTES = ("user.", "security.capability")
 MOST_LINKS = 40
 """Of one path, as the kernel's ELOOP has it."""
 DEEPEST = 256
@@ -141,17 +139,5 @@ def _copy_metadata(source: int, target: int) -> None:
     found = os.fstat(source)
     os.fchown(target, found.st_uid, found.st_gid)
     os.fchmod(target, stat.S_IMODE(found.st_mode))
-    for name in _attributes(source):
-        os.setxattr(target, name, os.getxattr(source, name))
+    attributes.give(target, attributes.carried(source))
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
-def _attributes(source: int) -> list[str]:
-    try:
-        names = os.listxattr(source)
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:  # a file system that has none
-            raise
-        return []
-    return [name for name in names if name.startswith(KEPT_ATTRIBUTES)
-            and not name.startswith(whiteouts.OVERLAYS)]  # fmt: skip
