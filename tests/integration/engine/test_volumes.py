@@ -17,6 +17,11 @@ from .conftest import Yard
 
 pytestmark = pytest.mark.root
 
+ACL = "system.posix_acl_access"
+SHARED = bytes.fromhex("02000000 01000700ffffffff 02000500e8030000 04000500ffffffff"
+                       "10000500ffffffff 20000500ffffffff")  # fmt: skip
+"""acl(5): 0755, and r-x for user 1000."""
+
 
 def test_a_folder_of_the_host(yard: Yard, tmp_path: Path) -> None:
     place = tmp_path / "shared"
@@ -105,6 +110,14 @@ def layer(folder: Path, files: dict[str, str]) -> str:
 
 def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_copy_s_access_list_is_its_model_s(tmp_path: Path) -> None:
+    bottom = layer(tmp_path / "bottom", {"data/sub/file": "x"})
+    os.setxattr(f"{bottom}/data/sub/file", ACL, SHARED)
+    (tmp_path / "volume").mkdir()
+    assert populate(str(tmp_path / "volume"), [bottom], "/data")
+    assert os.getxattr(tmp_path / "volume/sub/file", ACL) == SHARED
 
 
 def test_layers_are_read_as_overlayfs_merges_them(tmp_path: Path) -> None:
