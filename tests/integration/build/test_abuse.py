@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.buildbench import PROGRAM, Bench
+from helpers.gitdaemon import serving
 from helpers.leaks import files_with, left_behind, tree_hash
 
 pytestmark = pytest.mark.root
@@ -236,24 +237,11 @@ def git(folder: Path, *words: str) -> None:
 @pytest.fixture
 def repository(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """An empty repository, and the address where a daemon serves it."""
-    from helpers.registry_server import free_port
-
     work = tmp_path / "repos/app.git"
     work.mkdir(parents=True)
     git(work, "init", "-q")
-    port = free_port()
-    daemon = subprocess.Popen(
-        ["git", "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}", "--verbose",
-         f"--base-path={tmp_path}/repos", f"{tmp_path}/repos"],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert daemon.stderr is not None
-    assert "Ready" in daemon.stderr.readline()
-    try:
-        yield work, f"git://127.0.0.1:{port}/app.git"
-    finally:
-        daemon.terminate()
-        daemon.wait(10)
+    with serving(tmp_path / "repos") as address:
+        yield work, f"{address}/app.git"
 
 
 def test_e06_a_repository_s_folder_is_inside_it(

@@ -6,7 +6,6 @@ import hashlib
 import http.server
 import io
 import os
-import socket
 import subprocess
 import tarfile
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from helpers.buildbench import Bench
+from helpers.gitdaemon import serving
 
 pytestmark = pytest.mark.root
 
@@ -161,20 +161,8 @@ def repository(tmp_path: Path) -> Iterator[tuple[str, str]]:
     hook = work / ".git/hooks/post-checkout"
     hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
     hook.chmod(0o755)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    daemon = subprocess.Popen(
-        ["git", "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}", "--verbose",
-         f"--base-path={tmp_path}/repos", f"{tmp_path}/repos"],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert daemon.stderr is not None
-    assert "Ready" in daemon.stderr.readline()
-    try:
-        yield f"git://127.0.0.1:{port}/app.git", first
-    finally:
-        daemon.terminate()
-        daemon.wait(10)
+    with serving(tmp_path / "repos") as address:
+        yield f"{address}/app.git", first
 
 
 def test_git(bench: Bench, repository: tuple[str, str]) -> None:
