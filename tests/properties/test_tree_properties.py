@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dockyard.base.linux import treecopy, whiteouts
@@ -110,6 +110,7 @@ def layers_of(place: str, steps: list[list[Step]]) -> list[str]:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(BELOW, max_size=2), STEPS, st.booleans())
+@example([], [("anew", "a", "", b""), ("folder", "a/a", "", b"")], False)  # within an opaque one
 def test_a_copied_root_is_as_overlayfs_has_it(
     below: list[list[Step]], steps: list[Step], files: bool
 ) -> None:

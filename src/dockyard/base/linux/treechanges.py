@@ -47,8 +47,12 @@ class _Walk:
     def __init__(self, whole: bool, ours: frozenset[str]) -> None:
         self._whole, self._ours = whole, ours
 
-    def folder(self, upper: int, below: tuple[int, ...], path: str) -> Iterator[Change]:
-        here = os.listdir(upper)
+    def folder(
+        self, upper: int, below: tuple[int, ...], path: str, hiding: bool = False
+    ) -> Iterator[Change]:
+        """``hiding``: what lies below is not seen here, for a folder above hides it."""
+        here = set(os.listdir(upper))
+        hiding = self._whole or hiding or whiteouts.is_opaque(upper)
         for name, marked in sorted(self._shown(upper, here)):
             inner = f"{path}/{name}"
             if marked:
@@ -59,17 +63,17 @@ class _Walk:
             if not self._whole and whiteouts.is_device(found):
                 yield Change(DELETED, inner)
             elif stat.S_ISDIR(found.st_mode):
-                yield from self._subfolder(upper, below, found, before, inner)
+                yield from self._subfolder(upper, below, found, before, inner, hiding)
             elif inner in self._ours and stat.S_ISREG(found.st_mode) and not found.st_size:
                 continue
             elif not (self._whole and before and self._same(upper, found, before)):
                 yield Change(CHANGED if before else ADDED, inner)
-        if below and (self._whole or whiteouts.is_opaque(upper)):
+        if below and hiding:
             for name in mergedtree.names(below):
                 if name not in here and mergedtree.find(below, name):
                     yield Change(DELETED, f"{path}/{name}")
 
-    def _shown(self, upper: int, here: list[str]) -> Iterator[tuple[str, bool]]:
+    def _shown(self, upper: int, here: set[str]) -> Iterator[tuple[str, bool]]:
         """Names, and whether each is only hidden by a mark of another name."""
         for name in here:
             if self._whole or not whiteouts.is_mark(upper, name):
@@ -84,12 +88,13 @@ class _Walk:
         found: os.stat_result,
         before: mergedtree.Found | None,
         path: str,
+        hiding: bool,
     ) -> Iterator[Change]:
         name = os.path.basename(path)
         child = os.open(name, mergedtree.FOLDER, dir_fd=upper)
         try:
             with mergedtree.enter(below, name) as inner_layers:
-                inner = [*self.folder(child, inner_layers, path)]
+                inner = [*self.folder(child, inner_layers, path, hiding)]
                 ours_only = not inner and bool(os.listdir(child))
                 if self._whole and ours_only:
                     ours_only = any(f"{path}/{each}" in self._ours for each in os.listdir(child))
