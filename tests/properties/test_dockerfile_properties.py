@@ -72,6 +72,22 @@ def test_patterns_are_the_shell_s(value: str, pattern: str) -> None:
     assert shellpattern.cut_end(value, pattern, longest=True) == value[:long]
 
 
+@given(st.text("ab", max_size=8), st.text("ab*?", max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_replacing_takes_the_longest_from_the_left(value: str, pattern: str) -> None:
+    import fnmatch
+
+    def fitting(at: int) -> int:
+        ends = range(len(value), at, -1)
+        return next((end for end in ends if fnmatch.fnmatchcase(value[at:end], pattern)), 0)
+
+    out, at = "", 0
+    while at < len(value):
+        end = fitting(at)
+        out, at = (out + "X", end) if end else (out + value[at], at + 1)
+    assert shellpattern.replace(value, pattern, "X", every=True) == out
+
+
 @pytest.mark.parametrize("text", ["${a#" + "*a" * 200 + "}", "${a//" + "*b" * 100 + "/x}"])
 def test_e07_patterns_do_not_run_away(text: str) -> None:
     line = Line(Source("D", (text,)), 1, 1, "ENV", (), text, "\\")

@@ -115,6 +115,13 @@ def test_urls(bench: Bench, server: str) -> None:
     assert (own.st_mode & 0o777, own.st_uid, own.st_gid) == (0o644, 5, 5)
     told = bench.fail(f"FROM busybox\nADD --checksum=sha256:{'0' * 64} {server}/moved /m\n")
     assert f"digest mismatch sha256:{digest}" in told
+    for checksum in ("abcdef1", "$SUM"):
+        told = bench.fail(
+            f"FROM busybox\nARG SUM=crc32:0\nADD --checksum={checksum} {server}/moved /m\n"
+        )
+        assert "sha256:HEX is expected" in told
+    told = bench.fail("FROM busybox\nADD http://[:: /m\n")
+    assert "leads to 'http://[::'" in told
     told = bench.fail(f"FROM busybox\nADD {server}/none /m\n")
     assert "invalid response status 404" in told
     told = bench.fail(f"FROM busybox\nADD {server}/ /m/\n")

@@ -3,7 +3,7 @@
 import pytest
 
 from dockyard.base.errors import Invalid
-from dockyard.node.build.expand import expand
+from dockyard.node.build.expand import expand, expand_text
 from dockyard.node.build.source import Line, Source
 from dockyard.node.build.words import assignments, split
 
@@ -54,3 +54,22 @@ def test_words_keep_what_is_quoted() -> None:
 def test_assignments() -> None:
     assert assignments(line('A=1 B="x y"')) == [("A", "1"), ("B", '"x y"')]
     assert assignments(line("OLD some words = here")) == [("OLD", "some words = here")]
+
+
+def test_e07_many_variables_take_no_longer_than_as_many_letters() -> None:
+    """Half a million in one word: what follows is not copied for each."""
+    assert expand("$foo" * 200_000, VARIABLES, line()) == "/bar" * 200_000
+
+
+@pytest.mark.parametrize("word", ["$a" * 400_000, "${none:-" + "$a" * 400_000 + "}"])
+def test_e07_variables_do_not_fill_the_memory(word: str) -> None:
+    variables = {"a": "x" * 500_000}
+    with pytest.raises(Invalid, match="characters"):
+        expand(word, variables, line())
+    with pytest.raises(Invalid, match="characters"):
+        expand_text(word, variables, line())
+
+
+def test_e07_a_pattern_has_its_limit() -> None:
+    with pytest.raises(Invalid, match="too many for a pattern"):
+        expand("${a//" + "*b" * 1000 + "/x}", {"a": "a" * 1_000_000}, line())

@@ -9,7 +9,7 @@ from dockyard.base.errors import Invalid, Unsupported
 from dockyard.base.oci import manifest as m
 from dockyard.base.oci.imageconfig import ImageConfig, parse_config
 from dockyard.base.oci.platform import Platform, WindowsImage
-from dockyard.base.oci.strictjson import decode
+from dockyard.base.oci.strictjson import decode, encode
 
 SHA = "sha256:" + "0" * 64
 CONFIG = {"mediaType": m.OCI_CONFIG, "digest": SHA, "size": 2}
@@ -111,6 +111,25 @@ def test_c07_foreign_layers_are_not_fetched() -> None:
     assert isinstance(found, m.Manifest)
     with pytest.raises(Unsupported, match="foreign"):
         m.check_image(found, "image x")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"a\ud800", "a\ufffd"),
+        (r"\uDC00b", "\ufffdb"),
+        (r"\ud83d\ude00", "\U0001f600"),
+        (r"\ude00\ud83d", "\ufffd\ufffd"),
+        (r"\ud800\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\\ud800", r"\ud800"),
+        (r"\\\ud800x", "\\\ufffdx"),
+    ],
+)
+def test_half_a_surrogate_pair_is_replaced(text: str, expected: str) -> None:
+    """As Go's encoding/json has it; no UTF-8 could be made of it (RFC 8259, section 8.2)."""
+    found = decode(f'{{"a":"{text}"}}'.encode(), "x", limit=100)
+    assert found == {"a": expected}
+    assert decode(encode(found), "x", limit=100) == found
 
 
 def test_platform_choice() -> None:

@@ -1,10 +1,12 @@
 """Turns untrusted bytes into JSON values, refusing what two parsers could read in two ways.
 
 Duplicate keys, ``NaN`` and deep nesting are how one document gets two meanings or a decoder gets
-no end; every document of an image goes through here.
+no end; every document of an image goes through here. Half a surrogate pair, which no text can be
+written with, becomes U+FFFD, as in Go's encoding/json.
 """
 
 import json
+import re
 from typing import Any, Never
 
 from dockyard.base.errors import Invalid
@@ -21,9 +23,8 @@ def decode(data: bytes, what: str, *, limit: int) -> Any:
     if len(data) > limit:
         raise Invalid(f"{what}: {len(data)} bytes: at most {limit} are accepted")
     try:
-        value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        text = whole_pairs(data.decode("utf-8"))
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise Invalid(f"{what}: not JSON: {error}") from error
     if _depth(value) > DEPTH:
@@ -42,6 +43,14 @@ def decode_object(data: bytes, what: str, *, limit: int) -> dict[str, Any]:
 def encode(value: Any) -> bytes:
     """Compact bytes in the order given: the same value always has the same digest."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def whole_pairs(text: str) -> str:
+    r"""JSON without an escape (``\ud800``) that is half a surrogate pair (RFC 8259, 8.2)."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    escape = r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+    return re.sub(escape, lambda found: r"\ufffd" if found[1] else found[0], text, flags=re.DOTALL)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

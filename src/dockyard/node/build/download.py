@@ -39,14 +39,19 @@ def download(url: str, target: str) -> Downloaded:
     """Fetch into the file ``target``, which is made. Raises what a person can act on."""
     where = url
     for _ in range(_MOST_REDIRECTS):
-        parts = urllib.parse.urlsplit(where)
+        try:
+            parts = urllib.parse.urlsplit(where)
+        except ValueError as error:
+            raise Invalid(f"{url[:200]}: leads to {where[:200]!r}: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Invalid(f"{url[:200]}: leads to {where[:200]!r}: http or https is expected")
         connection = _connect(parts, url)
         try:
             answer = _ask(connection, parts, url)
             if answer.status in _REDIRECTS and (location := answer.headers.get("Location")):
-                where = urllib.parse.urljoin(where, location)
+                with contextlib.suppress(ValueError):  # no address: told of above
+                    location = urllib.parse.urljoin(where, location)
+                where = location
                 continue
             if answer.status != http.HTTPStatus.OK:
                 kind = NotFound if answer.status in (404, 410) else Unavailable

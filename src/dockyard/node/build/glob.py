@@ -7,6 +7,9 @@ states of the automaton are the bits of one integer.
 
 from dockyard.base.errors import Invalid
 
+_LONGEST = 8192
+"""Characters of a pattern: no path is as long."""
+
 
 class Glob:
     """One compiled pattern."""
@@ -54,10 +57,17 @@ class Glob:
 
     def _compile(self) -> None:
         pattern, at = self.pattern, 0
-        literal = ""
+        if len(pattern) > _LONGEST:
+            raise self._broken(f"is longer than {_LONGEST} characters")
+        literal = before = ""
         while at < len(pattern):
             char = pattern[at]
             bit = 1 << self._size
+            double = "**/" if pattern.startswith("**/", at) else "**"
+            if char == "*" and (before == "**" or before == double == "**/"):
+                at += len(double) if pattern.startswith(double, at) else 1
+                continue  # what any path fits already
+            before = double if pattern.startswith(double, at) else ""
             if pattern.startswith("**/", at):
                 self._skip |= bit
                 self._double |= bit << 1

@@ -8,7 +8,7 @@ from dockyard.node.build.ownargs import OWN_SYNTAX
 from dockyard.node.build.source import DockerfileInvalid, DockerfileUnsupported, Line, Source
 
 LARGEST = 1 << 20
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*$")
+_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*)$")
 _DIRECTIVES = ("syntax", "escape", "check")
 _INSTRUCTION = re.compile(r"([A-Za-z]+)(?:\s+(.*))?$", re.DOTALL)
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?:=((?:\"[^\"]*\"|'[^']*'|[^\s\"'])*))?(?:\s+|$)")
@@ -57,7 +57,9 @@ def parse_dockerfile(data: bytes, name: str, *, any_syntax: bool = False) -> Doc
         line = source.lines[at].strip()
         if not line or line.startswith("#"):
             text = line[1:].strip()
-            comment = [*comment, text] if text else []  # an empty one is no part of the next
+            comment.append(text)
+            if not text:  # an empty one is no part of the next
+                comment = []
             at += 1
             continue
         joined = _join(source, at, escape)
@@ -124,9 +126,11 @@ def instruction(source: Source, text: str, number: int, last: int, escape: str) 
         raise DockerfileInvalid(source.show(number, last, reason))
     keyword, rest = match[1].upper(), (match[2] or "").strip()
     flags: list[tuple[str, str]] = []
-    while keyword not in _WITHOUT_FLAGS and (flag := _FLAG.match(rest)):
+    at = 0
+    while keyword not in _WITHOUT_FLAGS and (flag := _FLAG.match(rest, at)):
         flags.append((flag[1], _unquoted(flag[2] or "")))
-        rest = rest[flag.end() :]
+        at = flag.end()
+    rest = rest[at:]
     line = Line(source, number, last, keyword, tuple(flags), rest, escape, (), match[1])
     if not rest:
         raise line.invalid("nothing follows; at least one argument is expected")

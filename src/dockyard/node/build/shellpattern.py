@@ -23,21 +23,38 @@ def cut_end(value: str, pattern: str, *, longest: bool) -> str:
 
 def replace(value: str, pattern: str, other: str, *, every: bool) -> str:
     """``/`` and ``//``: the longest that fits, the leftmost or every one, becomes ``other``."""
-    parts = _parts(pattern)
+    ends = _farthest(value, _parts(pattern))
     out: list[str] = []
     at = 0
     while at < len(value):
-        ends = _ends(value[at:], parts)
-        length = max(ends, default=0)
-        if not length:
+        if ends[at] <= at:
             out.append(value[at])
             at += 1
             continue
         out.append(other)
-        at += length
+        at = ends[at]
         if not every:
             break
     return "".join(out) + value[at:]
+
+
+def _farthest(value: str, parts: Parts) -> list[int]:
+    """For each place of the value, where the longest that fits from there ends; -1: nothing."""
+    last = len(parts)
+    found = [-1] * len(value)
+    behind = [-1] * last + [len(value)]
+    for at in range(len(value), -1, -1):
+        here = [-1] * last + [at]
+        for state in range(last - 1, -1, -1):
+            kind, wanted = parts[state]
+            if kind == _STAR:
+                here[state] = max(here[state + 1], behind[state])
+            elif at < len(value) and (kind == _ANY or wanted == value[at]):
+                here[state] = behind[state + 1]
+        if at < len(value):
+            found[at] = here[0]
+        behind = here
+    return found
 
 
 def _parts(pattern: str) -> Parts:

@@ -2,6 +2,7 @@
 
 import json
 
+from dockyard.base.oci.strictjson import whole_pairs
 from dockyard.node.build.source import Line
 
 _QUOTES = "\"'"
@@ -44,7 +45,7 @@ def json_list(line: Line) -> tuple[str, ...] | None:
     if not line.rest.startswith("["):
         return None
     try:
-        found = json.loads(line.rest)
+        found = json.loads(whole_pairs(line.rest))
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):

@@ -115,6 +115,8 @@ class Add(NamedTuple):
                 list(place(files, top)),
                 ["git", found.commit, address.folder, self.keep_git],
             )
+        if checksum and _CHECKSUM.fullmatch(checksum) is None:
+            raise self.line.invalid(f"--checksum={checksum[:80]}: sha256:HEX is expected")
         path = os.path.join(space, "file")
         told = download(word, path)
         hasher = hashlib.new(checksum.partition(":")[0] or "sha256")
