@@ -25,6 +25,9 @@ def test_several_in_one_header() -> None:
 def test_escapes_and_rubbish() -> None:
     assert parse_challenges([r'Basic realm="a\"b"'])[0].parameters == {"realm": 'a"b'}
     assert parse_challenges(["", "=,=", '"'] * 3) == []
+    assert parse_challenges([f"{' ' * 8000}\x01"] * 8) == []
+    lists = parse_challenges([", ,Basic  realm=x,, Negotiate"])  # RFC 9110, 5.6.1: empty elements
+    assert lists == [Challenge("basic", {"realm": "x"}), Challenge("negotiate", {})]
 
 
 @pytest.mark.parametrize(

@@ -474,3 +474,19 @@ def test_c09_a_word_on_an_idle_connection_is_nobodys_answer() -> None:
                 found.append(answer.read(100))
         transport.close()
     assert found == [b"good", b"also"]
+
+
+def test_c10_a_header_of_blanks_takes_no_longer_than_others() -> None:
+    """Sixty thousand blanks before a byte that belongs in no header: once a quarter of a minute."""
+    with pytest.raises(Doubtful, match="broken header"):
+        reply_of(OK + b"X: a" + b" " * 60_000 + b"\x01\r\n\r\n")
+    reply = reply_of(OK + b"X: \t a" + b" " * 60_000 + b"b \t\r\nContent-Length: 0\r\n\r\n")
+    assert reply.headers.get("x") == "a" + " " * 60_000 + "b"
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example"])
+def test_a_host_that_no_name_server_can_be_asked_for(host: str) -> None:
+    """RFC 1035, section 2.3.4: labels have 1 to 63 octets."""
+    transport = Transport(Hosts(), "registry.example")
+    with pytest.raises(RegistryUnavailable, match="no host's name"):
+        transport.send(Request("GET", f"https://{host}/v2/", {}))

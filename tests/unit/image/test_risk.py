@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 
 import pytest
 
+from dockyard.base.errors import Corrupt
+from dockyard.node.image.risk import marks
+from dockyard.node.image.risk.databases import rpm, table
 from dockyard.node.image.risk.filecaps import names_of
+from dockyard.node.image.risk.look import _uid
 from dockyard.node.image.risk.marks import Mark, Marks
 from dockyard.node.image.risk.secrets import looked_like, telling_name
 
@@ -91,3 +96,63 @@ def test_whiteouts_take_what_is_below_their_layer_only() -> None:
     assert marks.get((b"b",)) is None
     marks.replace((b"a",), directory=False)
     assert list(marks.all()) == []
+
+
+def rpmdb(*statements: str) -> bytes:
+    connection = sqlite3.connect(":memory:")
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    return bytes(connection.serialize())
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("CREATE VIEW Packages AS SELECT zeroblob(1000000000) AS blob",),
+        ("CREATE VIEW Packages AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+         "SELECT x'0000000000000000' AS blob FROM n",),
+        ("CREATE TABLE Packages (blob)", "INSERT INTO Packages VALUES (zeroblob(7))"),
+    ],
+)  # fmt: skip
+def test_b06_an_rpm_database_makes_nothing_up(statements: tuple[str, ...]) -> None:
+    with pytest.raises(Corrupt):
+        list(rpm.packages(rpmdb(*statements), "rpmdb"))
+
+
+def test_b06_an_rpm_header_s_texts_are_read_once() -> None:
+    """Four thousand tags that all name the same megabyte."""
+    tags = b"".join(struct.pack(">IIiI", 5000 + each, 6, 0, 1) for each in range(4095))
+    header = struct.pack(">II", 4096, 1 << 20) + struct.pack(">IIiI", 1000, 6, 0, 1) + tags
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE Packages (blob)")
+    connection.execute("INSERT INTO Packages VALUES (?)", (header + b"a" * (1 << 20),))
+    connection.commit()
+    (package,) = rpm.packages(bytes(connection.serialize()), "rpmdb")
+    assert package.name == "a" * 4096
+
+
+def test_b06_a_database_of_too_many_packages_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MOST", 3)
+    notes: list[str] = []
+    data = b"".join(b"Package: p%d\n\n" % number for number in range(9))
+    found = table.packages({(b"var", b"lib", b"dpkg", b"status"): data}, notes)
+    assert [package.name for package in found] == ["p0", "p1", "p2"]
+    assert notes == ["/var/lib/dpkg/status: more than 3 packages: the rest is left out"]
+
+
+def test_b06_marks_have_as_many_folders_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "_MOST_NODES", 10)
+    found = Marks("image")
+    with pytest.raises(Corrupt, match="10 folders"):
+        found.put(tuple(b"%d" % number for number in range(11)), Mark(0))
+
+
+@pytest.mark.parametrize("user", ["9" * 5000, "4294967296", "a"])
+def test_a11_a_user_s_number_that_is_none(user: str) -> None:
+    assert _uid(user, b"a:x:" + b"9" * 5000 + b":0::/:/bin/sh\n") is None
+
+
+def test_a_user_s_number_is_the_file_s() -> None:
+    assert _uid("b:staff", b"a:x:1:0::/:\nb:x:77:0::/:\n") == 77
+    assert _uid("12", b"") == 12

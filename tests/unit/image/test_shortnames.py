@@ -7,6 +7,7 @@ import pytest
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.reference import is_short
 from dockyard.node.image.registry.hosts import Hosts
+from dockyard.node.image.registry.mirrors import read
 from dockyard.node.image.registry.shortnames import resolve_short
 
 TWO = 'unqualified-search-registries = ["one.example", "two.example:5000"]\n'
@@ -87,3 +88,9 @@ def test_mistakes_name_the_file(conf: Path, text: str) -> None:
     conf.write_text(text)
     with pytest.raises(Invalid, match=r"registries\.conf"):
         names(conf, "app")
+
+
+def test_a_number_that_is_too_long_is_no_configuration(tmp_path: Path) -> None:
+    (tmp_path / "registries.conf").write_text(f"a = {'9' * 5000}\n")
+    with pytest.raises(Invalid, match=r"registries\.conf"):
+        read(str(tmp_path / "registries.conf"))

@@ -37,7 +37,7 @@ class Archive:
         self._links: dict[str, str] = {}
         reader = TarReader(_plain(fd), what)
         for entry in reader:
-            if len(self._members) > _MOST_FILES:
+            if len(self._members) + len(self._links) > _MOST_FILES:
                 raise Invalid(f"{what}: more than {_MOST_FILES} files: not an image archive")
             if entry.sparse is not None:
                 raise Unsupported(f"{what}: {entry.name}: a sparse file in an image archive")

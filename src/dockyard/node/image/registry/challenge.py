@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from dockyard.node.image.image import RegistryDenied
 
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-_SCHEME = re.compile(rf"\s*,?\s*({_WORD})(?:\s+|$)")
-_PARAMETER = re.compile(rf'\s*,?\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}))')
+_SCHEME = re.compile(rf"[\s,]*({_WORD})(?:\s+|$)")
+_PARAMETER = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}))')
 _LONGEST = 8192
 
 

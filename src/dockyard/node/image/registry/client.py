@@ -42,6 +42,8 @@ T = TypeVar("T")
 _ERROR_BODY = 1 << 20
 _DOCUMENT_TRIES = 3
 _PAGES = 1000
+_MOST_TAGS = 64 << 20
+"""Characters of all of them."""
 _SOURCES = 5
 """Repositories in one token's scope: more make its URL too long for some."""
 
@@ -133,10 +135,14 @@ class RegistryClient:
     def tags(self) -> list[str]:
         """All tags of the repository, page by page (distribution-spec, "Listing Tags")."""
         found: list[str] = []
+        size = 0
         path = "tags/list"
         for _ in range(_PAGES):
             tags, path = self._again(partial(self._page, path))
             found += tags
+            size += sum(map(len, tags))
+            if size > _MOST_TAGS:
+                raise RegistryUnavailable(f"{self._tags_of}: more than {_MOST_TAGS} characters")
             if not path:
                 return found
         raise RegistryUnavailable(f"{self._tags_of}: more than {_PAGES} pages; refused")

@@ -48,7 +48,16 @@ class Dialler:
         return f"https://{self._host}"
 
     def connect(self, parts: SplitResult, seconds: float = SECONDS) -> Channel:
-        """Raises ``OSError``, or :class:`RegistryUnavailable` with a proxy's refusal."""
+        """Raises ``OSError``, or :class:`RegistryUnavailable` with a proxy's refusal, or for a host
+        that no name server can be asked for."""
+        try:
+            return self._connect(parts, seconds)
+        except UnicodeError as error:
+            raise RegistryUnavailable(
+                f"registry: {self._registry}: {parts.netloc[:300]}: no host's name"
+            ) from error
+
+    def _connect(self, parts: SplitResult, seconds: float) -> Channel:
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         proxy = proxy_of(parts.scheme, host, port)
         where = (proxy.host, proxy.port) if proxy else (host, port)

@@ -58,7 +58,12 @@ def _run(helper: str, action: str, text: str) -> "subprocess.CompletedProcess[st
     program = _program(helper)
     try:
         return subprocess.run(
-            [program, action], input=text, capture_output=True, text=True, timeout=_SECONDS
+            [program, action],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            errors="replace",
         )
     except FileNotFoundError:
         raise Invalid(f"{program}: is not installed, but config.json names it") from None

@@ -127,7 +127,7 @@ def read(path: str) -> dict[str, Any]:
         raise Invalid(f"{path}: larger than {_LARGEST} bytes")
     try:
         value = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"{path}: {error}") from error
     if "registries" in value:
         raise Invalid(f"{path}: version 1 of registries.conf(5): write it as version 2")

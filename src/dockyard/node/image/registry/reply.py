@@ -19,7 +19,7 @@ MOST_INTERIM = 8
 """Answers of the 1xx kind before the one that counts."""
 _LONGEST_CHUNK_LINE = 4096
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t\x20-\x7e\x80-\xff]*?)[\t ]*")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -148,7 +148,7 @@ def _fields(source: "Source") -> Iterator[tuple[str, str]]:
         if found is None:
             raise Doubtful(f"a broken header: {line[:40]!r}; refused")
         if count < MOST_HEADERS:
-            yield found[1].decode("ascii").lower(), found[2].decode("latin-1")
+            yield found[1].decode("ascii").lower(), found[2].strip(b"\t ").decode("latin-1")
     raise Doubtful(f"more than {MOST_HEADERS} headers; refused")
 
 

@@ -3,11 +3,14 @@
 Every layer is read from its blob, also what a layer above deletes: whoever has the image has that.
 """
 
+import io
 import stat
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.imageconfig import ImageConfig
+from dockyard.base.oci.users import LAST_ID
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.compression import decompress
 from dockyard.node.image.image import Image, Layer
@@ -34,6 +37,7 @@ _PASSWD = (b"etc", b"passwd")
 _RELEASES: tuple[Path, ...] = ((b"etc", b"os-release"), (b"usr", b"lib", b"os-release"))
 _DOCUMENTS = 256 << 20
 """Bytes of package databases at most, in all layers together."""
+_LONGEST_RELEASE = 64 << 10
 _MOST_NOTES = 100
 
 
@@ -57,10 +61,11 @@ class _Look:
         gone: dict[tuple[Path, bool], None] = {}
         for entry in reader:
             last = entry.path[-1] if entry.path else b""
-            if last == _OPAQUE:
-                gone[entry.path[:-1], False] = None
-            elif last.startswith(_WHITEOUT):
-                gone[(*entry.path[:-1], last.removeprefix(_WHITEOUT)), True] = None
+            if last.startswith(_WHITEOUT):
+                itself = last != _OPAQUE
+                name = (last.removeprefix(_WHITEOUT),) if itself else ()
+                if self.marks.knows(path := (*entry.path[:-1], *name)):
+                    gone[path, itself] = None
             else:
                 self._entry(number, entry, reader)
         for path, itself in gone:
@@ -81,7 +86,7 @@ class _Look:
                 document = self._document(entry, reader)
             else:
                 name = b"/".join(entry.path)
-                for kind in secrets.looked_like(name, reader.data()):
+                for kind in secrets.looked_like(name, _written(entry, reader)):
                     kinds.append((finding.SECRET, kind))
                     self.secrets.append(_Seen(entry.path, number, kind))
         if kinds or document is not None:
@@ -143,6 +148,13 @@ def _reader(catalog: Catalog, layer: Layer) -> TarReader:
     return TarReader(decompress(catalog.blobs.chunks(blob), what), what)
 
 
+def _written(entry: Entry, reader: TarReader) -> Iterator[memoryview]:
+    """A file's bytes without its holes, which may be larger than any disk."""
+    if entry.sparse is None:
+        return reader.data()
+    return reader.stored(sum(length for _, length in entry.sparse))
+
+
 def _is_document(path: Path) -> bool:
     return path == _PASSWD or path in _RELEASES or table.reads(path)
 
@@ -193,18 +205,24 @@ def _uid(user: str, passwd: bytes) -> int | None:
     if name in ("", "root"):
         return 0
     if name.isdecimal():
-        return int(name)
-    for line in passwd.splitlines():
-        fields = line.split(b":")
-        if len(fields) > 2 and fields[0] == name.encode() and fields[2].isdigit():
-            return int(fields[2])
+        return _id(name.encode())
+    for line in io.BytesIO(passwd):
+        fields = line.split(b":", 3)
+        if len(fields) > 2 and fields[0] == name.encode():
+            return _id(fields[2])
     return None
+
+
+def _id(digits: bytes) -> int | None:
+    """None for what is no user's number."""
+    known = digits.isdigit() and len(digits) <= len(str(LAST_ID)) and int(digits) <= LAST_ID
+    return int(digits) if known else None
 
 
 def _distribution(documents: dict[Path, bytes]) -> Distribution:
     data = next((documents[path] for path in _RELEASES if path in documents), b"")
     values: dict[str, str] = {}
-    for line in data.decode("utf-8", "replace").splitlines()[:200]:
+    for line in data[:_LONGEST_RELEASE].decode("utf-8", "replace").splitlines()[:200]:
         key, equals, value = line.partition("=")
         if equals and not key.startswith("#"):
             values[key.strip()] = value.strip().strip("\"'")[:200]

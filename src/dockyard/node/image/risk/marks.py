@@ -10,6 +10,8 @@ from typing import NamedTuple
 from dockyard.base.errors import Corrupt
 
 MOST = 200_000
+_MOST_NODES = 1_000_000
+"""Folders on the way to what is marked."""
 
 Path = tuple[bytes, ...]
 
@@ -38,7 +40,7 @@ class Marks:
     def __init__(self, what: str) -> None:
         self._what = what
         self._top = _Node()
-        self._count = 0
+        self._count = self._nodes = 0
 
     def put(self, path: Path, mark: Mark) -> None:
         self._count += 1
@@ -46,8 +48,18 @@ class Marks:
             raise Corrupt(f"{self._what}: more than {MOST} files to remark on; refused")
         node = self._top
         for part in path:
-            node = node.below.setdefault(part, _Node())
+            inner = node.below.get(part)
+            if inner is None:
+                inner = node.below[part] = _Node()
+                self._nodes += 1
+            node = inner
+        if self._nodes > _MOST_NODES:
+            raise Corrupt(f"{self._what}: more than {_MOST_NODES} folders to remark on; refused")
         node.mark = mark
+
+    def knows(self, path: Path) -> bool:
+        """Whether something is marked there, or below."""
+        return self._find(path) is not None
 
     def get(self, path: Path) -> Mark | None:
         node = self._find(path)

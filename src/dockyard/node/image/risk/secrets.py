@@ -47,7 +47,7 @@ _BY_NAME = (
     (re.compile(rb"(^|/)\.netrc$"), re.compile(rb"\bpassword\s+\S+"), "netrc password"),
     (re.compile(rb"(^|/)\.npmrc$"), re.compile(rb"_auth(?:Token)?\s*=\s*\S{8,}"),
      "npm credentials"),
-    (re.compile(rb"(^|/)\.git-credentials$"), re.compile(rb"https?://[^\s:@]+:[^\s@]+@"),
+    (re.compile(rb"(^|/)\.git-credentials$"), re.compile(rb"https?://[^\s:@]{1,255}:[^\s@]{1,1024}@"),
      "git credentials"),
     (re.compile(rb"(^|/)\.aws/credentials$"), re.compile(rb"aws_secret_access_key\s*=\s*\S+"),
      "AWS secret key"),

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
@@ -42,7 +42,7 @@ def read_file(path: str) -> bytes:
 def load_public(pem: bytes, what: str) -> PublicKey:
     try:
         key = serialization.load_pem_public_key(pem)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise Invalid(f"{what}: no public key in PEM form: {error}") from error
     if not isinstance(key, PublicKey):
         raise Unsupported(f"{what}: {type(key).__name__}: not implemented; ECDSA, RSA and Ed25519 "
@@ -60,7 +60,7 @@ def load_private(pem: bytes, passphrase: Passphrase, what: str) -> PrivateKey:
         else:
             given = passphrase() if begun.startswith(b"-----BEGIN ENCRYPTED") else None
             key = serialization.load_pem_private_key(begun, given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Invalid(f"{what}: no private key in PEM form, or another passphrase: {error}") from (
             error
         )

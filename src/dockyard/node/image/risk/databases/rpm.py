@@ -14,17 +14,19 @@ from dockyard.node.image.risk.finding import Package
 _NAME, _VERSION, _RELEASE, _EPOCH, _VENDOR, _LICENSE, _ARCH, _SOURCE = (
     1000, 1001, 1002, 1003, 1011, 1014, 1022, 1044,
 )  # fmt: skip
+_WANTED = (_NAME, _VERSION, _RELEASE, _EPOCH, _VENDOR, _LICENSE, _ARCH, _SOURCE)
+_LONGEST = 4096
+"""Bytes of a text that are read."""
 _TEXTS = (6, 8, 9)  # string, string array, international string
 _INT32 = 4
 _MOST_TAGS = 4096
-_MOST_PACKAGES = 100_000
 _STEPS = 5_000
 """Calls of 10,000 virtual machine instructions each."""
 
 
 def packages(data: bytes, where: str) -> Iterator[Package]:
     connection = sqlite3.connect(":memory:")
-    left = _STEPS
+    left, size = _STEPS, 0
 
     def tired() -> bool:
         nonlocal left
@@ -35,9 +37,13 @@ def packages(data: bytes, where: str) -> Iterator[Package]:
         connection.deserialize(data)
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, len(data))
         connection.set_progress_handler(tired, 10_000)
-        rows = connection.execute("SELECT blob FROM Packages LIMIT ?", (_MOST_PACKAGES,))
+        rows = connection.execute("SELECT blob FROM Packages")
         for (blob,) in rows:
+            size += len(blob or b"")
+            if size > len(data):  # a view that makes up what the file does not have
+                raise Corrupt(f"{where}: headers of more bytes than there are")
             found = _package(blob, where)
             if found.name != "gpg-pubkey":
                 yield found
@@ -57,15 +63,14 @@ def _package(blob: object, where: str) -> Package:
     values: dict[int, str] = {}
     for at in range(8, store, 16):
         tag, kind, offset, count = struct.unpack_from(">IIiI", blob, at)
-        if not 0 <= offset < size or not count:
+        if tag not in _WANTED or tag in values or not 0 <= offset < size or not count:
             continue
         begin = store + offset
         if kind in _TEXTS:
-            end = blob.find(b"\0", begin)
-            text = blob[begin : end if end >= 0 else len(blob)]
-            values.setdefault(tag, text.decode("utf-8", "replace"))
+            text = blob[begin : begin + _LONGEST].partition(b"\0")[0]
+            values[tag] = text.decode("utf-8", "replace")
         elif kind == _INT32 and begin + 4 <= len(blob):
-            values.setdefault(tag, str(struct.unpack_from(">I", blob, begin)[0]))
+            values[tag] = str(struct.unpack_from(">I", blob, begin)[0])
     epoch = values.get(_EPOCH, "")
     version = f"{values.get(_VERSION, '')}-{values.get(_RELEASE, '')}"
     return Package(

@@ -1,6 +1,7 @@
 """Turns a path into whether a package database is there, and databases into packages."""
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from dockyard.base.errors import DockyardError
 from dockyard.node.image.risk.databases import apk, dpkg, rpm
@@ -16,6 +17,8 @@ _READERS: dict[Path, Reader] = {
     (b"var", b"lib", b"rpm", b"rpmdb.sqlite"): rpm.packages,
     (b"usr", b"lib", b"sysimage", b"rpm", b"rpmdb.sqlite"): rpm.packages,
 }
+MOST = 100_000
+"""Packages of one database."""
 _PARTS = (b"var", b"lib", b"dpkg", b"status.d")
 """Distroless images: a file a package."""
 _UNREADABLE: tuple[Path, ...] = tuple(
@@ -42,7 +45,10 @@ def packages(documents: dict[Path, bytes], notes: list[str]) -> list[Package]:
         if reader is None:
             continue
         try:
-            found.update(reader(data, shown))
+            read = iter(reader(data, shown))
+            found.update(islice(read, MOST))
+            if next(read, None) is not None:
+                notes.append(f"{shown}: more than {MOST} packages: the rest is left out")
         except DockyardError as error:
             notes.append(str(error))
     return sorted(found)
