@@ -38,6 +38,14 @@ def web(user: Ordinary, request: pytest.FixtureRequest) -> Iterator[str]:
     out(user, "rm", "-f", "web")
 
 
+def test_a_cluster_is_refused_at_once(user: Ordinary) -> None:
+    done = user.dockyard("up")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == (
+        "dockyard: up: needs root to make namespaces and mounts; run `sudo dockyard up ...`\n"
+    )
+
+
 def test_they_look_at_it(user: Ordinary, web: str) -> None:
     assert out(user, "diff", web).splitlines() == ["C /etc", "D /etc/group", "A /new", "A /new/f"]
     assert out(user, "top", web, "-o", "pid,args").splitlines()[1].endswith("sleep 1000")
