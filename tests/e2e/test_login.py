@@ -2,24 +2,17 @@
 docker-registry, with a helper, a proxy and certificates of the test's own."""
 
 import base64
-import contextlib
-import http.client
-import http.server
 import json
 import os
-import select
-import socket
-import socketserver
-import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from helpers import own_registry, registry_server
-from helpers.machine import Machine, archive
+from helpers.machine import Machine, archive, skopeo
+from helpers.proxies import Proxy, certificate, proxy, socks_proxy
 from helpers.registry_server import Registry
 from helpers.tars import file, tar
 
@@ -115,6 +108,40 @@ def test_a_helper_keeps_the_password(guarded: Registry, machine: Machine, tmp_pa
     assert "is no program's name" in machine.try_run("push", name).stderr
 
 
+def test_what_skopeo_and_podman_know_is_known(
+    guarded: Registry, machine: Machine, tmp_path: Path
+) -> None:
+    """containers-auth.json(5), in the places where they write it; docker's file goes before."""
+    name = f"{guarded.address}/team/app:1"
+    machine.run("image", "tag", "plain:1", name)
+    login = ("login", "--tls-verify=false", "-u", "ann", "-p", "secret")
+    named = tmp_path / "named.json"
+    skopeo(*login, "--authfile", str(named), f"{guarded.address}/team")  # for what is below alone
+    assert machine.try_run("push", name).returncode == 1
+    machine.env["REGISTRY_AUTH_FILE"] = str(named)
+    machine.run("push", "-q", name)
+    machine.run("image", "tag", "plain:1", f"{guarded.address}/other/app:1")
+    assert machine.try_run("push", f"{guarded.address}/other/app:1").returncode == 1
+    del machine.env["REGISTRY_AUTH_FILE"]
+
+    machine.env |= {"XDG_RUNTIME_DIR": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "lasting")}
+    (tmp_path / "containers").mkdir()
+    skopeo(*login, "--authfile", str(tmp_path / "containers/auth.json"), guarded.address)
+    machine.run("pull", "-q", name)
+    still = machine.try_run("logout", guarded.address)
+    assert still.stdout == f"Not logged in to {guarded.address}\n"
+    assert f"{tmp_path}/containers/auth.json knows it still" in still.stderr
+    (tmp_path / "containers").rename(tmp_path / "lasting")
+    (tmp_path / "lasting/containers").mkdir()
+    (tmp_path / "lasting/auth.json").rename(tmp_path / "lasting/containers/auth.json")
+    machine.run("pull", "-q", name)
+    config = machine.root / "cfg/config.json"
+    config.parent.mkdir(exist_ok=True)
+    wrong = base64.b64encode(b"ann:wrong").decode()
+    config.write_text(json.dumps({"auths": {guarded.address: {"auth": wrong}}}))
+    assert machine.try_run("pull", name).returncode == 1
+
+
 def test_mirrors_are_asked_first_and_passed_over(machine: Machine, tmp_path: Path) -> None:
     conf = tmp_path / "registries.conf"
     machine.env["CONTAINERS_REGISTRIES_CONF"] = str(conf)
@@ -180,72 +207,6 @@ def test_short_names_are_looked_for_where_the_user_says(machine: Machine, tmp_pa
         assert told.endswith(f"\n{name}\n")
 
 
-class _Proxy(http.server.BaseHTTPRequestHandler):
-    """A forward proxy for plain HTTP that leads every name to one registry."""
-
-    target = ""
-    seen: list[tuple[str, str | None]] = []
-
-    def do_GET(self) -> None:
-        self.seen.append((self.path, self.headers.get("Proxy-Authorization")))
-        path = "/" + self.path.split("/", 3)[3]
-        upstream = http.client.HTTPConnection(self.target, timeout=10)
-        upstream.request("GET", path, headers={"Accept": self.headers.get("Accept", "*/*")})
-        answer = upstream.getresponse()
-        body = answer.read()
-        self.send_response(answer.status)
-        for key in ("Content-Type", "Docker-Content-Digest"):
-            if value := answer.headers.get(key):
-                self.send_header(key, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_CONNECT(self) -> None:
-        self.seen.append((self.path, self.headers.get("Proxy-Authorization")))
-        if self.headers.get("Proxy-Authorization") is None:
-            self.send_response(407)
-            self.send_header("Proxy-Authenticate", 'Basic realm="proxy"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        host, port = self.target.split(":")
-        with socket.create_connection((host, int(port)), 10) as upstream:
-            self.send_response(200)
-            self.end_headers()
-            self.close_connection = True
-            ends = {upstream: self.connection, self.connection: upstream}
-            while True:
-                waiting = [end for end in ends if isinstance(end, ssl.SSLSocket) and end.pending()]
-                for end in waiting or select.select(list(ends), [], [], 10)[0]:
-                    data = end.recv(65536)
-                    if not data:
-                        return
-                    ends[end].sendall(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def proxy(target: str, tls: tuple[Path, Path] | None = None) -> Iterator[str]:
-    """``tls``: certificate and key; then it is spoken to in TLS."""
-    _Proxy.target, _Proxy.seen = target, []
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Proxy)
-    if tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*tls)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"{'https' if tls else 'http'}://me:pass@127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def test_proxies_of_the_environment(machine: Machine, tmp_path: Path) -> None:
     """A name that nobody resolves is reached through the proxy alone."""
     with registry_server.serve(tmp_path / "r") as registry, proxy(registry.address) as url:
@@ -255,25 +216,30 @@ def test_proxies_of_the_environment(machine: Machine, tmp_path: Path) -> None:
         other.env |= {"HTTP_PROXY": url, "https_proxy": url}
         other.run("pull", "-q", "--no-tls-verify", "registry.invalid/app:1")
         shown = "Basic " + base64.b64encode(b"me:pass").decode()
-        assert _Proxy.seen[0] == ("registry.invalid:443", shown)
-        assert ("http://registry.invalid/v2/app/manifests/1", shown) in _Proxy.seen
-        seen = len(_Proxy.seen)
+        assert Proxy.seen[0] == ("registry.invalid:443", shown)
+        assert ("http://registry.invalid/v2/app/manifests/1", shown) in Proxy.seen
+        seen = len(Proxy.seen)
         other.env["NO_PROXY"] = "example.com,.invalid"
         refused = other.try_run("pull", "--no-tls-verify", "registry.invalid/app:1")
         assert refused.returncode == 1
-        assert len(_Proxy.seen) == seen
+        assert len(Proxy.seen) == seen
 
 
-def certificate(folder: Path, name: str, alternative: str) -> tuple[Path, Path]:
-    """Of its own authority, and the key."""
-    made = (folder / f"{name}.pem", folder / f"{name}.key")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-out", made[0], "-keyout", made[1], "-days", "2", "-subj", f"/CN={name}",
-         "-addext", f"subjectAltName={alternative}"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return made
+def test_a_socks_proxy_for_all(machine: Machine, tmp_path: Path) -> None:
+    """RFC 1928: the name is the proxy's to resolve; what is within may be TLS."""
+    ours = certificate(tmp_path, "registry", "DNS:registry.invalid")
+    flags = ("--tls-cert", str(ours[0]), "--tls-key", str(ours[1]))
+    with own_registry.serve(tmp_path / "r", *flags) as registry:
+        machine.run("image", "tag", "plain:1", "registry.invalid/app:1")
+        machine.env["SSL_CERT_FILE"] = str(ours[0])
+        with socks_proxy(registry.address, ("me", "p@ss")) as (where, seen):
+            machine.env["ALL_PROXY"] = f"socks5://me:p%40ss@{where}"
+            machine.run("push", "-q", "registry.invalid/app:1")
+            machine.run("pull", "-q", "registry.invalid/app:1")
+            assert set(seen) == {("registry.invalid", 443)}
+            machine.env["ALL_PROXY"] = f"socks5h://{where}"
+            refused = machine.try_run("pull", "registry.invalid/app:1")
+            assert "it wants USER:PASSWORD in its URL" in refused.stderr
 
 
 def test_a_proxy_that_speaks_tls(machine: Machine, tmp_path: Path) -> None:
@@ -294,14 +260,14 @@ def test_a_proxy_that_speaks_tls(machine: Machine, tmp_path: Path) -> None:
         refused = machine.try_run("push", *words)
         assert refused.returncode == 1
         assert "certificate verify failed" in refused.stderr  # the proxy's: nobody trusts it
-        assert _Proxy.seen == []
+        assert Proxy.seen == []
         machine.env["SSL_CERT_FILE"] = str(theirs[0])
         machine.run("push", "-q", *words)
         other = Machine(tmp_path / "two")
         other.env |= {key: machine.env[key] for key in ("HTTPS_PROXY", "SSL_CERT_FILE")}
         other.run("pull", "-q", *words)
         shown = "Basic " + base64.b64encode(b"me:pass").decode()
-        assert set(_Proxy.seen) == {("registry.invalid:443", shown)}
+        assert set(Proxy.seen) == {("registry.invalid:443", shown)}
         other.env["HTTPS_PROXY"] = url.replace("me:pass@", "")
         refused = other.try_run("pull", *words)
         assert refused.returncode == 1

@@ -14,8 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.base.errors import Unsupported
+from dockyard.node.build.download import download
+from helpers import own_registry
 from helpers.buildbench import Bench
 from helpers.gitdaemon import serving
+from helpers.proxies import Proxy, certificate, proxy, socks_proxy
 
 pytestmark = pytest.mark.root
 
@@ -136,6 +140,42 @@ def test_e06_redirects_lead_to_the_web_only(
     bench: Bench, server: str, path: str, told: str
 ) -> None:
     assert told in bench.fail(f"FROM busybox\nADD {server}{path} /x\n")
+
+
+def test_urls_behind_a_proxy(
+    bench: Bench, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's, as for registries: names are the proxy's to resolve."""
+    for name in ("http_proxy", "https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    target = server.removeprefix("http://")
+    with proxy(target) as url:
+        monkeypatch.setenv("HTTP_PROXY", url)
+        bench.build("FROM scratch\nADD http://far.invalid/d/file.txt?x=1 /a\n")
+        assert bench.files() == {"a": "from the web"}
+        assert [path for path, _ in Proxy.seen] == ["http://far.invalid/d/file.txt?x=1"]
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        assert "refused" in bench.fail("FROM scratch\nADD http://far.invalid/d/file.txt /b\n")
+    monkeypatch.delenv("HTTP_PROXY")
+    with socks_proxy(target) as (where, seen):
+        monkeypatch.setenv("ALL_PROXY", f"socks5://{where}")
+        bench.build("FROM scratch\nADD http://far.invalid/d/file.txt?x=2 /c\n")
+        assert seen == [("far.invalid", 80)]
+
+
+def test_tls_behind_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = certificate(tmp_path, "far", "DNS:far.invalid")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ours[0]))
+    monkeypatch.setenv("NO_PROXY", "")
+    flags = ("--tls-cert", str(ours[0]), "--tls-key", str(ours[1]))
+    with own_registry.serve(tmp_path / "r", *flags) as far, proxy(far.address) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        download("https://far.invalid/v2/", str(tmp_path / "got"))
+        assert (tmp_path / "got").read_bytes() == b"{}"
+        assert [path for path, _ in Proxy.seen] == ["far.invalid:443"]
+        monkeypatch.setenv("HTTPS_PROXY", url.replace("http:", "https:"))
+        with pytest.raises(Unsupported, match="TLS to a proxy is not implemented for ADD of https"):
+            download("https://far.invalid/v2/", str(tmp_path / "got"))
 
 
 def git(folder: Path, *words: str) -> str:

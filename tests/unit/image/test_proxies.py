@@ -55,7 +55,7 @@ def test_where_a_proxy_is(
     for name in ("https_proxy", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", url)
-    assert proxy_of("https", "example.com", 443) == (host, port, {}, tls)
+    assert proxy_of("https", "example.com", 443) == (host, port, {}, tls, False, None)
 
 
 @pytest.mark.parametrize("url", ["http://me:s3cret@", "http://me:s3cret@proxy:99999", "http://["])
@@ -70,7 +70,18 @@ def test_a_broken_proxy_is_told_without_its_password(
 
 
 def test_other_kinds_of_proxies_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("https_proxy", "socks5://proxy:1080")
+    monkeypatch.setenv("https_proxy", "socks4://proxy:1080")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(Unsupported, match="socks5: not implemented"):
+    with pytest.raises(Unsupported, match="socks4: not implemented"):
         proxy_of("https", "example.com", 443)
+
+
+def test_one_proxy_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As curl reads it: where the scheme has none of its own."""
+    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "socks5h://me:p%40ss@proxy")
+    found = proxy_of("https", "example.com", 443)
+    assert found == ("proxy", 1080, {}, False, True, ("me", "p@ss"))
+    monkeypatch.setenv("HTTP_PROXY", "http://other:3128")
+    assert proxy_of("http", "example.com", 80) == ("other", 3128, {}, False, False, None)

@@ -11,13 +11,18 @@ import email.utils
 import http.client
 import ipaddress
 import os
+import socket
 import ssl
 import urllib.parse
 from typing import NamedTuple
 
-from dockyard.base.errors import Denied, Invalid, NotFound, Unavailable
+from dockyard.base.errors import Denied, Invalid, NotFound, Unavailable, Unsupported
+from dockyard.node.image.registry import socks
+from dockyard.node.image.registry.dial import tunnel
+from dockyard.node.image.registry.reach import Proxy, proxy_of
 
 _SECONDS = 60.0
+_PORTS = {"http": 80, "https": 443}
 _MOST_REDIRECTS = 10
 LARGEST = 16 << 30
 _PIECE = 1 << 20
@@ -68,23 +73,39 @@ def _connect(parts: urllib.parse.SplitResult, url: str) -> http.client.HTTPConne
     with contextlib.suppress(ValueError):  # a name: known when it is connected
         _refuse_local(host, url)
     try:
-        port = parts.port
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            found: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=_SECONDS, context=context
-            )
-        else:
-            found = http.client.HTTPConnection(host, port, timeout=_SECONDS)
-        found.connect()
+        port = parts.port or _PORTS[parts.scheme]
+        found = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+        proxy = proxy_of(parts.scheme, host, port)
+        where = (proxy.host, proxy.port) if proxy else (host, port)
+        found.sock = socket.create_connection(where, _SECONDS)
     except (OSError, ValueError) as error:
         raise Unavailable(f"{url[:200]}: {error}") from error
     try:
-        _refuse_local(found.sock.getpeername()[0], url)
-    except Denied:
+        if proxy is None:
+            _refuse_local(found.sock.getpeername()[0], url)
+        else:
+            _pass_proxy(found, parts.scheme, proxy)
+        if parts.scheme == "https":
+            found.sock = ssl.create_default_context().wrap_socket(found.sock, server_hostname=host)
+    except BaseException as error:
         found.close()
+        if isinstance(error, OSError):
+            raise Unavailable(f"{url[:200]}: {error}") from error
         raise
     return found
+
+
+def _pass_proxy(found: http.client.HTTPConnection, scheme: str, proxy: Proxy) -> None:
+    """What the environment's proxy wants before anything else, as for registries."""
+    if proxy.tls and scheme == "https":
+        raise Unsupported("proxy: https_proxy: TLS to a proxy is not implemented for ADD of https")
+    if proxy.socks:
+        socks.ask_for(found.sock, found.host, found.port, proxy)
+    elif scheme == "https":
+        tunnel(found.sock, found.host, found.port, proxy)
+    elif proxy.tls:
+        context = ssl.create_default_context()
+        found.sock = context.wrap_socket(found.sock, server_hostname=proxy.host)
 
 
 def _refuse_local(text: str, url: str) -> None:
@@ -99,8 +120,11 @@ def _ask(
     connection: http.client.HTTPConnection, parts: urllib.parse.SplitResult, url: str
 ) -> http.client.HTTPResponse:
     path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    headers = {"User-Agent": "dockyard", "Accept-Encoding": "identity"}
     try:
-        headers = {"User-Agent": "dockyard", "Accept-Encoding": "identity"}
+        if parts.scheme == "http" and (proxy := proxy_of("http", connection.host, connection.port)):
+            headers |= proxy.headers
+            path = path if proxy.socks else f"http://{parts.netloc.rpartition('@')[2]}{path}"
         connection.request("GET", path, headers=headers)
         return connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:

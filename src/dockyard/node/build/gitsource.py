@@ -131,9 +131,10 @@ class _Git:
         }
         if agent:
             self._env["SSH_AUTH_SOCK"] = agent
-        for name in ("https_proxy", "http_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"):
-            if name in os.environ:
-                self._env[name] = os.environ[name]
+        for name in ("https_proxy", "http_proxy", "no_proxy", "all_proxy"):
+            for word in (name, name.upper()):
+                if word in os.environ:
+                    self._env[word] = os.environ[word]
 
     def run(self, *words: str) -> str:
         command = [

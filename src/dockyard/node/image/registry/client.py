@@ -71,7 +71,8 @@ class RegistryClient:
         """``elsewhere``: other repositories of the registry, from which blobs may be taken."""
         self.name = name
         self._transport = transport or Transport(hosts, name.registry)
-        self._tokens = Tokens(self._transport, auth or find_credentials(hosts, name.registry))
+        auth = auth or find_credentials(hosts, name.registry, name.repository)
+        self._tokens = Tokens(self._transport, auth)
         self._scope = f"repository:{name.repository}:{actions}" if actions else ""
         for repository in sorted(set(elsewhere))[:_SOURCES]:
             self._scope += f" repository:{repository}:pull"

@@ -1,6 +1,7 @@
 """Turns docker's ``config.json`` into the credentials for one registry, and back at a login.
 
 ``credHelpers`` and ``credsStore`` name programs that keep them (:mod:`helper`); else ``auths``.
+What docker's file does not know podman's may (containers-auth.json(5)); nothing is written there.
 """
 
 import base64
@@ -17,10 +18,16 @@ _LARGEST = 1 << 20
 _DOCKER_HUB = "https://index.docker.io/v1/"
 
 
-def find_credentials(hosts: Hosts, registry: str) -> Credentials | None:
-    """What the user is known as at this registry; None for nobody."""
-    path = config_path(hosts)
-    value = _read(path, must_exist=bool(hosts.auth_file))
+def find_credentials(hosts: Hosts, registry: str, repository: str = "") -> Credentials | None:
+    """What the user is known as at this registry, there for this repository; None for nobody."""
+    for path in _places(hosts):
+        if found := _find(path, registry, repository, must_exist=bool(hosts.auth_file)):
+            return found
+    return None
+
+
+def _find(path: str, registry: str, repository: str, *, must_exist: bool) -> Credentials | None:
+    value = _read(path, must_exist=must_exist)
     what = f"auth file: {path}"
     if helper := _helper(value, registry, what):
         from dockyard.node.image.registry import helper as program
@@ -28,9 +35,17 @@ def find_credentials(hosts: Hosts, registry: str) -> Credentials | None:
         if found := program.get(helper, server_of(registry)):
             return found
     auths = _object(value, "auths", what)
-    for key in _keys(registry):
+    for key in (*_spaces(registry, repository), *_keys(registry)):
         if key in auths:
             return _parse(auths[key], f"{what}: auths: {key}")
+    return None
+
+
+def elsewhere(hosts: Hosts, registry: str) -> str | None:
+    """The file other than :func:`config_path`'s that knows this registry, for who logs out."""
+    for path in _places(hosts)[1:]:
+        if _find(path, registry, "", must_exist=False):
+            return path
     return None
 
 
@@ -91,9 +106,20 @@ def unpack_pair(packed: object, what: str) -> Credentials:
 
 
 def config_path(hosts: Hosts) -> str:
-    """The file: the user's own, or docker's."""
-    folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    return hosts.auth_file or os.path.join(folder, "config.json")
+    """The file that a login is written to: the user's own, ``REGISTRY_AUTH_FILE``, or docker's."""
+    return _places(hosts)[0]
+
+
+def _places(hosts: Hosts) -> tuple[str, ...]:
+    """Where credentials lie: one file where the user names it, else docker's and podman's."""
+    if named := hosts.auth_file or os.environ.get("REGISTRY_AUTH_FILE"):
+        return (named,)
+    docker = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+    running = os.environ.get("XDG_RUNTIME_DIR")
+    now = os.path.join(running, "containers") if running else f"/run/containers/{os.getuid()}"
+    lasting = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    podman = (now, os.path.join(lasting, "containers"))
+    return (f"{docker}/config.json", *(f"{folder}/auth.json" for folder in podman))
 
 
 def server_of(registry: str) -> str:
@@ -149,6 +175,12 @@ def _object(value: dict[str, Any], key: str, what: str) -> dict[str, Any]:
 def _keys(registry: str) -> tuple[str, ...]:
     plain = (registry, f"https://{registry}", f"https://{registry}/", f"https://{registry}/v1/")
     return (_DOCKER_HUB, *plain) if registry == DEFAULT_REGISTRY else plain
+
+
+def _spaces(registry: str, repository: str) -> list[str]:
+    """``host/a/b`` and ``host/a`` of ``host`` and ``a/b``: the nearest first."""
+    parts = [registry, *filter(None, repository.split("/"))]
+    return ["/".join(parts[:length]) for length in range(len(parts), 1, -1)]
 
 
 def _parse(entry: object, what: str) -> Credentials | None:

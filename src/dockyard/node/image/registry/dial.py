@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from dockyard.base.oci.reference import DEFAULT_REGISTRY
 from dockyard.node.image.image import RegistryDenied, RegistryUnavailable
+from dockyard.node.image.registry import socks
 from dockyard.node.image.registry.challenge import is_loopback
 from dockyard.node.image.registry.channel import Channel, Line
 from dockyard.node.image.registry.hosts import Hosts
@@ -65,11 +66,13 @@ class Dialler:
         try:
             if proxy is None:
                 self._check_peer(line, parts)
+            elif proxy.socks:
+                socks.ask_for(line, host, port, proxy)
             elif proxy.tls:
                 line = _wrapped(line, ssl.create_default_context(), proxy.host)
             if parts.scheme == "https":
-                if proxy is not None:
-                    _tunnel(line, host, port, proxy)
+                if proxy is not None and not proxy.socks:
+                    tunnel(line, host, port, proxy)
                 ours = parts.netloc == self._host
                 context = self._registry_context() if ours else ssl.create_default_context()
                 line = _wrapped(line, context, host)
@@ -84,7 +87,8 @@ class Dialler:
         target = f"{path}?{parts.query}" if parts.query else path
         if parts.scheme == "http":
             port = parts.port or _PORTS["http"]
-            if proxy := proxy_of("http", parts.hostname or "", port):
+            proxy = proxy_of("http", parts.hostname or "", port)
+            if proxy is not None and not proxy.socks:
                 return f"http://{parts.netloc}{target}", proxy.headers
         return target, {}
 
@@ -126,7 +130,7 @@ def _wrapped(line: Line, context: ssl.SSLContext, host: str) -> Line:
     return TlsLayer(line, context, host)
 
 
-def _tunnel(line: Line, host: str, port: int, proxy: Proxy) -> None:
+def tunnel(line: Line, host: str, port: int, proxy: Proxy) -> None:
     """CONNECT (RFC 9110, section 9.3.6)."""
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     reply = Channel(line, SECONDS).ask("CONNECT", shown, {"Host": shown, **proxy.headers})

@@ -13,7 +13,7 @@ from dockyard.base.errors import Invalid, Unsupported
 from dockyard.node.image.registry.challenge import is_loopback
 from dockyard.node.image.registry.hosts import Hosts
 
-_PROXY_PORTS = {"http": 80, "https": 443}
+_PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
 class Trust(NamedTuple):
@@ -31,6 +31,8 @@ class Proxy(NamedTuple):
     headers: dict[str, str]
     tls: bool = False
     """It is spoken to in TLS, also where what goes through is TLS itself."""
+    socks: bool = False
+    login: tuple[str, str] | None = None
 
 
 def trust_of(hosts: Hosts, registry: str) -> Trust:
@@ -68,26 +70,31 @@ def _load(path: str, act: Callable[[], object]) -> None:
 
 def proxy_of(scheme: str, host: str, port: int) -> Proxy | None:
     """``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``, in either case; never for this machine. The
-    rules are those of Go's golang.org/x/net/http/httpproxy, which docker and podman follow."""
-    url = _variable(f"{scheme}_proxy")
-    if not url or is_loopback(host) or _bypassed(host, port):
+    rules are those of Go's golang.org/x/net/http/httpproxy, which docker and podman follow; and
+    ``ALL_PROXY`` where there is none for the scheme, as with curl."""
+    name = next((name for name in (f"{scheme}_proxy", "all_proxy") if _variable(name)), "")
+    if not name or is_loopback(host) or _bypassed(host, port):
         return None
-    what = f"proxy: {scheme}_proxy"
+    url = _variable(name)
+    what = f"proxy: {name}"
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         proxy_port = parts.port
     except ValueError as error:
         raise Invalid(f"{what}: {error}") from error
     if parts.scheme not in _PROXY_PORTS:
-        raise Unsupported(f"{what}: {parts.scheme}: not implemented; http and https are")
+        raise Unsupported(f"{what}: {parts.scheme}: not implemented; http, https, socks5 are")
     if not parts.hostname:
         raise Invalid(f"{what}: no address in it")  # and not shown: a password may be
-    headers = {}
+    headers, login = {}, None
     if parts.username is not None:
-        pair = (unquote(parts.username), unquote(parts.password or ""))
-        headers["Proxy-Authorization"] = _basic(*pair)
+        login = (unquote(parts.username), unquote(parts.password or ""))
+    socks = parts.scheme.startswith("socks")
+    if login and not socks:
+        headers["Proxy-Authorization"] = _basic(*login)
     port = proxy_port or _PROXY_PORTS[parts.scheme]
-    return Proxy(parts.hostname, port, headers, parts.scheme == "https")
+    tls = parts.scheme == "https"
+    return Proxy(parts.hostname, port, headers, tls, socks, login if socks else None)
 
 
 def _basic(username: str, password: str) -> str:
