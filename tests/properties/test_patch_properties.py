@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dockyard.cluster.kinds.registry import registry
@@ -72,6 +72,42 @@ def test_a_document_without_nulls_is_its_own_merge_patch(document: Any) -> None:
     if not nulls(document):
         assert same(mergepatch.apply({}, document), document)
         assert same(mergepatch.apply(document, {}), document)
+
+
+directives = st.sampled_from(
+    ["$patch", "$retainKeys", "$setElementOrder/finalizers", "$deleteFromPrimitiveList/finalizers",
+     "$setElementOrder/containers", "name", "finalizers", "containers", "metadata", "spec"]
+)  # fmt: skip
+hostile = st.recursive(
+    scalars | st.sampled_from(["replace", "delete", "merge"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(directives, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(directives, hostile), st.dictionaries(directives, hostile))
+@example({}, {"$retainKeys": [{}]})
+@example({}, {"spec": {"$patch": {}}})
+@example({"spec": {"containers": ["x"]}}, {"spec": {"containers": [{"name": "x"}]}})
+def test_f10_a_strategic_patch_gives_an_object_or_says_why(old: Any, patch: Any) -> None:
+    schema = PatchSchema.of(registry().schemas, "io.k8s.api.core.v1.Pod")
+    before = copied(old)
+    with suppress(ApiError):
+        assert type(strategicpatch.apply(old, patch, schema)) is dict
+    assert same(old, before)
+
+
+def test_f10_a_patch_of_many_elements_takes_no_longer_than_their_number() -> None:
+    """Sixty thousand of each were two billion comparisons."""
+    schema = PatchSchema.of(registry().schemas, "io.k8s.api.core.v1.Pod")
+    names = [f"a{number}" for number in range(60_000)]
+    old = {"metadata": {"finalizers": names}}
+    more = {"metadata": {"finalizers": [f"b{number}" for number in range(60_000)]}}
+    assert len(strategicpatch.apply(old, more, schema)["metadata"]["finalizers"]) == 120_000
+    less = {"metadata": {"$deleteFromPrimitiveList/finalizers": names[1:]}}
+    assert strategicpatch.apply(old, less, schema) == {"metadata": {"finalizers": ["a0"]}}
+    new = {"spec": {"containers": [{"name": name} for name in names]}}
+    assert strategicpatch.apply({}, new, schema) == new
 
 
 @given(containers, containers)

@@ -163,6 +163,20 @@ def test_f17_a_forged_token_does_not_leave_its_collection(tmp_path: Path, verb: 
     run(tmp_path, body)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[" * 40_000, b"[]", b"null", b'{"rv":1}', b'{"start":1,"rv":1}', b'{"start":"","rv":"1"}',
+     b'{"start":"\\ud800","rv":1}', b'{"start":"","rv":9223372036854775808}'],
+)  # fmt: skip
+def test_f17_what_is_no_token_is_a_400(tmp_path: Path, data: bytes) -> None:
+    async def body(server: ApiServer) -> None:
+        options = {"continue": base64.urlsafe_b64encode(data).decode() or "%", "limit": "9"}
+        with pytest.raises(errors.BadRequest, match="continue key"):
+            await server.local.call(Request("list", CONFIG_MAPS, "default", options=options))
+
+    run(tmp_path, body)
+
+
 def test_f17_a_token_across_compaction(tmp_path: Path) -> None:
     async def body(server: ApiServer) -> None:
         client = server.client

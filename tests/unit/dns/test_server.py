@@ -242,6 +242,23 @@ def test_f22_no_packet_breaks_the_server(data: bytes) -> None:
     run(test)
 
 
+def test_f22_names_in_a_long_chain_are_not_followed() -> None:
+    """Four thousand records, each named by a label and a pointer to the one before: eight seconds
+    of work in one packet, were they parsed."""
+    records, last = b"", 12
+    for number in range(4000):
+        records += b"\1b" + (0xC000 | last).to_bytes(2) + b"\0\1\0\1\0\0\0\0\0\4\1\2\3\4"
+        last = 19 + 18 * number if 19 + 18 * number < 0x3FFF else last
+    packet = b"\0\1\1\0\0\1\0\0\0\0\x0f\xa0" + b"\1a\0\0\1\0\1" + records
+
+    async def test() -> None:
+        async with server() as made:
+            for _ in range(20):
+                assert await made.answer(packet) is None
+
+    run(test)
+
+
 def test_a_compression_pointer_to_itself_is_dropped() -> None:
     async def test() -> None:
         async with server() as made:

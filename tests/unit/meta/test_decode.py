@@ -76,3 +76,31 @@ def test_yaml_keys_are_strings_and_dates_are_text() -> None:
 
 def test_a_manifest_has_documents() -> None:
     assert decode_manifest(b"---\na: 1\n---\n---\nb: 2\n") == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["!!int ''", "!!float ''", "!!bool x", "!!int [a]", "!!timestamp {a: b}", "!!binary aGk="],
+)
+def test_f09_a_tag_that_does_not_fit_is_a_400(text: str) -> None:
+    with pytest.raises(errors.BadRequest):
+        decode_yaml(f"a: {text}".encode())
+
+
+def test_f09_numbers_of_base_60_stay_text() -> None:
+    """As go-yaml has it ("Compatibility"): of a hundred thousand places a number was computed."""
+    value, _ = decode_yaml(b"a: 12:30:45\nb: 190:20:30.15\nc: 0x1f\nd: 1_000")
+    assert value == {"a": "12:30:45", "b": "190:20:30.15", "c": 31, "d": 1000}
+    long = "1" + ":10" * 500_000
+    assert decode_yaml(f"a: {long}".encode())[0] == {"a": long}
+    assert decode_yaml(f"a: {long}.5".encode())[0] == {"a": f"{long}.5"}
+
+
+def test_f09_of_many_duplicate_keys_a_hundred_are_told() -> None:
+    """Each once, as sigs.k8s.io/json does: with their path they were gigabytes."""
+    twice = b",".join(b'"%d":1,"%d":1' % (number, number) for number in range(200))
+    body = b'{"%s":{%s%s}}' % (b"k" * 1_000_000, twice, b',"a":1' * 200_000)
+    faults = decode_json(body, strict=True)[1]
+    assert len(faults) == len(set(faults)) == 100
+    yaml = "\n".join(f"k{number}: 1\nk{number}: 1" for number in range(200))
+    assert len(decode_yaml(yaml.encode(), strict=True)[1]) == 100

@@ -90,3 +90,20 @@ def test_the_value_of_a_patch_is_not_shared() -> None:
     )
     found["a"]["x"].append(2)
     assert found["b"] == value == {"x": [1]}
+
+
+def test_f10_a_document_does_not_become_deeper_than_another_may_be() -> None:
+    inner: Any = {}
+    for _ in range(60):
+        inner = {"a": inner}
+    deep = [{"op": "add", "path": "/a" * (60 * n + 1), "value": inner} for n in range(60)]
+    copies = [{"op": "copy", "from": "", "path": "/a" * n} for n in range(1, 12)]
+    moves = [
+        {"op": "add", "path": "/b", "value": {}},
+        {"op": "move", "from": "/a", "path": "/b/a"},
+        {"op": "move", "from": "/b", "path": "/a"},
+    ]
+    last = {"op": "copy", "from": "", "path": "/c"}
+    for patch in (deep, copies * 200, moves * 99, [*moves * 1200, last]):
+        with pytest.raises((errors.BadRequest, errors.TooLarge)):
+            jsonpatch.apply({"a": {}}, patch)

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import orjson
+
 from dockyard.base.errors import Invalid
 from dockyard.cluster.kinds.kind import Kind
 from dockyard.cluster.meta import errors, resourceversion, selectors
@@ -118,10 +120,11 @@ def make_token(after: str, revision: int) -> str:
 
 def _token(text: str) -> tuple[str, int]:
     try:
-        data = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        data = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         start, revision = data["start"], data["rv"]
     except (binascii.Error, ValueError, KeyError, TypeError):
         start, revision = None, None
-    if not isinstance(start, str) or not isinstance(revision, int) or revision < 1:
+    known = isinstance(revision, int) and 1 <= revision <= resourceversion.LARGEST
+    if not isinstance(start, str) or not known:
         raise errors.BadRequest("continue key is not valid: it is none that this server gave")
     return start, revision

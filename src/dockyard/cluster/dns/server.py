@@ -27,6 +27,8 @@ IDLE_SECONDS = 10.0
 PLAIN_SIZE, LARGEST, LARGEST_TCP = 512, 4096, 65535
 MOST_QUERIES, MOST_STREAMS = 1000, 100
 LONGEST_CHAIN = 8
+MOST_ASKED, MOST_ANSWERED = 16, 256
+"""Records of a packet that is parsed: compressed names cost the square of their number."""
 SERVICE, NAMESPACE = "service", "namespace"
 TRANSFERS = (dnslib.QTYPE.AXFR, dnslib.QTYPE.IXFR)
 BAD_PACKET = (dnslib.DNSError, BadBuffer, DNSLabelError, ValueError, IndexError)
@@ -75,7 +77,7 @@ class DnsServer:
     async def answer(self, data: bytes, largest: int = 0) -> bytes | None:
         """The answer to one query, no larger than that, or than the client says; None: drop it."""
         try:
-            query = dnslib.DNSRecord.parse(data)
+            query = _parsed(data, MOST_ASKED)
             if query.header.qr or len(query.questions) != 1:
                 return None
             reply = await self._reply(query, data)
@@ -137,7 +139,7 @@ class DnsServer:
     async def _follow(self, reply: dnslib.DNSRecord, label: dnslib.DNSLabel) -> None:
         """What an alias that leads outside means there; only answers are taken over."""
         query = dnslib.DNSRecord(dnslib.DNSHeader(rd=1), q=dnslib.DNSQuestion(label, reply.q.qtype))
-        found = dnslib.DNSRecord.parse(await self._upstreams.ask(bytes(query.pack())))
+        found = _parsed(await self._upstreams.ask(bytes(query.pack())), MOST_ANSWERED)
         reply.header.rcode = found.header.rcode
         reply.add_answer(*found.rr)
 
@@ -184,6 +186,14 @@ class _Udp(asyncio.DatagramProtocol):
                 self._transport.sendto(found, peer)
         finally:
             self._waiting -= 1
+
+
+def _parsed(data: bytes, most: int) -> dnslib.DNSRecord:
+    """Raises one of BAD_PACKET, before anything is parsed for a packet of more records."""
+    records = sum(int.from_bytes(data[at : at + 2]) for at in range(4, 12, 2))  # RFC 1035, 4.1.1
+    if records > most:
+        raise dnslib.DNSError(f"{records} records")
+    return dnslib.DNSRecord.parse(data)
 
 
 def _plain(label: dnslib.DNSLabel) -> str:

@@ -11,6 +11,7 @@ from dockyard.cluster.kinds.columns import AGE, NAME, UNSET, age, name, text
 from dockyard.cluster.kinds.kind import STATUS, Kind
 from dockyard.cluster.meta import errors
 from dockyard.cluster.meta import fielderrors as field
+from dockyard.cluster.meta.decode import decode_json
 from dockyard.cluster.meta.fielderrors import FieldError
 
 _CPU_SHARE = 80
@@ -177,8 +178,8 @@ def _annotation(part: str) -> str:
 
 def _parsed(carried: str, part: str) -> Any:
     try:
-        return json.loads(carried)
-    except ValueError as error:
+        return decode_json(carried.encode())[0]
+    except errors.BadRequest as error:
         raise errors.BadRequest(f"annotation {_annotation(part)}: not JSON: {error}") from error
 
 

@@ -16,6 +16,8 @@ from dockyard.cluster.meta.schema import DEPTH, too_deep
 
 MAX_BODY = 3 * 1024 * 1024
 """Bytes of a request's body; kube-apiserver's limit."""
+MOST_FAULTS = 100
+"""Faults of strict decoding that are told, each once; sigs.k8s.io/json's limit."""
 
 
 def decode_json(data: bytes, *, strict: bool = False) -> tuple[Any, list[str]]:
@@ -49,27 +51,34 @@ def duplicate_keys(data: bytes) -> list[str]:
     json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
     if not found:
         return []
-    faults: list[str] = []
-    _walk(json.loads(text, object_pairs_hook=_Pairs), "", faults)
-    return faults
+    faults: dict[str, None] = {}
+    _walk(json.loads(text, object_pairs_hook=_Pairs), [], faults)
+    return list(faults)
 
 
 class _Pairs(list[tuple[str, Any]]):
     """An object as its pairs, to be told from an array."""
 
 
-def _walk(value: Any, path: str, faults: list[str]) -> None:
+def _walk(value: Any, path: list[str], faults: dict[str, None]) -> None:
     if isinstance(value, _Pairs):
         seen: set[str] = set()
+        told: set[str] = set()
         for key, each in value:
-            at = f"{path}.{key}" if path else key
-            if key in seen:
-                faults.append(f'duplicate field "{at}"')
+            if len(faults) >= MOST_FAULTS:
+                return
+            path.append(f".{key}" if path else key)
+            if key in seen and key not in told:
+                told.add(key)
+                faults[f'duplicate field "{"".join(path)}"'] = None
             seen.add(key)
-            _walk(each, at, faults)
+            _walk(each, path, faults)
+            path.pop()
     elif isinstance(value, list):
         for index, each in enumerate(value):
-            _walk(each, f"{path}[{index}]", faults)
+            path.append(f"[{index}]")
+            _walk(each, path, faults)
+            path.pop()
 
 
 def _no_constant(text: str) -> Never:

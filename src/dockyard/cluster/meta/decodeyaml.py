@@ -1,7 +1,8 @@
 """Turns YAML documents (a request's body, a manifest) into JSON values.
 
-YAML as Kubernetes reads it: keys are strings, dates stay text, no alias is followed (F09: a few
-lines of aliases expand to gigabytes), nesting is bounded before anything is built.
+YAML as Kubernetes reads it: keys are strings, dates and numbers of base 60 stay text, no alias is
+followed (F09: a few lines of aliases expand to gigabytes), nesting is bounded before anything is
+built.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import orjson
 import yaml
 
 from dockyard.cluster.meta import errors
-from dockyard.cluster.meta.decode import MAX_BODY
+from dockyard.cluster.meta.decode import MAX_BODY, MOST_FAULTS
 from dockyard.cluster.meta.schema import DEPTH
 
 _OPENING = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
@@ -51,7 +52,7 @@ def _documents(data: bytes) -> tuple[list[Any], list[str]]:
         return [orjson.loads(orjson.dumps(each)) for each in found], faults
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise errors.BadRequest(f"not YAML: {error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, OverflowError) as error:  # !!int "", !!bool x
         raise errors.BadRequest(f"no JSON value: {error}") from error
 
 
@@ -79,7 +80,7 @@ class _Loader(yaml.CSafeLoader):
             key = key_node.value
             if not isinstance(key, str):
                 raise yaml.YAMLError("a key must be a string")
-            if key in found:
+            if key in found and len(self.faults) < MOST_FAULTS:
                 self.faults.append(f'duplicate field "{key}"')
             found[key] = self.construct_object(value_node, deep=True)
         return found
@@ -90,10 +91,16 @@ def _mapping(loader: _Loader, node: Any) -> dict[Hashable, Any]:
 
 
 def _text(loader: _Loader, node: Any) -> str:
-    return str(node.value)
+    return str(loader.construct_scalar(node))
 
 
-def _number(loader: _Loader, node: Any) -> float:
+def _whole(loader: _Loader, node: Any) -> int | str:
+    return _text(loader, node) if ":" in node.value else int(loader.construct_yaml_int(node))
+
+
+def _number(loader: _Loader, node: Any) -> float | str:
+    if ":" in node.value:
+        return _text(loader, node)
     found = loader.construct_yaml_float(node)
     if not math.isfinite(found):
         raise yaml.YAMLError(f"{node.value}: no JSON number")
@@ -101,5 +108,6 @@ def _number(loader: _Loader, node: Any) -> float:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:float", _number)
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)

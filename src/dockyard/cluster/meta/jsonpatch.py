@@ -10,10 +10,12 @@ from typing import Any
 
 from dockyard.cluster.meta import errors
 from dockyard.cluster.meta.jsonvalues import copied, same, size
+from dockyard.cluster.meta.schema import DEPTH, too_deep
 
 MAX_OPERATIONS = 10_000
 MAX_COPIED = 3 * 1024 * 1024
 _MISSING = object()
+_TOO_DEEP = f"a JSON patch that nests its document deeper than {DEPTH} levels"
 _NEEDS_VALUE = frozenset({"add", "replace", "test"})
 _NEEDS_FROM = frozenset({"move", "copy"})
 
@@ -37,7 +39,16 @@ def apply(document: Any, operations: Any) -> Any:
             f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, "
             f"got {len(operations)}"
         )
-    found = copied(document)
+    try:
+        found = _applied(copied(document), operations)
+    except RecursionError:
+        raise errors.BadRequest(_TOO_DEEP) from None
+    if too_deep(found):
+        raise errors.BadRequest(_TOO_DEEP)
+    return found
+
+
+def _applied(found: Any, operations: list[Any]) -> Any:
     room = MAX_COPIED
     for operation in operations:
         name = _checked(operation)

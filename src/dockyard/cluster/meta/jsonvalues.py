@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
+
+import orjson
 
 
 def copied(value: Any) -> Any:
@@ -23,6 +26,14 @@ def size(value: Any) -> int:
     if kind is list:
         return 2 + sum(1 + size(each) for each in value)
     return len(value) + 2 if kind is str else 6
+
+
+def identity(value: Any) -> Hashable:
+    """What equal values have in common, and no others: a key for sets and dicts of them."""
+    kind = type(value)
+    if kind is dict or kind is list:
+        return kind, orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return float if kind is int else kind, value
 
 
 def same(one: Any, other: Any) -> bool:

@@ -22,7 +22,8 @@ def of_object(metadata: dict[str, object]) -> int | None:
     text = metadata.get("resourceVersion")
     if text in (None, ""):
         return None
-    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 20:
-        return int(text)
+    digits = text if isinstance(text, str) and text.isascii() and text.isdigit() else "x" * 20
+    if len(digits) < 20 and int(digits) <= LARGEST:
+        return int(digits)
     fault = field.invalid("metadata.resourceVersion", text, "must be specified for an update")
     raise errors.invalid("", str(metadata.get("name", "")), [fault])

@@ -7,12 +7,13 @@ value can't: ``$patch`` (replace, delete), ``$retainKeys``, ``$setElementOrder/<
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from dockyard.cluster.meta import errors
 from dockyard.cluster.meta.jsonpatch import PatchFailed
-from dockyard.cluster.meta.jsonvalues import copied, same
+from dockyard.cluster.meta.jsonvalues import copied, identity
 from dockyard.cluster.meta.patchschema import PatchSchema
 
 PATCH = "$patch"
@@ -36,7 +37,7 @@ def _merge_map(original: Object, patch: Object, schema: PatchSchema) -> Object:
         return _merge_map({}, patch, schema)
     if directive == "delete":
         return {}
-    if directive not in {None, "merge"}:
+    if directive not in (None, "merge"):
         raise errors.BadRequest(f"unknown patch type found: {directive}")
     _retain(original, patch)
     orders = {key: patch.pop(key) for key in list(patch) if key.startswith(ORDER)}
@@ -83,7 +84,7 @@ def _retain(original: Object, patch: Object) -> None:
         return
     if type(keys) is not list:
         raise errors.BadRequest(f"invalid patch format of {RETAIN}: a list of names is expected")
-    kept = set(keys)
+    kept = {each for each in keys if type(each) is str}
     for name in patch:
         if name not in kept and patch[name] is not None and not name.startswith("$"):
             raise errors.BadRequest(f"invalid patch format of {RETAIN}: {name} is not in the list")
@@ -96,7 +97,8 @@ def _delete_from(original: Object, name: str, values: Any) -> None:
         raise errors.BadRequest(f"invalid patch format of {DELETE_FROM}{name}: a list is expected")
     before = original.get(name)
     if type(before) is list:
-        original[name] = [each for each in before if not any(same(each, gone) for gone in values)]
+        gone = set(map(identity, values))
+        original[name] = [each for each in before if identity(each) not in gone]
 
 
 def _clean(value: Any, schema: PatchSchema) -> Any:
@@ -117,8 +119,7 @@ def _merge_list(
     if any(type(each) is list for each in (*original, *patch)):
         raise PatchFailed("lists of lists are not supported")
     if not any(type(each) is dict for each in (*original, *patch)):
-        merged = list(original)
-        merged += [each for each in patch if not any(same(each, one) for one in merged)]
+        merged = list({identity(each): each for each in (*original, *patch)}.values())
         return _ordered(merged, original, patch if order is None else order, "")
     if not key:
         raise PatchFailed("patch: cannot merge lists of objects without a merge key")
@@ -127,29 +128,38 @@ def _merge_list(
     if any(each.get(PATCH) == "replace" for each in patch):
         rest = [each for each in patch if each.get(PATCH) != "replace"]
         return [_merge_map({}, each, schema.element()) for each in rest]
-    merged = list(original)
+    gone: set[Hashable] = set()
     kept: list[Any] = []
     for each in patch:
         if key not in each:
             raise PatchFailed(f"map: {each} does not contain declared merge key: {key}")
         if each.get(PATCH) == "delete":
-            merged = [one for one in merged if not same(one.get(key), each[key])]
+            gone.add(identity(each[key]))
         else:
             kept.append(each)
-    for each in kept:
-        _merge_element(merged, each, key, schema.element())
+    merged = [one for one in original if _key_of(one, key) not in gone]
+    _merge_elements(merged, kept, key, schema.element())
     return _ordered(merged, original, kept if order is None else order, key)
 
 
-def _merge_element(merged: list[Any], patch: Object, key: str, schema: PatchSchema) -> None:
-    value = patch[key]
+def _key_of(element: Any, key: str) -> Hashable:
+    return identity(element.get(key) if type(element) is dict else None)
+
+
+def _merge_elements(merged: list[Any], patch: list[Object], key: str, schema: PatchSchema) -> None:
+    """Each into the first with its key, or behind all others."""
+    places: dict[Hashable, int] = {}
     for index, each in enumerate(merged):
-        if same(each.get(key), value):
-            found = _merge_map(each, patch, schema)
-            found.setdefault(key, value)
-            merged[index] = found
-            return
-    merged.append(_merge_map({}, patch, schema))
+        if type(each) is dict:
+            places.setdefault(_key_of(each, key), index)
+    for each in patch:
+        value = each[key]
+        place = places.setdefault(identity(value), len(merged))
+        if place == len(merged):
+            merged.append(_merge_map({}, each, schema))
+        else:
+            merged[place] = _merge_map(merged[place], each, schema)
+            merged[place].setdefault(key, value)
 
 
 def _ordered(merged: list[Any], original: list[Any], order: Any, key: str) -> list[Any]:
@@ -158,17 +168,18 @@ def _ordered(merged: list[Any], original: list[Any], order: Any, key: str) -> li
         raise errors.BadRequest(f"invalid patch format of {ORDER}: a list is expected")
     place = _places(original, key)
     wanted = _places(order, key)
-    identity = _identity(key)
-    named = [each for each in merged if identity(each) in wanted]
-    own = [each for each in merged if identity(each) not in wanted]
-    named.sort(key=lambda each: wanted[identity(each)])
-    own.sort(key=lambda each: place.get(identity(each), len(place)))
+    identified = _identity(key)
+    named = [each for each in merged if identified(each) in wanted]
+    own = [each for each in merged if identified(each) not in wanted]
+    named.sort(key=lambda each: wanted[identified(each)])
+    own.sort(key=lambda each: place.get(identified(each), len(place)))
     found: list[Any] = []
-    while own and named:
-        left, right = place.get(identity(own[0])), place.get(identity(named[0]))
+    first, second = deque(own), deque(named)
+    while first and second:
+        left, right = place.get(identified(first[0])), place.get(identified(second[0]))
         before = left is not None and right is not None and left < right
-        found.append((own if before else named).pop(0))
-    return found + own + named
+        found.append((first if before else second).popleft())
+    return [*found, *first, *second]
 
 
 def _identity(key: str) -> Callable[[Any], tuple[str, str]]:
@@ -180,8 +191,8 @@ def _identity(key: str) -> Callable[[Any], tuple[str, str]]:
 
 
 def _places(elements: list[Any], key: str) -> dict[tuple[str, str], int]:
-    identity = _identity(key)
+    identified = _identity(key)
     found: dict[tuple[str, str], int] = {}
     for index, each in enumerate(elements):
-        found.setdefault(identity(each), index)
+        found.setdefault(identified(each), index)
     return found
