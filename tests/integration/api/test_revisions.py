@@ -165,7 +165,8 @@ def test_f17_a_forged_token_does_not_leave_its_collection(tmp_path: Path, verb: 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[" * 40_000, b"[]", b"null", b'{"rv":1}', b'{"start":1,"rv":1}', b'{"start":"","rv":"1"}',
+    [b"", b"[" * 40_000, b"[]", b"null", b'{"rv":1}', b'{"start":1,"rv":1}',
+     b'{"start":"","rv":"1"}',
      b'{"start":"\\ud800","rv":1}', b'{"start":"","rv":9223372036854775808}'],
 )  # fmt: skip
 def test_f17_what_is_no_token_is_a_400(tmp_path: Path, data: bytes) -> None:
