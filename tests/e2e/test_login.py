@@ -79,12 +79,17 @@ def test_login_writes_what_docker_writes(guarded: Registry, machine: Machine) ->
     assert machine.try_run("pull", name).returncode == 1
 
 
-def test_a_helper_keeps_the_password(guarded: Registry, machine: Machine, tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin/docker-credential-test"
+def helper_program(machine: Machine, folder: Path) -> None:
+    """``docker-credential-test`` for this machine, which keeps things in ``folder``."""
+    (folder / "bin").mkdir()
+    program = folder / "bin/docker-credential-test"
     program.write_text(HELPER)
     program.chmod(0o755)
-    machine.env |= {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "HELPER_DIR": str(tmp_path)}
+    machine.env |= {"PATH": f"{folder}/bin:{os.environ['PATH']}", "HELPER_DIR": str(folder)}
+
+
+def test_a_helper_keeps_the_password(guarded: Registry, machine: Machine, tmp_path: Path) -> None:
+    helper_program(machine, tmp_path)
     config = machine.root / "cfg/config.json"
     config.parent.mkdir()
     config.write_text(json.dumps({"credsStore": "test", "other": {"kept": True}}))
@@ -106,6 +111,33 @@ def test_a_helper_keeps_the_password(guarded: Registry, machine: Machine, tmp_pa
     assert "docker-credential-nowhere: is not installed" in machine.try_run("push", name).stderr
     config.write_text(json.dumps({"credsStore": "../../bin/sh"}))
     assert "is no program's name" in machine.try_run("push", name).stderr
+
+
+def test_a_token_is_kept_instead_of_the_password(machine: Machine, tmp_path: Path) -> None:
+    """As docker does where the token server gives one: in config.json, or to a helper."""
+    made = subprocess.run(
+        ["htpasswd", "-nbB", "ann", "secret"], capture_output=True, text=True, check=True
+    )
+    (tmp_path / "users").write_text(made.stdout)
+    helper_program(machine, tmp_path)
+    flags = ("--htpasswd", str(tmp_path / "users"), "--tokens")
+    with own_registry.serve(tmp_path / "r", *flags) as registry:
+        login = ("login", "-u", "ann", "--password-stdin", registry.address)
+        done = piped(machine, "secret", *login)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "Login Succeeded\n", "")
+        config = machine.root / "cfg/config.json"
+        entry = json.loads(config.read_text())["auths"][registry.address]
+        assert entry["auth"] == base64.b64encode(b"ann:").decode()
+        assert set(entry) == {"auth", "identitytoken"}
+        machine.run("image", "tag", "plain:1", f"{registry.address}/a:1")
+        machine.run("push", "-q", f"{registry.address}/a:1")
+        skopeo("copy", "--src-tls-verify=false", "--authfile", str(config),
+               f"docker://{registry.address}/a:1", f"dir:{tmp_path / 'got'}")  # fmt: skip
+        config.write_text(json.dumps({"credsStore": "test"}))
+        assert piped(machine, "secret", *login).returncode == 0
+        kept = json.loads((tmp_path / "entry").read_text())
+        assert (kept["ServerURL"], kept["Username"]) == (registry.address, "<token>")
+        machine.run("pull", "-q", f"{registry.address}/a:1")
 
 
 def test_what_skopeo_and_podman_know_is_known(

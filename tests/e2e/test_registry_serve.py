@@ -211,6 +211,8 @@ def test_dockerd_logs_in_for_tokens_and_has_a_mirror(archive: Path, tmp_path: Pa
         assert wrong.returncode == 1
         login = [*docker, "login", "-u", "alice", "-p", "secret", server.address]
         assert "Login Succeeded" in run(login, env)
+        entry = json.loads((tmp_path / "cfg/config.json").read_text())["auths"][server.address]
+        assert entry["identitytoken"].count(".") == 2 and "secret" not in str(entry)
         assert "digest: sha256:" in run([*docker, "push", name], env)
         run([*docker, "rmi", name], env)
         run([*docker, "pull", name], env)

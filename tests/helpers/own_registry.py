@@ -1,5 +1,6 @@
 """Turns ``dockyard registry serve`` into a registry for one test: own port, own folder."""
 
+import base64
 import contextlib
 import http.client
 import signal
@@ -7,7 +8,8 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -101,3 +103,15 @@ def ask(
         return Reply(answer.status, answer.headers, answer.read())
     finally:
         connection.close()
+
+
+def basic(user: str, password: str = "") -> str:
+    pair = f"{user}:{password or 'secret of ' + user}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

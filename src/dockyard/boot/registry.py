@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.aio.clock import Clock, RealClock
 from dockyard.base.aio.tasks import Tasks, in_thread
-from dockyard.base.errors import Invalid, Unavailable
+from dockyard.base.errors import Invalid
+from dockyard.boot.listener import Listener, Tls, tls_context
 from dockyard.node.image.registry.server.access import (
     EVERYTHING,
     Access,
@@ -39,19 +38,6 @@ log = logging.getLogger("dockyard.registry")
 THREADS = 16
 END_SECONDS = 10.0
 """What is being answered when the server is told to end has this long."""
-WATCH_SECONDS = 5.0
-"""How often the certificate's files are looked at."""
-
-
-class Tls(NamedTuple):
-    """Files in PEM."""
-
-    certificate: str
-    key: str
-    client_authority: str = ""
-    """Clients show a certificate that it signed."""
-    others: bool = False
-    """Who shows a password or token instead may come in too."""
 
 
 class Users(NamedTuple):
@@ -104,21 +90,14 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         async with Tasks() as tasks:
             registry = build(settings, driver, clock, tasks, upstream)
             front = Front(registry)
-            try:
-                server = await loop.create_server(
-                    front.connection, settings.host, settings.port, ssl=tls, backlog=1024
-                )
-            except OSError as error:
-                why = os.strerror(error.errno) if error.errno else str(error)
-                raise Unavailable(f"registry: {settings.host}:{settings.port}: {why}; listen on "
-                                  "another address or port") from error  # fmt: skip
-            port = server.sockets[0].getsockname()[1]
-            if settings.tls and tls:
-                tasks.start(reload(clock, settings.tls, tls, again), name="certificate")
+            listener = Listener(front.connection)
+            port = await listener.open(settings.host, settings.port, tls)
+            if settings.tls:
+                tasks.start(listener.reload(clock, settings.tls, again), name="certificate")
             tasks.start(tidy(registry, settings, now), name="collector")
             ready(f"{'https' if tls else 'http'}://{_shown(settings.host)}:{port}")
             await stop.wait()
-            server.close()
+            listener.close()
             front.close()
             with contextlib.suppress(TimeoutError):
                 async with clock.timeout(END_SECONDS):
@@ -207,53 +186,6 @@ def _own_key(driver: Files) -> bytes:
     if driver.size("token.key") is None:
         driver.write("token.key", jwt.new_key())
     return driver.read("token.key")
-
-
-def tls_context(tls: Tls) -> ssl.SSLContext:
-    """What connections are made with."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(tls.certificate, tls.key)
-        if tls.client_authority:
-            context.load_verify_locations(tls.client_authority)
-            context.verify_mode = ssl.CERT_OPTIONAL if tls.others else ssl.CERT_REQUIRED
-    except (OSError, ValueError) as error:
-        files = ", ".join(part for part in tls[:3] if part)
-        raise Invalid(f"registry: TLS: {files}: {error}") from error
-    return context
-
-
-async def reload(clock: Clock, tls: Tls, context: ssl.SSLContext, again: asyncio.Event) -> None:
-    """New connections get the certificate that is in the files now; open ones go on (G23)."""
-    seen = _stamps(tls)
-    while True:
-        with contextlib.suppress(TimeoutError):
-            async with clock.timeout(WATCH_SECONDS):
-                await again.wait()
-        asked = again.is_set()
-        again.clear()
-        stamps = _stamps(tls)
-        if stamps == seen and not asked:
-            continue
-        seen = stamps
-        try:
-            tls_context(tls)  # a pair that does not fit leaves the old one in its place
-            context.load_cert_chain(tls.certificate, tls.key)
-        except (Invalid, OSError) as error:
-            log.error("the certificate stays as it is: %s", error)
-        else:
-            log.warning("certificate loaded anew from %s", tls.certificate)
-
-
-def _stamps(tls: Tls) -> list[tuple[int, int, int]]:
-    found = []
-    for path in (tls.certificate, tls.key):
-        with contextlib.suppress(OSError):
-            state = os.stat(path)
-            found.append((state.st_mtime_ns, state.st_ino, state.st_size))
-    return found
 
 
 async def tidy(registry: Registry, settings: Settings, now: asyncio.Event) -> None:

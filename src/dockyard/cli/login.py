@@ -34,9 +34,10 @@ def run(argv: list[str]) -> int:
     hosts = Hosts(lax, folders, words.authfile)
     credentials = Credentials(username, password)
     with RegistryClient(hosts, parse_reference(f"{registry}/login"), credentials, "") as client:
-        client.check_login()
+        if token := client.check_login():
+            credentials = Credentials(username, refresh=token)
     kept = keep_credentials(hosts, registry, credentials)
-    if kept:
+    if kept and credentials.password:
         print(
             f"WARNING! Your password will be stored unencrypted in {kept}.\n"
             "Configure a credential helper (credsStore or credHelpers in that file) to remove this "

@@ -130,7 +130,8 @@ def _parser() -> common.Parser:
 
 def parse(words: argparse.Namespace) -> Settings:
     """Checked settings."""
-    from dockyard.boot.registry import Settings, Tls, Users
+    from dockyard.boot.listener import Tls
+    from dockyard.boot.registry import Settings, Users
     from dockyard.node.image.registry.server.collect import Policy
     from dockyard.node.image.registry.server.registry import Rules
 

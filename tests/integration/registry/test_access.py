@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,45 +15,13 @@ import pytest
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from dockyard.base.pki import authority
 from helpers import own_registry
-from helpers.own_registry import Reply, Server, ask
-
-RULES = {"rules": [
-    {"users": ["alice"], "repositories": ["team/*"], "actions": ["*"]},
-    {"users": ["bob"], "repositories": ["team/*"], "actions": ["pull"]},
-    {"users": ["anonymous"], "repositories": ["public/*"], "actions": ["pull"]},
-]}  # fmt: skip
-
-
-def basic(user: str, password: str = "") -> str:
-    pair = f"{user}:{password or 'secret of ' + user}"
-    return "Basic " + base64.b64encode(pair.encode()).decode()
+from helpers.own_registry import Reply, Server, ask, basic, until
 
 
 def code(reply: Reply) -> str:
     found: str = json.loads(reply.body)["errors"][0]["code"]
     return found
-
-
-@pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Apache's htpasswd makes the hashes."""
-    path = tmp_path_factory.mktemp("users") / "htpasswd"
-    lines = [
-        subprocess.run(["htpasswd", "-nbB", "-C", "5", name, f"secret of {name}"],
-                       capture_output=True, text=True, check=True).stdout.strip()
-        for name in ("alice", "bob")
-    ]  # fmt: skip
-    path.write_text("# the users\n" + "\n".join(lines) + "\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("rules") / "rules.json"
-    path.write_text(json.dumps(RULES))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -341,8 +308,47 @@ def test_tokens_are_for_who_has_the_password(issuing: Server) -> None:
     assert granted(json.loads(good.body)["access_token"]) == [("team/a", ["pull"])]
     bad = ask(issuing.url, "POST", "/token", f"{form}&password=x", content_type=kind)
     assert bad.status == 401
-    refresh = ask(issuing.url, "POST", "/token", "grant_type=refresh_token", content_type=kind)
-    assert refresh.status == 400
+
+
+def renewed(server: Server, token: str) -> Reply:
+    form = f"grant_type=refresh_token&service=dockyard-registry&refresh_token={token}"
+    kind = "application/x-www-form-urlencoded"
+    return ask(
+        server.url, "POST", "/token", f"{form}&scope=repository:team/a:pull", content_type=kind
+    )
+
+
+def test_c05_a_refresh_token_is_for_the_token_server_alone(tmp_path: Path, users: Path) -> None:
+    """Distribution's "OAuth2 Token Authentication"; it ends with the password it stands for."""
+    file = tmp_path / "htpasswd"
+    file.write_text(users.read_text())
+    flags = ["--htpasswd", str(file), "--tokens"]
+    query = "/token?service=dockyard-registry&offline_token=true"
+    with own_registry.serve(tmp_path / "root", *flags) as server:
+        given = json.loads(ask(server.url, "GET", query, authorization=basic("bob")).body)
+        lasting = given["refresh_token"]
+        assert "refresh_token" not in json.loads(ask(server.url, "GET", query).body)
+        assert ask(server.url, "GET", "/v2/", authorization=f"Bearer {lasting}").status == 401
+        answer = renewed(server, lasting)
+        assert answer.header("Cache-Control") == "no-store"
+        found = json.loads(answer.body)
+        assert granted(found["access_token"]) == [("team/a", ["pull"])]
+        assert "refresh_token" not in found
+        head, body, signature = lasting.split(".")
+        forged = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).replace(b"bob", b"alice")
+        packed = base64.urlsafe_b64encode(forged).rstrip(b"=").decode()
+        for wrong in ("", "x", found["access_token"], f"{head}.{packed}.{signature}"):
+            assert renewed(server, wrong).status == 401
+        form = "grant_type=password&access_type=offline&username=bob&password=secret+of+bob"
+        kind = "application/x-www-form-urlencoded"
+        other = json.loads(ask(server.url, "POST", "/token", form, content_type=kind).body)
+        assert renewed(server, other["refresh_token"]).status == 200
+        again = subprocess.run(["htpasswd", "-nbB", "-C", "5", "bob", "secret of bob"],
+                               capture_output=True, text=True, check=True).stdout  # fmt: skip
+        file.write_text(again)
+        assert renewed(server, lasting).status == 401
+        file.write_text(users.read_text().replace("bob", "carol"))
+        assert renewed(server, lasting).status == 401
 
 
 def test_metrics_are_for_somebody_known(issuing: Server) -> None:
@@ -370,108 +376,3 @@ def test_requests_are_logged_when_asked(tmp_path: Path, users: Path) -> None:
         "127.0.0.1 - GET /v2/a/tags/list 401",
         "127.0.0.1 - GET /v2/%0aINFO%20faked 400",
     ]
-
-
-# certificates
-
-
-class Pki:
-    """An authority, with files for a server and its clients."""
-
-    def __init__(self, base: Path) -> None:
-        self.base = base
-        now = time.time()
-        self.authority = authority.new_authority("test", now)
-        (base / "ca.crt").write_bytes(self.authority.pair.certificate)
-        self.server("first")
-        self._write("alice", self.authority.client("alice", (), now))
-
-    def server(self, name: str) -> None:
-        """Another certificate in the same place."""
-        pair = self.authority.server(name, ["127.0.0.1", "localhost"], time.time())
-        self._write("server", pair)
-
-    def _write(self, name: str, pair: authority.Pair) -> None:
-        (self.base / f"{name}.crt").write_bytes(pair.certificate)
-        (self.base / f"{name}.key").write_bytes(pair.key)
-
-    def flags(self) -> list[str]:
-        base = self.base
-        return ["--tls-cert", f"{base}/server.crt", "--tls-key", f"{base}/server.key"]
-
-    def context(self, client: str = "") -> ssl.SSLContext:
-        found = ssl.create_default_context(cafile=str(self.base / "ca.crt"))
-        if client:
-            found.load_cert_chain(self.base / f"{client}.crt", self.base / f"{client}.key")
-        return found
-
-
-def test_a_client_certificate_is_who_one_is(tmp_path: Path, rules: Path) -> None:
-    pki = Pki(tmp_path)
-    flags = [*pki.flags(), "--tls-client-ca", str(tmp_path / "ca.crt"), "--access", str(rules)]
-    with own_registry.serve(tmp_path / "root", *flags) as server:
-        assert server.url.startswith("https://")
-        known = pki.context("alice")
-        assert ask(server.url, "GET", "/v2/", context=known).status == 200
-        digest = "sha256:" + hashlib.sha256(b"x" * 3_000_000).hexdigest()
-        for name, status in (("team/a", 201), ("other/a", 403)):
-            path = f"/v2/{name}/blobs/uploads/?digest={digest}"
-            reply = ask(server.url, "POST", path, b"x" * 3_000_000, context=known)
-            assert reply.status == status
-        found = ask(server.url, "GET", f"/v2/team/a/blobs/{digest}", context=known)
-        assert found.body == b"x" * 3_000_000
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            ask(server.url, "GET", "/v2/", context=pki.context())
-
-
-def test_a_certificate_or_a_password(tmp_path: Path, users: Path) -> None:
-    """With both ways in, either will do; with neither, nobody comes in."""
-    pki = Pki(tmp_path)
-    flags = [*pki.flags(), "--tls-client-ca", str(tmp_path / "ca.crt"), "--htpasswd", str(users)]
-    with own_registry.serve(tmp_path / "root", *flags) as server:
-        assert ask(server.url, "GET", "/v2/", context=pki.context("alice")).status == 200
-        plain = pki.context()
-        assert ask(server.url, "GET", "/v2/", context=plain).status == 401
-        shown = basic("bob")
-        assert ask(server.url, "GET", "/v2/", context=plain, authorization=shown).status == 200
-        wrong = basic("bob", "x")
-        known = pki.context("alice")
-        assert ask(server.url, "GET", "/v2/", context=known, authorization=wrong).status == 401
-
-
-def test_g23_a_new_certificate_is_taken_without_a_break(tmp_path: Path) -> None:
-    """By SIGHUP, at once; an open connection goes on with the old one."""
-    import http.client
-    import signal
-
-    pki = Pki(tmp_path)
-    with own_registry.serve(tmp_path / "root", *pki.flags()) as server:
-
-        def name() -> str:
-            address = server.address.split(":")
-            pem = ssl.get_server_certificate((address[0], int(address[1])))
-            told = subprocess.run(["openssl", "x509", "-noout", "-subject"], input=pem,
-                                  capture_output=True, text=True, check=True)  # fmt: skip
-            return told.stdout.strip().rpartition(" ")[2]
-
-        assert name() == "first"
-        held = http.client.HTTPSConnection(server.address, context=pki.context(), timeout=20)
-        held.request("GET", "/v2/")
-        held.getresponse().read()
-        (tmp_path / "server.crt").write_text("no certificate")
-        server.process.send_signal(signal.SIGHUP)
-        until(lambda: "stays as it is" in server.log.read_text())
-        assert name() == "first"
-        pki.server("second")
-        server.process.send_signal(signal.SIGHUP)
-        until(lambda: name() == "second")
-        held.request("GET", "/v2/")
-        assert held.getresponse().status == 200
-        held.close()
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -127,11 +127,14 @@ class RegistryClient:
             self.expect(answer, 200)
             return True
 
-    def check_login(self) -> None:
-        """Raise :class:`RegistryDenied` where the credentials are not taken (``GET /v2/``)."""
+    def check_login(self) -> str:
+        """Raise :class:`RegistryDenied` where the credentials are not taken (``GET /v2/``). What
+        to keep instead of the password, where the registry's token server gives such."""
+        self._tokens.lasting = ""
         with self.ask("GET", f"{self._transport.base}/v2/", {}) as answer:
             self.expect(answer, 200)
             answer.read(_ERROR_BODY)
+        return self._tokens.lasting or ""
 
     def tags(self) -> list[str]:
         """All tags of the repository, page by page (distribution-spec, "Listing Tags")."""

@@ -64,6 +64,8 @@ def keep_credentials(hosts: Hosts, registry: str, credentials: Credentials) -> s
     else:
         pair = f"{credentials.username}:{credentials.password}".encode()
         entry = {"auth": base64.b64encode(pair).decode()}
+        if credentials.refresh:
+            entry["identitytoken"] = credentials.refresh
     _write(path, {**value, "auths": {**_object(value, "auths", what), server: entry}})
     return None if helper else path
 

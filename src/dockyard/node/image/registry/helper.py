@@ -35,7 +35,10 @@ def get(helper: str, server: str) -> Credentials | None:
 
 def store(helper: str, server: str, credentials: Credentials) -> None:
     """Have the helper keep them."""
-    value = {"ServerURL": server, "Username": credentials.username, "Secret": credentials.password}
+    user, secret = credentials.username, credentials.password
+    if credentials.refresh:
+        user, secret = _TOKEN, credentials.refresh
+    value = {"ServerURL": server, "Username": user, "Secret": secret}
     done = _run(helper, "store", json.dumps(value))
     if done.returncode:
         raise _failed(helper, "store", server, done)

@@ -14,6 +14,7 @@ from dockyard.node.image.registry.challenge import Challenge, check_realm
 from dockyard.node.image.registry.hosts import Credentials
 from dockyard.node.image.registry.transport import Request, Transport
 
+_CLIENT = "dockyard"
 _LARGEST = 1 << 20
 _LONGEST = 64 << 10
 """Of a token: it goes into a header of each request."""
@@ -27,6 +28,9 @@ class Tokens:
         self._credentials = credentials
         self._lock = threading.Lock()
         self._headers: dict[str, str] = {}
+        self.lasting: str | None = None
+        """A refresh token for what the password is for, where one is asked for (not None) and the
+        token server has them."""
         if credentials and credentials.token:
             self._headers[""] = f"Bearer {credentials.token}"
 
@@ -70,6 +74,8 @@ class Tokens:
         if self._credentials is not None and self._credentials.username:
             query.append(("account", self._credentials.username))
             headers["Authorization"] = basic(self._credentials)
+        if self.lasting is not None:
+            query += [("offline_token", "true"), ("client_id", _CLIENT)]
         join = "&" if urlsplit(realm).query else "?"
         request = Request("GET", f"{realm}{join}{urlencode(query)}", headers)
         if self._credentials is not None and self._credentials.refresh:
@@ -80,12 +86,17 @@ class Tokens:
             if answer.status != 200:
                 raise RegistryDenied(f"{where}: answers {answer.status} for {scope}; log in?")
         value = decode_object(data, where, limit=_LARGEST)
-        token = value.get("token") or value.get("access_token")
-        if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
-            raise RegistryDenied(f"{where}: its answer has no token")
-        if len(token) > _LONGEST:
-            raise RegistryDenied(f"{where}: a token of {len(token)} characters; refused")
-        return f"Bearer {token}"
+        if self.lasting is not None and value.get("refresh_token"):
+            self.lasting = _checked(value["refresh_token"], where)
+        return f"Bearer {_checked(value.get('token') or value.get('access_token'), where)}"
+
+
+def _checked(token: object, where: str) -> str:
+    if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
+        raise RegistryDenied(f"{where}: its answer has no token")
+    if len(token) > _LONGEST:
+        raise RegistryDenied(f"{where}: a token of {len(token)} characters; refused")
+    return token
 
 
 def _exchange(realm: str, scope: str, query: list[tuple[str, str]], refresh: str) -> Request:
@@ -95,7 +106,7 @@ def _exchange(realm: str, scope: str, query: list[tuple[str, str]], refresh: str
         ("scope", scope),
         ("grant_type", "refresh_token"),
         ("refresh_token", refresh),
-        ("client_id", "dockyard"),
+        ("client_id", _CLIENT),
     ]
     body = urlencode(form).encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}

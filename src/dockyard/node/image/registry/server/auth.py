@@ -111,6 +111,10 @@ class Auth:
             log.error("%s", error)
             raise Refusal("UNAVAILABLE", "the registry's users cannot be read") from error
 
+    def mark(self, user: str, salt: str) -> str:
+        """See :meth:`Passwords.mark`."""
+        return self._passwords.mark(user, salt) if self._passwords else ""
+
     def challenge(self, request: Request, scope: str = "", error: str = "") -> Refusal:
         """401, and how to show who one is. ``scope``: what is needed."""
         if self._verifier is None:

@@ -64,6 +64,12 @@ class Passwords:
             return True
         return False
 
+    def mark(self, user: str, salt: str) -> str:
+        """Tells one password of a user from the next, to who has the file alone; empty: nobody."""
+        self._read()
+        hashed = self._hashes.get(user)
+        return hashlib.sha256(f"{salt}\0{user}\0{hashed}".encode()).hexdigest() if hashed else ""
+
     def _key(self, user: str, password: str) -> bytes:
         pair = f"{user}\0{self._hashes.get(user)}\0{password}".encode()
         return hashlib.blake2b(pair, key=self._salt, digest_size=32).digest()

@@ -1,7 +1,8 @@
 """Turns a user and the scopes that a client asks for into a token, and a token into an identity.
 
 The Distribution project's "Token Authentication Specification": a scope is
-``repository:NAME:ACTION,...`` or ``registry:catalog:*``.
+``repository:NAME:ACTION,...`` or ``registry:catalog:*``. A refresh token (docker's "identity
+token") stands for a password at the token server alone: what it is for is another service's name.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dockyard.node.image.registry.server.jwt import (
 from dockyard.node.image.registry.server.names import is_name
 
 LIFE_SECONDS = 300
+REFRESH_SECONDS = 90 * 86400
 MOST_SCOPES = 100
 _SCOPE = re.compile(r"(repository|registry)(?:\([a-z0-9]+\))?:([^:]+(?::\d+/[^:]+)?):([a-z*,]+)")
 
@@ -77,6 +79,30 @@ class Issuer:
         token = sign(claims, self._key)
         return {"token": token, "access_token": token, "expires_in": LIFE_SECONDS,
                 "issued_at": stamp(now)}  # fmt: skip
+
+    def refresh_token(self, user: str, mark: Callable[[str], str]) -> str:
+        """``mark``: turns this token's id into what nobody makes who does not know what the
+        user's password is now; another password ends the token."""
+        now, name = int(self._now()), uuid.uuid4().hex
+        claims = {
+            "iss": self._issuer, "sub": user, "aud": self._refreshing, "exp": now + REFRESH_SECONDS,
+            "nbf": now - 10, "iat": now, "jti": name, "mark": mark(name),
+        }  # fmt: skip
+        return sign(claims, self._key)
+
+    def refreshed(self, token: str, mark: Callable[[str, str], str]) -> str:
+        """The user; :class:`TokenRefused` otherwise."""
+        keys = [self._key.public_key()]
+        claims = verify(token, keys, self._issuer, self._refreshing, self._now())
+        user = str(claims.get("sub"))
+        expected = mark(user, str(claims.get("jti")))
+        if not expected or claims.get("mark") != expected:
+            raise TokenRefused("token: the user is gone, or has another password")
+        return user
+
+    @property
+    def _refreshing(self) -> str:
+        return f"{self.service} refresh"
 
     def _allowed(self, user: str | None, kind: str, name: str) -> frozenset[str]:
         if kind == "registry":
