@@ -246,6 +246,36 @@ def test_a_registry_without_the_call_gets_the_referrers_tag(
         assert world.about.removeprefix("sha256:") in held(second)
 
 
+def test_what_is_about_it_is_copied_from_registry_to_registry(
+    machine: Machine, world: World, tmp_path: Path
+) -> None:
+    """By the list, by the referrers tag where there is none, by cosign's tags; where asked."""
+    with (
+        own_registry.serve(tmp_path / "first") as first,
+        registry_server.serve(tmp_path / "without") as without,
+        own_registry.serve(tmp_path / "last") as last,
+    ):
+        name = f"{first.address}/team/app:1"
+        machine.run("tag", "localhost/app:1", name)
+        machine.run("push", "-q", name)
+        tag = f"{world.here.replace(':', '-')}.att"
+        machine.run("tag", "localhost/note:1", f"{first.address}/team/app:{tag}")
+        machine.run("push", "-q", f"{first.address}/team/app:{tag}")
+        machine.run("image", "copy", "-q", name, f"{last.address}/plain:1")
+        assert referring(last, "plain", world.index) == set()
+        told = machine.run("image", "copy", "--referrers", name, f"{without.address}/app:1")
+        assert f"{world.about[7:19]}: about {world.index[7:19]}: {SBOM}\n" in told
+        machine.run("image", "copy", "-q", "--referrers", f"{without.address}/app:1",
+                    f"{last.address}/app:1")  # fmt: skip
+        assert referring(last, "app", world.index) == {world.about}
+        assert referring(last, "app", world.here) == {world.inner}
+        raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{last.address}/app:{tag}")
+        assert f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}" == world.alone
+        machine.run("image", "copy", "-q", "--referrers", "--platform", f"linux/{HERE}", name,
+                    f"{last.address}/one:1")  # fmt: skip
+        assert referring(last, "one", world.here) == {world.inner}
+
+
 def test_an_index_that_is_here_in_part_is_pushed_as_one_image(world: World, tmp_path: Path) -> None:
     """What docker's containerd store does with an archive of one platform."""
     layout = Layout()

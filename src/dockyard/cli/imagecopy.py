@@ -16,6 +16,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("name", metavar="TARGET")
     parser.add_argument("--platform", help="only this one: os/architecture[/variant]")
+    parser.flag("--referrers", help="all that is about it too: SBOMs, attestations; signatures go")
     parser.add_argument("--src-creds", metavar="USER:PASSWORD", help="for the source")
     imageview.add_registry_options(parser)
     words = parser.parse_args(argv)
@@ -29,6 +30,7 @@ def run(argv: list[str]) -> int:
             source_auth=parse_login(words.src_creds) if words.src_creds else None,
             auth=imageview.credentials(words),
             progress=progress,
+            referrers=words.referrers,
         )
     if words.output == "json":
         imageview.print_json({"Name": words.name, "Digest": digest})

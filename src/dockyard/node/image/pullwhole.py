@@ -6,7 +6,7 @@ Digests stay. With ``referrers`` comes what is about them too: signatures, SBOMs
 from collections.abc import Callable, Iterable
 
 from dockyard.base.errors import Invalid
-from dockyard.base.oci.descriptor import Descriptor, parse_descriptor
+from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.manifest import ACCEPT, Index, Manifest
 from dockyard.base.oci.meaning import is_artifact
@@ -15,17 +15,12 @@ from dockyard.node.image.bundles import Bundle
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.progress import Progress
 from dockyard.node.image.pull import document_of
+from dockyard.node.image.referrers import every_referrer
 from dockyard.node.image.registry.client import RegistryClient
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 from dockyard.node.image.registry.mirrors import Place, from_first, reached
-from dockyard.node.image.trust.attachments import referrers as listed_referrers
 from dockyard.node.image.trust.gate import admit
 from dockyard.node.image.whole import Whole
-
-MOST_REFERRERS = 256
-"""Of one pull; a stranger can add as many as he likes."""
-DEEPEST = 4
-"""Referrers of referrers."""
 
 
 def pull_whole(
@@ -92,22 +87,8 @@ def source_of(client: RegistryClient) -> Callable[[Descriptor], Iterable[bytes]]
 
 def _bring(client: RegistryClient, whole: Whole, subjects: list[Digest], what: str) -> None:
     """Every referrer of these, and theirs; each once."""
-    seen: set[str] = set(subjects)
-    for _ in range(DEEPEST):
-        fresh: list[Digest] = []
-        for subject in subjects:
-            for value in listed_referrers(client, subject)[0]:
-                entry = parse_descriptor(value, f"{what}: referrer of {subject}")
-                if entry.digest in seen:
-                    continue
-                seen.add(entry.digest)
-                if len(seen) > MOST_REFERRERS:
-                    raise Invalid(f"{what}: more than {MOST_REFERRERS} referrers; refused")
-                found = whole.document(entry)
-                if not isinstance(found, Manifest):
-                    raise Invalid(f"{what}: {entry.digest}: a referrer that is an index; refused")
-                whole.artifact(found, ())
-                fresh.append(entry.digest)
-        if not fresh:
-            return
-        subjects = fresh
+    for _, entry, _ in every_referrer(client, subjects, what):
+        found = whole.document(entry)
+        if not isinstance(found, Manifest):
+            raise Invalid(f"{what}: {entry.digest}: a referrer that is an index; refused")
+        whole.artifact(found, ())

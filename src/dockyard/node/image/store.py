@@ -174,13 +174,14 @@ class ImageStore:
         source_auth: Credentials | None = None,
         auth: Credentials | None = None,
         progress: Progress | None = None,
+        referrers: bool = False,
     ) -> Digest:
         """From registry to registry, with all platforms or one; the digest stays."""
         from dockyard.node.image.copy import copy
 
-        names = (parse_reference(source), parse_reference(target))
-        root = self._catalog.data_root
-        return copy(root, self._hosts, *names, platform, (source_auth, auth), progress or Silent())
+        names, root = (parse_reference(source), parse_reference(target)), self._catalog.data_root
+        return copy(root, self._hosts, *names, platform, (source_auth, auth), progress or Silent(),
+                    referrers=referrers)  # fmt: skip
 
     def tags(self, repository: str, *, auth: Credentials | None = None) -> Names:
         """All tags of a repository, as its registry has them."""

@@ -111,15 +111,22 @@ def carry(origin: RegistryClient, goal: RegistryClient, digest: Digest) -> int:
 
 
 def list_referrer(
-    client: RegistryClient, subject: Digest, referrer: bytes, artifact_type: str
+    client: RegistryClient,
+    subject: Digest,
+    referrer: bytes,
+    artifact_type: str,
+    media_type: str = OCI_MANIFEST,
 ) -> None:
     """Where the registry keeps no list of referrers, a client does ("Referrers Tag Schema")."""
     known, native = referrers(client, subject)
     digest = digest_of(referrer)
     if native or any(item.get("digest") == digest for item in known):
         return
-    mine = {"mediaType": OCI_MANIFEST, "digest": digest, "size": len(referrer),
+    mine = {"mediaType": media_type, "digest": digest, "size": len(referrer),
             "artifactType": artifact_type}  # fmt: skip
+    value = decode_object(referrer, f"referrer {digest}", limit=LARGEST)
+    if annotations := value.get("annotations"):
+        mine["annotations"] = annotations
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*known, mine]}
     client.put_manifest(tag_of(subject, ""), OCI_INDEX, encode(index))
 
