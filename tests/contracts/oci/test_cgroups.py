@@ -50,6 +50,29 @@ def test_every_process_is_in_every_group(oci: Oci) -> None:
     assert found == {oci.group}
 
 
+@pytest.mark.skipif(
+    cgroupfs.layout().pure or not cgroupfs.layout().v2,
+    reason="only one version of cgroups is mounted",
+)
+def test_the_unified_hierarchy_of_a_hybrid_machine(runclike: Oci) -> None:
+    """Its group is there too, without limits; commands join it, and it goes with the container."""
+    runclike.up()
+    place = Path(f"{cgroupfs.layout().v2}{runclike.group}")
+
+    def inside(pid: int) -> bool:
+        return f"0::{runclike.group}\n" in Path(f"/proc/{pid}/cgroup").read_text()
+
+    assert inside(runclike.pid())
+    pid_file = runclike.folder / "pid"
+    runclike.exec("-d", "--pid-file", str(pid_file), "--", "sleep", "100")
+    pids = {runclike.pid(), int(pid_file.read_text())}
+    assert all(map(inside, pids))
+    assert set(map(int, (place / "cgroup.procs").read_text().split())) == pids
+    runclike("delete", "--force", runclike.id)
+    assert runclike.groups() == []
+    assert not place.exists()
+
+
 def test_without_a_path_there_is_a_group_still(oci: Oci) -> None:
     del oci.linux["cgroupsPath"]
     oci.linux["resources"]["pids"] = {"limit": 33}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers import rootfs
+from helpers.namespaces import PRIVATE, holding
 from helpers.ociruntime import Oci, mount
 
 pytestmark = pytest.mark.root
@@ -155,6 +156,78 @@ def test_one_that_is_joined(oci: Oci, kind: str) -> None:
         finally:
             os.kill(pid, 9)
             other.wait()
+
+
+def mounted_on(pid: int) -> dict[str, str]:
+    """Mount point -> options, as the process sees them."""
+    lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    return {line.split()[4]: line.split()[5] for line in lines}
+
+
+def test_a_mount_namespace_that_is_joined(oci: Oci, tmp_path: Path) -> None:
+    """Sources and the root are looked up in there, the root is made in there, and whoever lives
+    there is in it then; elsewhere nothing is mounted."""
+    source = tmp_path / "source"
+    source.mkdir()
+    before = Path("/proc/self/mountinfo").read_text()
+    with holding(*PRIVATE, script=f"mount -t tmpfs x {source} && echo in > {source}/f") as pid:
+        oci.namespace("mount", f"/proc/{pid}/ns/mnt")
+        oci.spec["mounts"].append(mount("/given", "bind", str(source), "rbind", "ro"))
+        script = "cat /given/f; touch /x; cat /proc/keys; echo y > /proc/sys/kernel/hostname; "
+        found = oci.run("sh", "-c", script + "readlink /proc/self/ns/mnt; ls /", check=False)
+        theirs = str(Path(f"/proc/{pid}/ns/mnt").readlink())
+        names = sorted(place.name for place in oci.tree.iterdir())
+        assert found.stdout.split() == ["in", theirs, *names]
+        assert found.stderr.count("Read-only file system") == 2
+        assert sorted(place.name for place in Path(f"/proc/{pid}/root").iterdir()) == names
+        seen = mounted_on(pid)
+        assert {"/", "/proc", "/dev", "/dev/pts", "/sys", "/given", "/proc/keys"} <= seen.keys()
+        assert "ro" in seen["/"].split(",")
+        assert not any(str(oci.tree) in place for place in seen)
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_a_command_in_a_mount_namespace_that_is_joined(oci: Oci) -> None:
+    with holding(*PRIVATE) as pid:
+        oci.namespace("mount", f"/proc/{pid}/ns/mnt")
+        oci.up()
+        found = oci.exec("--", "sh", "-c", "readlink /proc/self/ns/mnt; test ! -d /usr").stdout
+        assert found.strip() == str(Path(f"/proc/{pid}/ns/mnt").readlink())
+
+
+def test_a_root_that_is_not_in_the_joined_mount_namespace(oci: Oci) -> None:
+    with holding(*PRIVATE, script=f"mount -t tmpfs x {oci.tree.parent}") as pid:
+        seen = mounted_on(pid)
+        oci.namespace("mount", f"/proc/{pid}/ns/mnt")
+        assert oci.refused("true")
+        assert mounted_on(pid) == seen
+
+
+def test_users_and_mounts_that_are_joined(oci: Oci, public: Path) -> None:
+    """Both of one holder, as podman's pods have it; runc 1.1 wants mappings of the users too."""
+    if oci.kind == "runc":
+        ids = [{"containerID": 0, "hostID": 100_000, "size": 65536}]
+        oci.linux.update(uidMappings=ids, gidMappings=ids)
+    oci.spec["root"] = {"path": str(rootfs.make(public / "own"))}
+    with holding("--user", *PRIVATE[:1]) as pid:
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{pid}/{name}").write_text("0 100000 65536\n")
+        oci.namespace("user", f"/proc/{pid}/ns/user")
+        oci.namespace("mount", f"/proc/{pid}/ns/mnt")
+        script = "for k in mnt user; do readlink /proc/self/ns/$k; done; cat /proc/self/uid_map"
+        found = oci.out("sh", "-c", script).split()
+        assert found == [
+            str(Path(f"/proc/{pid}/ns/mnt").readlink()),
+            str(Path(f"/proc/{pid}/ns/user").readlink()), "0", "100000", "65536",
+        ]  # fmt: skip
+
+
+def test_the_machines_mount_namespace_is_no_containers(ours: Oci) -> None:
+    """Neither peer looks: pivot_root(2) would take everybody along."""
+    before = Path("/proc/self/mountinfo").read_text()
+    ours.namespace("mount", "/proc/self/ns/mnt")
+    assert "the mount namespace of this machine" in ours.refused("true")
+    assert Path("/proc/self/mountinfo").read_text() == before
 
 
 @pytest.mark.parametrize("path", ["/proc/self/ns/ipc", "/etc/hostname", "/no/such"])

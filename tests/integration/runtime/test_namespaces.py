@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from helpers.namespaces import PRIVATE, holding
+
 from .conftest import Box, Yard, refused
 
 pytestmark = pytest.mark.root
@@ -298,59 +300,50 @@ def test_what_is_left_out_is_the_hosts(yard: Yard) -> None:
 
 
 def test_a_mount_namespace_that_is_anothers(yard: Yard) -> None:
-    first = yard.sh("echo shared > /tmp/f; exec sleep 60").start()
+    """Its root, made of layers too, is made in there; nothing of the host's shows it."""
+    before = Path("/proc/self/mountinfo").read_text()
+    with holding(*PRIVATE) as pid:
+
+        def change(spec: dict[str, Any]) -> None:
+            spec["linux"]["namespaces"][0] = {"type": "mount", "path": f"/proc/{pid}/ns/mnt"}
+
+        box = yard.sh("echo written > /made; test ! -e /usr && exec sleep 60", change=change)
+        box.start()
+        assert Path(f"/proc/{box.pid}/ns/mnt").readlink() == Path(f"/proc/{pid}/ns/mnt").readlink()
+        assert box.exec("cat", "/made").out == "written\n"
+        moved_along = Path(f"/proc/{pid}/root")
+        assert (moved_along / "made").read_text() == "written\n"
+        assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_a_mount_namespace_without_the_root(yard: Yard) -> None:
+    first = yard.box("sleep", "60").start()
+    seen = Path(f"/proc/{first.pid}/mountinfo").read_text()
 
     def change(spec: dict[str, Any]) -> None:
         spec["linux"]["namespaces"][0] = {"type": "mount", "path": f"/proc/{first.pid}/ns/mnt"}
-        spec["mounts"] = []
-        spec["linux"].update(maskedPaths=[], readonlyPaths=[])
 
-    before = Path(f"/proc/{first.pid}/mountinfo").read_text()
-    assert yard.sh("cat /tmp/f", change=change).run().out == "shared\n"
-    box = yard.box("sleep", "60", change=change).start()
-    links = {str(Path(f"/proc/{one.pid}/ns/mnt").readlink()) for one in (first, box)}
-    assert len(links) == 1
-    assert Path(f"/proc/{first.pid}/mountinfo").read_text() == before
-
-    def changing(spec: dict[str, Any]) -> None:
-        change(spec)
-        spec["mounts"] = [{"destination": "/x", "type": "tmpfs", "source": "x"}]
-
-    assert "the mount namespace is joined" in str(refused(yard.sh("true", change=changing)))
+    box = yard.sh("true", change=change)
+    assert "No such file or directory" in str(refused(box))
+    assert box.groups() == []
+    assert Path(f"/proc/{first.pid}/mountinfo").read_text() == seen
 
 
 def test_a06_what_is_mounted_over_proc_does_not_catch_what_is_written(yard: Yard) -> None:
-    """Another container has put its own files where the runtime writes a sysctl."""
-    trap = (
-        "echo trap > /tmp/trap; mount --bind /tmp/trap /proc/sys/net/ipv4/ip_default_ttl &&"
-        "mount -t tmpfs x /proc/sys/net/ipv6 && echo set && exec sleep 60"
-    )
+    """Another's files lie where the runtime writes a sysctl."""
+    trap = yard.folder / "trap"
+    trap.write_text("trap\n")
+    script = f"mount --bind {trap} /proc/sys/net/ipv4/ip_default_ttl"
+    with holding(*PRIVATE, script=f"{script} && mount -t tmpfs x /proc/sys/net/ipv6") as pid:
 
-    def powerful(spec: dict[str, Any]) -> None:
-        for kind in ("bounding", "effective", "permitted"):
-            spec["process"]["capabilities"][kind] = ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]
-        del spec["linux"]["seccomp"]
-        spec["linux"].update(maskedPaths=[], readonlyPaths=[])
+        def change(spec: dict[str, Any]) -> None:
+            spec["linux"]["namespaces"][0] = {"type": "mount", "path": f"/proc/{pid}/ns/mnt"}
+            spec["linux"]["sysctl"] = {"net.ipv4.ip_default_ttl": "77"}
 
-    first = yard.sh(trap, change=powerful)
-    _, stream = first.runtime.create(first.launch, attach=True)
-    first.runtime.start(first.run_dir)
-    assert stream is not None
-    assert stream.read() == (1, b"set\n")
-    pid = first.runtime.state(first.run_dir).pid
-
-    def change(spec: dict[str, Any]) -> None:
-        spec["linux"]["namespaces"][0] = {"type": "mount", "path": f"/proc/{pid}/ns/mnt"}
-        spec["linux"].update(
-            maskedPaths=[], readonlyPaths=[], sysctl={"net.ipv4.ip_default_ttl": "77"}
-        )
-        spec["mounts"] = []
-
-    second = yard.sh("exec sleep 60", change=change).start()
-    seen = subprocess.run(
-        ["nsenter", "-t", str(second.pid), "-n", "cat", "/proc/sys/net/ipv4/ip_default_ttl"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert seen.stdout == "77\n", seen.stderr
-    assert first.exec("cat", "/tmp/trap").out == "trap\n"
-    stream.close()
+        second = yard.sh("exec sleep 60", change=change).start()
+        seen = subprocess.run(
+            ["nsenter", "-t", str(second.pid), "-n", "cat", "/proc/sys/net/ipv4/ip_default_ttl"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert seen.stdout == "77\n", seen.stderr
+        assert trap.read_text() == "trap\n"

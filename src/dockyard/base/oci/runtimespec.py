@@ -129,8 +129,6 @@ def parse(document: Any) -> Spec:
     root = mapping(spec.get("root", {}), "root")
     pause = annotations.get("dockyard.io/pause") == "true"
     namespaces = _namespaces(linux)
-    if namespaces.get("mount"):
-        _refuse_changes(spec, linux, root)
     uids, gids = _user_namespace(linux, namespaces)
     return Spec(
         process=parse_process(spec.get("process", {}), pause=pause),
@@ -265,17 +263,6 @@ def _namespaces(linux: dict[str, Any]) -> dict[str, str | None]:
         raise Unsupported("config: linux.namespaces: user without mount: in the host's mount "
                           "namespace a user namespace's root may not mount anything")  # fmt: skip
     return found
-
-
-def _refuse_changes(spec: dict[str, Any], linux: dict[str, Any], root: dict[str, Any]) -> None:
-    """In a mount namespace that is another's nothing is mounted, made or hidden."""
-    for where, value in (
-        ("mounts", spec.get("mounts")), ("root.readonly", root.get("readonly")),
-        *((f"linux.{name}", linux.get(name)) for name in
-          ("devices", "maskedPaths", "readonlyPaths", "rootfsPropagation")),
-    ):  # fmt: skip
-        if value:
-            raise Invalid(f"config: {where}: the mount namespace is joined: it stays as it is")
 
 
 def _user_namespace(

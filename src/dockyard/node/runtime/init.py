@@ -221,6 +221,10 @@ def _build(birth: Birth, sync: Plain) -> None:
         born |= syscalls.CLONE_NEWCGROUP
     if not callable(birth.stdio) or any(spec.namespaces.values()):
         grouping()  # at once: another's mount namespace need not show the groups
+    if spec.namespaces.get("mount"):
+        from dockyard.node.runtime import strangers
+
+        strangers.load()
     if spec.process.oom_score_adj is not None:
         confine.set_oom_score(spec.process.oom_score_adj)
     _apply_rare(birth)
@@ -234,29 +238,20 @@ def _build(birth: Birth, sync: Plain) -> None:
     if birth.tree >= 0:
         trees[rootfs.ROOT] = birth.tree
     _enter_namespaces(spec, born)
-    joined = spec.namespaces.get("mount")
-    if joined:  # another's: what it shows is there
-        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        rootfs.write_sysctls(spec.sysctl)
-    else:
-        null = os.open(
-            "/dev/null", os.O_PATH | os.O_CLOEXEC
-        )  # of this mount namespace: it is bound
-        root, later = rootfs.build(spec, birth.overlay, null, trees, grouping, birth.ahead)
-        os.close(null)
+    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # of this mount namespace: it is bound
+    root, later = rootfs.build(spec, birth.overlay, null, trees, grouping, birth.ahead)
+    os.close(null)
     stdio = grouping()
     master = slave = -1
     if spec.process.terminal:
         master, slave = terminal.open_pair(root)
         if spec.process.size:
             terminal.resize(master, *spec.process.size)
-        if not joined:
-            _bind_console(root, slave)
+        _bind_console(root, slave)
     if spec.hooks:
         _run_before_pivot(birth, sync, root)
-    if not joined:
-        rootfs.seal(root, spec, later)
-        rootfs.enter(root, spec)
+    rootfs.seal(root, spec, later)
+    rootfs.enter(root, spec)
     os.close(root)
     if birth.gate is not None and not spec.pause:
         execution.look_up(spec.process)  # so that it is create that fails, as shims expect
@@ -353,6 +348,10 @@ def _enter_namespaces(spec: Spec, born: int) -> None:
         joined = [(kind, path) for kind, path in kinds.items() if path]
         opened = [(kind, through("openat", os.open, path, how)) for kind, path in joined]
         for kind, descriptor in opened:
+            if kind == "mount":
+                from dockyard.node.runtime import strangers
+
+                strangers.check(descriptor, kinds[kind] or "")
             syscalls.setns(descriptor, FLAGS[kind])
             os.close(descriptor)
     fresh = 0

@@ -27,14 +27,19 @@ def enter(spec: Spec, overlay: Overlay | None, sync: Plain) -> dict[int, int]:
         for kind, path in spec.namespaces.items()
         if path
     }
+    if "mount" in joined:
+        from dockyard.node.runtime import strangers
+
+        strangers.check(joined["mount"], spec.namespaces["mount"] or "")
     trees = {}
     if "user" in spec.namespaces:
         confine.raise_limits(spec.process)
         if os.geteuid() == 0:
             user = joined.get("user", -1)
+            if "mount" in joined:  # sources and the root are looked up there, as with both peers
+                syscalls.setns(joined["mount"], FLAGS["mount"])
             trees = bindtrees.prepare(spec, everyone=True, joined=user)
-            if "mount" not in joined:
-                trees[rootfs.ROOT] = rootfs.prepare(spec, overlay, user)
+            trees[rootfs.ROOT] = rootfs.prepare(spec, overlay, user)
     clocks = _open_clocks() if spec.offsets else -1
     later = [kind for kind in joined if kind != "user" and not _join(kind, joined[kind])]
     if "user" in spec.namespaces:

@@ -1,7 +1,7 @@
 """Turns a container's group path and resources into groups of every hierarchy, and back.
 
-In a hybrid layout a group of the unified hierarchy is made only for a container that has a limit
-there.
+In a hybrid layout a group of the unified hierarchy is made for a container that has a limit there,
+and for whoever asks for it: to join it may take milliseconds (:func:`join`).
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ def checked(path: str) -> str:
 # making
 
 
-def create(path: str, resources: Mapping[str, Any], placeholder: int = 0) -> str:
+def create(
+    path: str, resources: Mapping[str, Any], placeholder: int = 0, *, everywhere: bool = False
+) -> str:
     """Make the group and write its limits. If one cannot be set it raises, and the group goes.
 
     Returns what the other verbs take: the path, or nothing for an ordinary user to whom no group
     is delegated and who asks for no limits. ``placeholder``: a process that may be in it already.
+    ``everywhere``: in the unified hierarchy too where nothing is limited there, as runc does.
     """
     path = checked(path)
     layout = cgroupfs.layout()
@@ -61,7 +64,8 @@ def create(path: str, resources: Mapping[str, Any], placeholder: int = 0) -> str
     try:
         for root in layout.roots:
             tree.make_v1(root, path)
-        refused = tree.make_v2(path) if limits.need_v2(wanted) else {}
+        unified = everywhere and bool(layout.v2)
+        refused = tree.make_v2(path) if unified or limits.need_v2(wanted) else {}
         limits.apply(limits.plan(path, wanted, refused), undone=False)
         limits.gate(path, wanted)
         _doors.cache_clear()

@@ -98,7 +98,7 @@ def create(
             placeholder = systemd.create(scope, spec.resources, f"container {container_id}")
             grouped = True
         else:
-            grouped = bool(group.create(spec.cgroup, spec.resources))
+            grouped = bool(group.create(spec.cgroup, spec.resources, everywhere=True))
         if not grouped:  # an ordinary user's, to whom none is delegated
             spec = spec._replace(cgroup="")
         if spec.uids:
