@@ -169,7 +169,7 @@ def add_service_addresses(settings: Settings, instance: str) -> None:
 def node_resolvers(path: Path) -> DnsConfig:
     """The node's own resolvers; none of its loopback, which no pod can reach."""
     servers, searches = [], []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         words = line.split()
         if words[:1] == ["nameserver"] and len(words) > 1 and _is_address(words[1]):
             servers.append(words[1])

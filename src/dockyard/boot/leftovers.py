@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockyard.base.linux import cgroupfs
+from dockyard.base.linux import cgroupfs, mounttable
 from dockyard.base.oci.instance import RUN_ROOT, instance_id
 
 
@@ -48,8 +48,7 @@ def _under(path: str, roots: Iterable[str]) -> bool:
 
 
 def _mounts(roots: tuple[str, ...]) -> Place:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    points = [line.split()[4].replace("\\040", " ") for line in lines]
+    points = [row.point for row in mounttable.read()]
     ours = tuple(point for point in points if _under(point, roots))
     return Place("mounts", "/proc/self/mountinfo", len(points), ours)
 

@@ -8,6 +8,7 @@ from dockyard.base.errors import Invalid, Unsupported
 from dockyard.node.engine.config import PortSpec
 
 ANY = "0.0.0.0"  # noqa: S104 - every address of the host, as Docker writes it
+_DIGITS = 9
 PORT = re.compile(
     r"(?:(?:(?P<ip>[^/\[\]]+|\[[0-9a-fA-F:.]+\]):)?(?P<host>\d*(?:-\d+)?):)?"
     r"(?P<guest>\d+(?:-\d+)?)(?:/(?P<protocol>[a-zA-Z]+))?"
@@ -55,7 +56,8 @@ def _range(text: str, what: str, lowest: int = 1) -> list[int]:
     if not text:
         return []
     first, _, last = text.partition("-")
-    numbers = range(int(first), int(last or first) + 1)
+    short = max(len(first), len(last)) <= _DIGITS
+    numbers = range(int(first), int(last or first) + 1) if short else range(0)
     if not numbers or numbers[0] < lowest or numbers[-1] > 65535:
         raise Invalid(f"invalid {what}: {text}")
     return list(numbers)

@@ -32,6 +32,15 @@ def test_a_line_that_is_none(line: str) -> None:
         list(mounttable.parse(line))
 
 
+@pytest.mark.parametrize(
+    "name", ["a\x0bb", "a\x0cb", "a\x1cb", "a\x85b", "a\u2028b", "a\u00a0b", "a\udcffb"]
+)
+def test_names_with_other_ends_of_lines(name: str) -> None:
+    """The kernel escapes space, tab, newline and backslash alone (show_mountinfo, mangle)."""
+    (row,) = mounttable.parse(f"36 35 98:0 / /m/{name} rw - ext3 /dev/{name} rw\n")
+    assert (row.point, row.source) == (f"/m/{name}", f"/dev/{name}")
+
+
 def test_this_machines() -> None:
     rows = mounttable.read()
     assert "/" in {row.point for row in rows}

@@ -109,7 +109,7 @@ def below(path: str) -> str:
 
 def own(pid: int | str = "self") -> str:
     """The group of the unified hierarchy that a process is in, without its outer slashes."""
-    for line in (read(f"/proc/{pid}/cgroup") or "").splitlines():
+    for line in (read(f"/proc/{pid}/cgroup") or "").split("\n"):
         if line.startswith("0::"):
             return line[3:].strip("/")
     return ""
@@ -167,7 +167,7 @@ def read(file: str) -> str | None:
         found = b""
         while piece := os.read(descriptor, _PIECE):
             found += piece
-        return found.decode()
+        return found.decode("utf-8", "surrogateescape")  # names of groups are bytes
     except OSError as error:
         if error.errno == errno.ENODEV:  # the group was removed while the file was open
             return None

@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 def parse(text: str) -> Iterator[Row]:
     """The rows, in the order of the file. A line that is none raises ``ValueError``."""
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):  # other ends of lines are parts of names
         before, dash, after = line.partition(" - ")
         fields, last = before.split(" "), after.split(" ")
         if not dash or len(fields) < 6 or len(last) != 3:

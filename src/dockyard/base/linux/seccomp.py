@@ -100,6 +100,15 @@ def compile_profile(profile: dict[str, Any]) -> bytes:
 
     Raises :class:`Invalid` for what the specification does not allow; never unconfined.
     """
+    try:
+        return _compiled(profile)
+    except (TypeError, AttributeError) as error:
+        raise Invalid(
+            f"config: linux.seccomp: {error}: not of its form (config-linux.md)"
+        ) from error
+
+
+def _compiled(profile: dict[str, Any]) -> bytes:
     library = _library()
     name = profile.get("defaultAction")
     if name == NOTIFY:
@@ -242,6 +251,8 @@ def _comparison(argument: dict[str, Any], where: str) -> _Comparison:
         raise Invalid(f"{where}.args: {argument!r}: {error}") from error
     if not 0 <= index <= 5:
         raise Invalid(f"{where}.args: index {index}: a system call has six arguments")
+    if not 0 <= min(value, second) <= max(value, second) < 1 << 64:
+        raise Invalid(f"{where}.args: value {value}, {second}: an argument has 64 bits")
     return _Comparison(index, operator, value, second)
 
 

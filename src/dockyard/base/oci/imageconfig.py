@@ -13,6 +13,7 @@ from dockyard.base.oci.platform import Platform, platform_from_json, refuse_wind
 from dockyard.base.oci.strictjson import decode_object, encode
 
 LARGEST = 4 << 20
+_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 _STEP_KEYS = "dockyard.buildcache"
 _MOST_STEP_KEYS = 10_000
 
@@ -117,10 +118,10 @@ def parse_config(data: bytes, what: str) -> ImageConfig:
         stop_signal=_string(run, "StopSignal", what),
         shell=_strings(run, "Shell", what),
         onbuild=_strings(run, "OnBuild", what),
-        healthcheck=_json_text(_object(run, "Healthcheck", what)),
+        healthcheck=_healthcheck(_object(run, "Healthcheck", what), what),
         created=_string(value, "created", what),
         author=_string(value, "author", what),
-        history=tuple(_history(item, what) for item in value.get("history") or ()),
+        history=tuple(_history(item, what) for item in _list(value, "history", what)),
         step_keys=_step_keys(value, what),
     )
 
@@ -159,7 +160,13 @@ def _labels(run: dict[str, Any], what: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
-def _json_text(value: dict[str, Any]) -> str:
+def _healthcheck(value: dict[str, Any], what: str) -> str:
+    """Docker's ``HealthConfig`` as JSON: a command, times in nanoseconds and a count."""
+    _strings(value, "Test", f"{what}: Healthcheck")
+    for key in _NUMBERS:
+        found = value.get(key)
+        if found is not None and (type(found) is not int or abs(found) >= 1 << 63):
+            raise Invalid(f"{what}: Healthcheck: {key}: {str(found)[:80]!r}: a number is expected")
     return encode(value).decode() if value else ""
 
 
@@ -170,6 +177,13 @@ def _object(value: dict[str, Any], key: str, what: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Invalid(f"{what}: {key}: an object is expected")
     return found
+
+
+def _list(value: dict[str, Any], key: str, what: str) -> list[Any]:
+    found = value.get(key)
+    if not isinstance(found, list | None):
+        raise Invalid(f"{what}: {key}: a list is expected")
+    return found or []
 
 
 def _string(value: dict[str, Any], key: str, what: str) -> str:

@@ -31,11 +31,11 @@ def merged(asked: HealthSpec | None, of_image: str) -> HealthSpec | None:
 def _of_image(said: dict[str, Any]) -> HealthSpec:
     return HealthSpec(
         tuple(map(str, said.get("Test") or ())),
-        said.get("Interval", 0) / NANO,
-        said.get("Timeout", 0) / NANO,
-        said.get("Retries", 0),
-        said.get("StartPeriod", 0) / NANO,
-        said.get("StartInterval", 0) / NANO,
+        (said.get("Interval") or 0) / NANO,
+        (said.get("Timeout") or 0) / NANO,
+        said.get("Retries") or 0,
+        (said.get("StartPeriod") or 0) / NANO,
+        (said.get("StartInterval") or 0) / NANO,
     )
 
 

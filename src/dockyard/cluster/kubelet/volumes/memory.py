@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
-from dockyard.base.linux import syscalls
+from dockyard.base.linux import mounttable, syscalls
 
 MS_NOSUID, MS_NODEV = 2, 4
-ESCAPED = re.compile(r"\\([0-7]{3})")
-"""Spaces and the like in proc_pid_mountinfo(5)."""
 
 
 def mount(path: Path, size: int) -> None:
@@ -35,10 +32,5 @@ def unmount_below(folder: Path) -> list[str]:
 def mounts_below(folder: Path) -> list[tuple[str, str]]:
     """(path, type) of every mount below a folder."""
     root = os.path.realpath(folder)
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        words = line.split()
-        point = ESCAPED.sub(lambda found: chr(int(found[1], 8)), words[4])
-        if point.startswith(f"{root}/"):
-            found.append((point, words[words.index("-") + 1]))
-    return found
+    rows = mounttable.read()
+    return [(row.point, row.kind) for row in rows if row.point.startswith(f"{root}/")]

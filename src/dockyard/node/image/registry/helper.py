@@ -70,6 +70,8 @@ def _run(helper: str, action: str, text: str) -> "subprocess.CompletedProcess[st
         )
     except FileNotFoundError:
         raise Invalid(f"{program}: is not installed, but config.json names it") from None
+    except OSError as error:
+        raise Invalid(f"{program[:300]}: cannot be executed: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise Unavailable(f"{program}: {action}: no answer within {_SECONDS} s") from None
 

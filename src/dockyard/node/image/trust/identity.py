@@ -56,7 +56,7 @@ def parse_identity(value: Any, what: str) -> Identity:
     if value is None:
         return Identity()
     kind = value.get("type") if isinstance(value, dict) else None
-    if kind not in _FIELDS:
+    if not isinstance(kind, str) or kind not in _FIELDS:
         raise Invalid(f"{what}: signedIdentity: type {str(kind)[:40]!r}: one of "
                       f"{', '.join(_FIELDS)} is expected")  # fmt: skip
     names = _FIELDS[kind]

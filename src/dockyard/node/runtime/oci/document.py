@@ -65,10 +65,10 @@ def _is_open(number: int) -> bool:  # the one that has read the list is not
 
 def passed_on(process: Any, listened: int) -> Any:
     """A process that is told how many sockets it has been passed (sd_listen_fds(3))."""
-    if not listened or not isinstance(process, dict):
+    env = process.get("env") or [] if isinstance(process, dict) else None
+    if not listened or not isinstance(env, list):
         return process
-    told = [f"LISTEN_FDS={listened}", "LISTEN_PID=1"]
-    return {**process, "env": [*(process.get("env") or []), *told]}
+    return {**process, "env": [*env, f"LISTEN_FDS={listened}", "LISTEN_PID=1"]}
 
 
 def known_capabilities(process: Any, warn: Warn) -> Any:
@@ -85,8 +85,9 @@ def known_capabilities(process: Any, warn: Warn) -> Any:
         if isinstance(name, str)
     }
     unknown = [name for name in named if name not in NUMBERS]
-    for name in sets.get("ambient") or ():
-        if any(name not in (sets.get(kind) or ()) for kind in ("permitted", "inheritable")):
+    named_in = {kind: names for kind, names in sets.items() if isinstance(names, list)}
+    for name in named_in.get("ambient", ()):
+        if any(name not in named_in.get(kind, ()) for kind in ("permitted", "inheritable")):
             warn(f"can't raise ambient capability {name}: it is not permitted and inheritable")
     if not unknown:
         return process

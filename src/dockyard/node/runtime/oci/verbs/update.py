@@ -66,7 +66,7 @@ def read(path: str) -> dict[str, Any]:
             data = file.read(LARGEST + 1)
     try:
         found = json.loads(data) if len(data) <= LARGEST else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"--resources: {path}: {error}") from error
     if not isinstance(found, dict):
         raise Invalid(f"--resources: {path}: not a linux.resources object")
