@@ -53,7 +53,7 @@ def test_each_flag_is_known(shell: Shell, verb: str) -> None:
     ("verb", "flag"), sorted((verb, flag) for verb, flags in refused().items() for flag in flags)
 )
 def test_what_is_refused_says_so(shell: Shell, verb: str, flag: str) -> None:
-    value = {"--ip6": "2001:db8::1", "--storage-opt": "size=1G", "--platform": "linux/s390x",
+    value = {"--ip6": "2001:db8::1", "--storage-opt": "size=1G", "--platform": "windows/amd64",
              "--isolation": "hyperv", "--gpus": "all"}.get(flag, "x")  # fmt: skip
     alone = flag in ("--use-api-socket", "--link")
     rest = ["name"] if verb in ("start", "rm") else ["--network", "mine", "image", "true"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -274,6 +275,56 @@ def test_what_is_about_it_is_copied_from_registry_to_registry(
         machine.run("image", "copy", "-q", "--referrers", "--platform", f"linux/{HERE}", name,
                     f"{last.address}/one:1")  # fmt: skip
         assert referring(last, "one", world.here) == {world.inner}
+
+
+def test_another_platform_of_an_index_runs_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Both hold this machine's busybox: which of the two runs is what it says of itself."""
+    layout = Layout()
+    program = Path(shutil.which("busybox") or "").read_bytes()
+    tree = tar(file("bin/sh", program, mode=0o755))
+    command = ["/bin/sh", "-c", "echo it is $ARCH"]
+    images = [layout.image(each, tree, Env=[f"ARCH={each}"], Cmd=command) for each in (HERE, OTHER)]
+    layout.name(layout.index(*images), "localhost/app:1")
+    machine = Machine(tmp_path / "one")
+    machine.run("image", "load", "-q", "-i", str(layout.write(tmp_path / "app.tar")))
+    run = ("run", "--rm", "--network", "none")
+    assert machine.run(*run, "localhost/app:1") == f"it is {HERE}\n"
+    other = ("--platform", f"linux/{OTHER}", "localhost/app:1")
+    for _ in range(2):
+        assert machine.run(*run, *other) == f"it is {OTHER}\n"
+    machine.env["DOCKER_DEFAULT_PLATFORM"] = f"linux/{OTHER}"
+    assert machine.run(*run, "localhost/app:1") == f"it is {OTHER}\n"
+    del machine.env["DOCKER_DEFAULT_PLATFORM"]
+    assert machine.run(*run, "localhost/app:1") == f"it is {HERE}\n"
+    pinned = f"localhost/app@{images[1]['digest']}"
+    assert machine.run(*run, pinned) == f"it is {OTHER}\n"
+    machine.run("create", "--name", "kept", *other)
+    assert machine.run("ps", "-a", "--format", "{{.Image}}") == f"{pinned}\n"
+    machine.run("rm", "kept")
+    refused = machine.try_run(*run, "--pull", "never", "--platform", "linux/s390x", "localhost/app")
+    assert (refused.returncode, refused.stderr) == (
+        125, "dockyard: image localhost/app: is not here for --platform linux/s390x\n",
+    )  # fmt: skip
+
+
+def test_run_fetches_the_platform_that_is_asked_for(
+    machine: Machine, world: World, tmp_path: Path
+) -> None:
+    with own_registry.serve(tmp_path / "registry") as server:
+        name = f"{server.address}/app:1"
+        machine.run("tag", "localhost/app:1", name)
+        machine.run("push", "-q", name)
+        second = Machine(tmp_path / "two")
+        second.run("pull", "-q", name)
+        done = second.try_run("create", "--quiet", "--platform", f"linux/{OTHER}", name, "/who")
+        assert done.stderr == f"Unable to find image '{name}' for linux/{OTHER} locally\n{name}\n"
+        [found] = json.loads(second.run("inspect", done.stdout.strip()))
+        [image] = json.loads(second.run("image", "inspect", found["Image"]))
+        assert image["Architecture"] == OTHER
+        second.run("rm", done.stdout.strip())
+        done = second.try_run("run", "--platform", "linux/s390x", name)
+        assert done.returncode == 125
+        assert "it is for linux/" in done.stderr and "no image for linux/s390x" in done.stderr
 
 
 def test_an_index_that_is_here_in_part_is_pushed_as_one_image(world: World, tmp_path: Path) -> None:

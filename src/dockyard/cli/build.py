@@ -13,7 +13,7 @@ from dockyard.base.linux import syscalls
 from dockyard.base.oci.instance import data_root
 from dockyard.base.oci.platform import host_platform, parse_platform
 from dockyard.base.oci.reference import parse_reference
-from dockyard.cli import buildflags, buildwords
+from dockyard.cli import buildflags, buildwords, common
 
 if TYPE_CHECKING:
     import argparse
@@ -207,7 +207,7 @@ def _build(
 def _platforms(words: argparse.Namespace) -> tuple[Platform, ...]:
     return tuple(
         host_platform() if text == "local" else parse_platform(text)
-        for each in words.platform
+        for each in words.platform or [common.usual_platform()]
         for text in each.split(",")
         if text
     )

@@ -29,6 +29,11 @@ NARROWEST = 7
 setattr(argparse, "_", str)  # noqa: B010 - it has no such name for a type checker
 
 
+def usual_platform() -> str:
+    """What docker's client takes where no ``--platform`` is given; empty: this machine's."""
+    return os.environ.get("DOCKER_DEFAULT_PLATFORM", "")
+
+
 class WrongArgument(Invalid):
     """The value of a flag is none, as the client sees by itself."""
 

@@ -34,6 +34,7 @@ def run(argv: list[str]) -> int:
     imageview.add_registry_options(parser)
     words = parser.parse_args(argv)
     if words.all_tags:
+        words.platform = words.platform or common.usual_platform()
         return _all_tags(words)
     reference = parse_reference(words.name)
     if ":" not in words.name.rpartition("/")[2] and not words.quiet and words.output == "text":
@@ -43,6 +44,7 @@ def run(argv: list[str]) -> int:
         if words.platform:
             raise Invalid("--platform can't be used with --all-platforms or --referrers")
         return _whole(words)
+    words.platform = words.platform or common.usual_platform()
     try:
         return _pull(words)
     except NotAnImage:

@@ -49,6 +49,14 @@ def _run(verb: str, options: argparse.Namespace) -> int:
             config = config._replace(size=terminal.window())
     if os.path.isfile(config.rootfs):
         config = config._replace(rootfs="", image=_imported(config.rootfs))
+    platform = options.platform or common.usual_platform()
+    if platform and (config.image or options.platform):
+        from dockyard.cli import runplatform
+
+        if runplatform.is_foreign(platform):
+            name = runplatform.image_for(config.image, platform, options.pull, options.quiet)
+            config = config._replace(image=name)
+            options.pull = "never"
     typed = typed and (not options.attach or "stdin" in options.attach)
     engine = common.engine()
     engine.tidy(OWNER)

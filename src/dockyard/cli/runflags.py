@@ -61,7 +61,7 @@ def _parser(verb: str) -> Parser:
     add("--rootfs", default="", metavar="DIR|TAR", help="root from a directory or tar, no image")
     add("--cidfile", default="", metavar="FILE", help="write the ID to a new file")
     many("-a", "--attach", metavar="STREAM", help="only stdin, stdout or stderr")
-    add("--platform", default="", metavar="OS/ARCH", help="of the image: this machine's")
+    add("--platform", default="", metavar="OS/ARCH", help="of the image, if not this machine's")
     flag("--disable-content-trust", help=argparse.SUPPRESS)
     add("--pull", default="missing", metavar="POLICY", help="fetch the image: always, missing or "
         "never")  # fmt: skip

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from dockyard.base.errors import Denied, Invalid, NotFound, Unavailable, Unsupported
 from dockyard.node.image.registry import socks
-from dockyard.node.image.registry.dial import tunnel
+from dockyard.node.image.registry.dial import tunnel, words_of
 from dockyard.node.image.registry.reach import Proxy, proxy_of
 
 _SECONDS = 60.0
@@ -79,7 +79,7 @@ def _connect(parts: urllib.parse.SplitResult, url: str) -> http.client.HTTPConne
         where = (proxy.host, proxy.port) if proxy else (host, port)
         found.sock = socket.create_connection(where, _SECONDS)
     except (OSError, ValueError) as error:
-        raise Unavailable(f"{url[:200]}: {error}") from error
+        raise Unavailable(f"{url[:200]}: {words_of(error)}") from error
     try:
         if proxy is None:
             _refuse_local(found.sock.getpeername()[0], url)
@@ -90,7 +90,7 @@ def _connect(parts: urllib.parse.SplitResult, url: str) -> http.client.HTTPConne
     except BaseException as error:
         found.close()
         if isinstance(error, OSError):
-            raise Unavailable(f"{url[:200]}: {error}") from error
+            raise Unavailable(f"{url[:200]}: {words_of(error)}") from error
         raise
     return found
 
@@ -128,7 +128,7 @@ def _ask(
         connection.request("GET", path, headers=headers)
         return connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Unavailable(f"{url[:200]}: {error}") from error
+        raise Unavailable(f"{url[:200]}: {words_of(error)}") from error
 
 
 def _save(answer: http.client.HTTPResponse, target: str, url: str) -> None:

@@ -114,6 +114,12 @@ class ImageStore:
             self._catalog, self._hosts, reference, platform, auth, progress or Silent()
         )
 
+    def here_for(self, reference: str, platform: Platform) -> tuple[str, Image] | None:
+        """By which name there is an image for this platform, and it; nothing is fetched."""
+        from dockyard.node.image.forplatform import here_for
+
+        return here_for(self._catalog, parse_reference(reference), platform)
+
     def push(
         self,
         reference: str,

@@ -44,8 +44,8 @@ class Dialler:
         except (ssl.SSLError, TimeoutError, ConnectionResetError):
             return f"http://{self._host}"
         except OSError as error:
-            why = str(error) or type(error).__name__
-            raise RegistryUnavailable(f"registry: {self._registry}: {self._host}: {why}") from error
+            where = f"registry: {self._registry}: {self._host}"
+            raise RegistryUnavailable(f"{where}: {words_of(error)}") from error
         return f"https://{self._host}"
 
     def connect(self, parts: SplitResult, seconds: float = SECONDS) -> Channel:
@@ -139,6 +139,13 @@ def tunnel(line: Line, host: str, port: int, proxy: Proxy) -> None:
         raise RegistryUnavailable(
             f"proxy {proxy.host}:{proxy.port}: {reply.status} for {shown}: {why}"
         )
+
+
+def words_of(error: Exception) -> str:
+    """What happened, as a person says it: the number is nobody's."""
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def joined(url: str, target: str) -> str:

@@ -18,7 +18,7 @@ from dockyard.base.aio import now
 from dockyard.base.errors import DockyardError
 from dockyard.node.image.image import ContentMismatch, RegistryUnavailable
 from dockyard.node.image.registry.channel import Channel
-from dockyard.node.image.registry.dial import Dial, Dialler, joined, origin
+from dockyard.node.image.registry.dial import Dial, Dialler, joined, origin, words_of
 from dockyard.node.image.registry.hosts import Hosts
 from dockyard.node.image.registry.reply import Doubtful, Headers, Reply
 
@@ -90,7 +90,7 @@ class Answer:
                 if now.monotonic() > deadline:
                     raise TimeoutError(f"not whole after {_DOCUMENT_SECONDS:.0f} s")
         except OSError as error:
-            raise BrokenOff(f"registry: {self.url}: {_text(error)}") from error
+            raise BrokenOff(f"registry: {self.url}: {words_of(error)}") from error
         if left < 0:
             raise ContentMismatch(f"registry: {self.url}: more than {limit} bytes; refused")
         return b"".join(pieces)
@@ -243,7 +243,7 @@ class Transport:
                 channel.close()
 
     def _unavailable(self, where: str, error: Exception) -> RegistryUnavailable:
-        return RegistryUnavailable(f"registry: {self.registry}: {where}: {_text(error)}")
+        return RegistryUnavailable(f"registry: {self.registry}: {where}: {words_of(error)}")
 
 
 def reason(answer: Answer) -> str:
@@ -258,10 +258,6 @@ def reason(answer: Answer) -> str:
         return shown or http.HTTPStatus(answer.status).phrase
     except ValueError:
         return "no reason given"
-
-
-def _text(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def wait_for(attempt: int, retry_after: str | None) -> float:
