@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dockyard.base.linux import cgroupfs
 from helpers import rootfs
 from helpers.ordinary import Ordinary, ordinary
 from helpers.program import eventually
@@ -89,8 +90,20 @@ def test_it_is_looked_after(user: Ordinary) -> None:
         out(user, "rm", "-f", "tries")
 
 
+@pytest.mark.skipif(cgroupfs.layout().pure, reason="cgroup v1 is not mounted")
+def test_what_needs_a_control_group_says_so(user: Ordinary, web: str) -> None:
+    """Version 1 delegates none; with version 2: tests/guest/inside/cases_v2_rootless.py."""
+    for words in (("stats", "--no-stream"), ("update", "-m", "64m", web), ("pause", web)):
+        done = user.dockyard(*words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "no control group is delegated to this user" in done.stderr
+    assert out(user, "update", "--restart", "on-failure:2", web) == f"{web}\n"
+    form = "{{.State.Status}} {{.HostConfig.RestartPolicy.Name}}"
+    assert out(user, "inspect", "-f", form, web) == "running on-failure\n"
+
+
 def test_what_needs_root_says_so(user: Ordinary) -> None:
-    for words in (("stats", "--no-stream"), ("update", "-m", "64m", "x")):
+    for words in (("commit", "x"), ("network", "ls")):
         done = user.dockyard(*words)
         assert (done.returncode, "needs root" in done.stderr) == (125, True)
     done = user.dockyard("run", "--rm", "--runtime", "runc", "--network", "none", "--rootfs",

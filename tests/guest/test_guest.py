@@ -19,6 +19,7 @@ FILES = (
     "cases_v2_devices",
     "cases_v2_life",
     "cases_v2_peers",
+    "cases_v2_rootless",
     "cases_v2_user",
     "cases_system_systemd",
     "cases_systemd",

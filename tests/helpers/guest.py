@@ -34,7 +34,8 @@ LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "p
 SYSTEMD = [file for name in ("systemd", "systemd-executor", "systemd-shutdown")
            if (file := Path("/usr/lib/systemd") / name).exists()]  # fmt: skip
 PEERS = [Path(found) for name in ("runc", "crun") if (found := shutil.which(name))]
-ROOMS = ("base", "interfaces", "node/engine", "node/runtime")
+LEFT_AT_HOME = ("__pycache__", "cluster", "testing")
+"""Of ``dockyard``: what no case asks for."""
 
 
 class Outcome(NamedTuple):
@@ -103,11 +104,8 @@ def _tree(folder: Path) -> Path:
     standard = Path(sysconfig.get_path("stdlib"))
     python = Path(os.path.realpath(sys.executable))
     _copy_tree(standard, folder / standard.relative_to("/"))
-    for room in ROOMS:
-        _copy_tree(PROJECT / "src/dockyard" / room, folder / "opt/dockyard" / room)
-    shutil.copy2(PROJECT / "src/dockyard/__init__.py", folder / "opt/dockyard")
-    (folder / "opt/dockyard/node").mkdir(exist_ok=True)
-    shutil.copy2(PROJECT / "src/dockyard/node/__init__.py", folder / "opt/dockyard/node")
+    left_out = shutil.ignore_patterns(*LEFT_AT_HOME)
+    shutil.copytree(PROJECT / "src/dockyard", folder / "opt/dockyard", ignore=left_out)
     _copy_tree(INSIDE, folder / "opt/inside")
     shutil.copytree(KERNEL / "modules", folder / "opt/modules", dirs_exist_ok=True)
     _copy_file(python, folder)

@@ -85,7 +85,7 @@ WITHOUT_ROOT = {
     "run", "create", "ps", "logs", "exec", "attach", "start", "stop", "kill", "wait", "rm",
     "restart", "rename", "top", "port", "diff", "cp", "export", "events", "container", "inspect",
     "volume", "namespaces", "images", "image", "pull", "push", "rmi",
-    "history", "tag", "save", "load", "import", "system",
+    "history", "tag", "save", "load", "import", "system", "pause", "unpause", "update", "stats",
 }  # fmt: skip
 """What an ordinary user may do too, in a data root of their own."""
 YOUNG = 50_000

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,8 +40,8 @@ def as_user(body: Callable[[], None]) -> None:
             cgroupfs.delegated.cache_clear()
             group._doors.cache_clear()
             body()
-        except BaseException as error:
-            os.write(writer, f"{type(error).__name__}: {error}".encode())
+        except BaseException:
+            os.write(writer, traceback.format_exc().encode())
         os._exit(0)
     os.close(writer)
     os.waitpid(pid, 0)
@@ -57,11 +58,17 @@ def delegated() -> Iterator[Path]:
     for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "shell",
                  "shell/cgroup.procs"):  # fmt: skip
         os.chown(place / name, USER, USER)
-    yield place
-    until(lambda: not (place / "shell/cgroup.procs").read_text())
-    for name in ("dockyard/u", "dockyard", "shell", ""):
-        if (place / name).exists():
-            (place / name).rmdir()
+    try:
+        yield place
+        until(lambda: not (place / "shell/cgroup.procs").read_text())
+        # a monitor goes away after its container's removal
+        until(lambda: not [found for found in place.glob("dockyard/*/*") if found.is_dir()])
+    finally:  # what a case that has failed has left would be the next one's error
+        (place / "cgroup.kill").write_text("1")
+        until(lambda: "populated 0" in (place / "cgroup.events").read_text())
+        for found in sorted((place, *place.rglob("*")), reverse=True):
+            if found.is_dir():
+                found.rmdir()
 
 
 def oci(*words: str) -> tuple[int, str]:
@@ -137,6 +144,12 @@ def test_a_container_without_root_has_its_limits() -> None:
         assert oci("pause", "c")[0] == 0
         assert json.loads(oci("state", "c")[1])["status"] == "paused"
         assert oci("resume", "c")[0] == 0
+        assert json.loads(oci("ps", "-f", "json", "c")[1]) == [pid]
+        said = json.loads(oci("events", "--stats", "c")[1])["data"]
+        assert said["pids"] == {"current": 1, "limit": 5}
+        assert said["memory"]["usage"]["limit"] == 64 * MEGABYTE
+        assert 0 < said["memory"]["usage"]["usage"] < 64 * MEGABYTE
+        assert said["cpu"]["usage"]["total"] > 0
         code, said = oci("delete", "-f", "c")
         assert code == 0, said
         assert not made.exists()

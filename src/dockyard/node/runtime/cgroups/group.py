@@ -18,7 +18,7 @@ from dockyard.base.errors import Conflict, Denied, DockyardError, Invalid, NotFo
 from dockyard.base.later import Later
 from dockyard.base.linux import cgroupfs
 from dockyard.base.linux.door import through
-from dockyard.node.runtime.cgroups import freezer, tree
+from dockyard.node.runtime.cgroups import freezer, light, tree
 
 if TYPE_CHECKING:
     from dockyard.node.runtime.cgroups import limits
@@ -26,6 +26,8 @@ else:  # who joins a group, or removes one, needs no controller
     limits = Later("dockyard.node.runtime.cgroups", "limits")
 
 REMOVE_SECONDS = 5.0
+OURS = "dockyard"
+"""Below which each instance has its containers'."""
 MONITORS = "monitors"
 """A group of version 2 with groups below it holds no processes itself: monitors live beside their
 containers."""
@@ -38,6 +40,18 @@ def checked(path: str) -> str:
     if any(part in ("", ".", "..") for part in parts):
         raise Invalid(f"cgroup: {path!r}: climbs, or names the root; a container needs its own")
     return cgroupfs.below(path)
+
+
+def there(path: str) -> str:
+    """The same, of a group that there is."""
+    path = checked(path)
+    if any(os.path.isdir(folder) for folder in cgroupfs.folders(path)):
+        return path
+    if os.geteuid() != 0 and not cgroupfs.delegated():
+        raise Denied(f"cgroup: {path}: no control group is delegated to this user: there are no "
+                     "limits, pauses and statistics without; see `systemd-run --user --scope`, on "
+                     "cgroup v2")  # fmt: skip
+    raise NotFound(f"cgroup: {path}: there is no such container any more")
 
 
 # making
@@ -85,9 +99,7 @@ def create(
 
 def update(path: str, resources: Mapping[str, Any]) -> None:
     """Write other limits to a group that is there. If one cannot be set, none has changed."""
-    path = checked(path)
-    if not any(os.path.isdir(folder) for folder in cgroupfs.folders(path)):
-        raise NotFound(f"cgroup: {path}: there is no such container any more")
+    path = there(path)
     limits.apply(limits.plan(path, resources, None), undone=True)
     limits.gate(path, resources)
 
@@ -178,7 +190,10 @@ def leave(path: str) -> None:
         with contextlib.suppress(OSError):  # others live there
             os.rmdir(f"{root}/{above}")
     if layout.pure:
-        cgroupfs.write(f"{layout.v2}/{cgroupfs.delegated()}/cgroup.procs", "0")
+        delegated = cgroupfs.delegated()
+        if delegated:  # it passes controllers on, and holds no process then
+            delegated = _leaf(f"{layout.v2}/{delegated}", layout.v2) or delegated
+        cgroupfs.write(f"{layout.v2}/{delegated}/cgroup.procs", "0")
         with contextlib.suppress(OSError):
             os.rmdir(f"{layout.v2}/{above}")
             os.rmdir(os.path.dirname(f"{layout.v2}/{above}"))
@@ -186,6 +201,19 @@ def leave(path: str) -> None:
         with contextlib.suppress(OSError):
             cgroupfs.write(f"{layout.v2}/cgroup.procs", "0")
             os.rmdir(f"{layout.v2}/{above}")
+
+
+def _leaf(folder: str, root: str) -> str:
+    """A group of this user's that may hold processes, is not stopped and none of ours; empty where
+    there is none (systemd has one always)."""
+    inner = sorted(cgroupfs.subgroups(folder))
+    if not inner:
+        usable = os.access(f"{folder}/cgroup.procs", os.W_OK) and not light.says_frozen(
+            f"{folder}/cgroup.freeze"
+        )
+        return folder.removeprefix(f"{root}/") if usable else ""
+    groups = (_leaf(each, root) for each in inner if os.path.basename(each) != OURS)
+    return next(filter(None, groups), "")
 
 
 def signal_all(path: str, number: int) -> None:
@@ -219,7 +247,7 @@ def oom_kills(path: str) -> int:
 
 def freeze(path: str, frozen: bool) -> None:
     """Stop or resume every process of the group."""
-    (freezer.freeze if frozen else freezer.thaw)(checked(path))
+    (freezer.freeze if frozen else freezer.thaw)(there(path))
 
 
 def is_frozen(path: str) -> bool:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+
+from dockyard.base.errors import NotFound
 from dockyard.base.linux import cgroupstats
 from dockyard.interfaces.ociruntime import Usage
+from dockyard.node.runtime.cgroups import group
 
 
 def read(path: str) -> Usage:
-    """The use of a group and of those below it; zeros where it is gone."""
+    """The use of a group and of those below it; zeros where it is gone. Refused where an
+    ordinary user's container never had one: zeros would be wrong."""
+    if os.geteuid() != 0:
+        with contextlib.suppress(NotFound):
+            group.there(path)
     memory, block = cgroupstats.memory(path), cgroupstats.block(path)
     limits = [memory.usage.limit, memory.raw.get("hierarchical_memory_limit")]
     limit = min((each for each in limits if each and each < cgroupstats.UNLIMITED), default=0)
