@@ -70,6 +70,14 @@ class Parser(argparse.ArgumentParser):
                 self.error(str(error))
         return super().parse_args(words, namespace)
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """``--env=--`` gives the value ``--``, which argparse before 3.13 makes an empty list."""
+        if not action.option_strings or arg_strings != ["--"]:
+            return super()._get_values(action, arg_strings)
+        value = self._get_value(action, "--")
+        self._check_value(action, value)
+        return value
+
     def error(self, message: str) -> NoReturn:
         from dockyard.cli.usageerrors import answer
 

@@ -41,7 +41,10 @@ def _devices(text: str) -> Iterator[DeviceSpec]:
     for folder, _, names in os.walk(source):
         for name in sorted(names):
             path = os.path.join(folder, name)
-            mode = os.lstat(path).st_mode
+            try:
+                mode = os.lstat(path).st_mode
+            except FileNotFoundError:  # it has gone since
+                continue
             if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
                 yield DeviceSpec(path, target + path[len(source) :], access)
 
@@ -83,7 +86,7 @@ def _limit(name: str, kind: str, text: str) -> DeviceLimit:
     if not path.startswith("/dev/"):
         raise Invalid(f"{where}bad format for device path: {text}")
     if kind == "weightDevice":
-        if not value.isdecimal() or not (int(value) == 0 or 10 <= int(value) <= 1000):
+        if not _is_short(value) or not (int(value) == 0 or 10 <= int(value) <= 1000):
             raise Invalid(f"{where}invalid weight for device: {text}")
         return DeviceLimit(kind, path, int(value))
     shape = f"{where}invalid rate for device: {text}. The correct format is <device-path>:<number>"
@@ -93,9 +96,14 @@ def _limit(name: str, kind: str, text: str) -> DeviceLimit:
         except Invalid:
             raise Invalid(f"{shape}[<unit>]. Number must be a positive integer. Unit is optional "
                           "and can be kb, mb, or gb") from None  # fmt: skip
-    if not value.isdecimal() or int(value) > 2**64 - 1:
+    if not _is_short(value) or int(value) > 2**64 - 1:
         raise Invalid(f"{shape}. Number must be a positive integer")
     return DeviceLimit(kind, path, int(value))
+
+
+def _is_short(text: str) -> bool:
+    """Whether it is a number of no more digits than 64 bits have."""
+    return text.isdecimal() and len(text) <= 20
 
 
 def ulimits(words: list[str]) -> tuple[Ulimit, ...]:

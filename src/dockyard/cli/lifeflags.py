@@ -46,7 +46,7 @@ def restart_policy(text: str) -> RestartPolicy:
     from dockyard.node.engine import policy
 
     name, colon, count = text.partition(":")
-    if colon and not count.removeprefix("-").isdecimal():
+    if colon and not (count.removeprefix("-").isdecimal() and len(count) <= 20):
         raise Invalid("invalid restart policy format: maximum retry count must be an integer")
     return policy.check(RestartPolicy(name or "no", int(count or 0)))
 

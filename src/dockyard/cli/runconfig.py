@@ -161,7 +161,7 @@ def _entrypoint(text: str | None) -> tuple[str, ...] | None:
 
 
 def _group(text: str) -> int:
-    if int(text) >= 2**32 - 1:
+    if len(text) > 10 or int(text) >= 2**32 - 1:
         raise Invalid(f"--group-add {text}: not a group's number")
     return int(text)
 

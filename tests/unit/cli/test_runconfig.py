@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from dockyard.base.errors import DockyardError, Invalid, Unsupported
 from dockyard.cli import mountflags, mountwords, portflags
 from dockyard.cli.runconfig import config
-from dockyard.cli.runflags import NOT_IMPLEMENTED, parse
+from dockyard.cli.runflags import NOT_IMPLEMENTED, _parser, parse
 from dockyard.node.engine.config import ContainerConfig, MountSpec, PortSpec
 
 
@@ -183,3 +184,15 @@ def test_files_of_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     file.write_text("NAME WITH SPACE=1\n")
     with pytest.raises(Invalid, match="whitespaces"):
         made("--env-file", str(file), "alpine")
+
+
+ODD = ("--", "9" * 5000, "\udcff=:")
+
+
+def test_no_flag_of_run_breaks_on_an_odd_word() -> None:
+    """Each takes it, or says what is wrong with it."""
+    for action in _parser("run")._actions:
+        for word in ODD if action.nargs != 0 else ("--", "x"):
+            flag = f"{action.option_strings[-1]}={word}" if action.option_strings else word
+            with contextlib.suppress(DockyardError, SystemExit):
+                made(flag, "alpine", "sh")

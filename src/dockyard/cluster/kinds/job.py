@@ -63,7 +63,7 @@ def _on_create(obj: dict[str, Any]) -> None:
         return
     template = spec["template"].setdefault("metadata", {})
     labels = dict(template.get("labels") or {})
-    for key, value in ((CONTROLLER_UID, metadata["uid"]), (JOB_NAME, metadata["name"])):
+    for key, value in ((CONTROLLER_UID, metadata["uid"]), (JOB_NAME, metadata.get("name", ""))):
         labels[key] = labels[_OLD_LABELS[key]] = value
     template["labels"] = labels
     wanted = dict((spec.get("selector") or {}).get("matchLabels") or {})

@@ -72,7 +72,11 @@ def _cells(obj: Mapping[str, Any], now: float) -> list[Any]:
 
 def _status(obj: Mapping[str, Any]) -> str:
     ready = next(
-        (each for each in obj.get("status", {}).get("conditions") or () if each["type"] == "Ready"),
+        (
+            each
+            for each in obj.get("status", {}).get("conditions") or ()
+            if each.get("type") == "Ready"
+        ),
         None,
     )
     word = {"True": "Ready", None: "Unknown"}.get(ready and ready.get("status"), "NotReady")
@@ -89,7 +93,12 @@ def roles(obj: Mapping[str, Any]) -> list[str]:
 
 def _address(status: Mapping[str, Any], kind: str) -> str:
     return next(
-        (each["address"] for each in status.get("addresses") or () if each["type"] == kind), NONE
+        (
+            each.get("address", "")
+            for each in status.get("addresses") or ()
+            if each.get("type") == kind
+        ),
+        NONE,
     )
 
 

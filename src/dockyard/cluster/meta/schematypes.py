@@ -192,10 +192,11 @@ class Time:
             return None
         if type(value) is not str:
             raise mismatch(value, where, self.go)
-        if not self._micro and _PLAIN_TIME.match(value):
-            return value
-        shape = _TIME.match(value)
         try:
+            if not self._micro and _PLAIN_TIME.match(value):
+                datetime.fromisoformat(value[:-1])  # there is no thirteenth month
+                return value
+            shape = _TIME.match(value)
             if shape is None:
                 raise ValueError(value)
             day, clock, fraction, zone = shape.groups()
@@ -208,7 +209,8 @@ class Time:
                 f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": '
                 f'cannot parse "{value}" as "2006"'
             ) from error
-        return at.strftime("%Y-%m-%dT%H:%M:%S") + (f".{digits}Z" if self._micro else "Z")
+        found = at.replace(tzinfo=None, microsecond=0).isoformat()  # strftime's years have no zeros
+        return f"{found}.{digits}Z" if self._micro else f"{found}Z"
 
 
 class Array:

@@ -132,11 +132,15 @@ def signal_number(name: str) -> int:
     """``SIGTERM``, ``TERM``, ``RTMIN+3`` or ``15``. Raises :class:`Invalid`."""
     text = name.upper().removeprefix("SIG")
     base, plus, offset = text.partition("+")
-    if text.isdecimal() and 0 < int(text) < signal.NSIG:
+    if _is_short(text) and 0 < int(text) < signal.NSIG:
         return int(text)
-    if plus and base == "RTMIN" and offset.isdecimal() and int(offset) <= 30:
+    if plus and base == "RTMIN" and _is_short(offset) and int(offset) <= 30:
         return signal.SIGRTMIN + int(offset)
     try:
         return int(signal.Signals[f"SIG{text}"])
     except KeyError:
         raise Invalid(f"invalid signal: {name}") from None
+
+
+def _is_short(text: str) -> bool:
+    return text.isdecimal() and len(text) < 4
