@@ -18,7 +18,15 @@ from helpers.buildbench import Bench
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 CASES = sorted(path.name for path in CORPUS.iterdir() if path.is_dir())
-QUICK = ("cmd-then-entrypoint", "copy-dir", "copy-ignored", "copy-chown", "stages", "run-modes")
+QUICK = (
+    "copy-to-come",
+    "cmd-then-entrypoint",
+    "copy-dir",
+    "copy-ignored",
+    "copy-chown",
+    "stages",
+    "run-modes",
+)
 BUILDAH = shutil.which("buildah")
 pytestmark = [
     pytest.mark.root,

@@ -211,7 +211,8 @@ class Live:
             try:
                 columns, rows = os.get_terminal_size(sys.stderr.fileno())
             except OSError:
-                columns, rows = 80, 24
+                columns, rows = 0, 0
+            columns, rows = columns or 80, rows or 24  # a terminal that nobody gave a size has 0
             lines = self._lines(rows - 2)
             out = f"\x1b[{self._drawn}A" if self._drawn else ""
             out += "".join(f"{line[: columns - 1]}\x1b[K\n" for line in lines) + "\x1b[J"

@@ -155,3 +155,27 @@ def test_what_is_there_already_is_replaced(bench: Bench) -> None:
     )
     found = bench.files()
     assert (found["sub/dir1/dir2/foo"], found["dest/foo.go"]) == ("foo", "go")
+
+
+def test_a_destination_leads_where_its_links_do(bench: Bench) -> None:
+    """Also to what is not there yet, and never out of the root: docker's own builders' trees."""
+    bench.write({"f": "new", "d/x": "x", "l/link": "old"})
+    links = {"a": "/nowhere/file", "lib": "/usr/lib2", "c": "../../../etc/esc", "loop": "loop",
+             "conf": "l/link", "way": "srv/way"}  # fmt: skip
+    for name, target in links.items():
+        (bench.context / "links").mkdir(exist_ok=True)
+        (bench.context / "links" / name).symlink_to(target)
+    start = "FROM scratch\nCOPY l /l\nCOPY links /\n"
+    bench.build(
+        f"{start}COPY f /a\nCOPY d /lib\nCOPY f /lib/\nADD f /lib/deep/y\nCOPY f /c\nCOPY f /conf\n"
+        "WORKDIR /way/here\nCOPY f .\n"
+    )
+    found = bench.files()
+    assert {name: found[name] for name in links} == {
+        name: f"-> {target}" for name, target in links.items()
+    }
+    wanted = ("nowhere/file", "usr/lib2/f", "usr/lib2/deep/y", "etc/esc", "l/link",
+              "srv/way/here/f")  # fmt: skip
+    assert {name: found.get(name) for name in wanted} == dict.fromkeys(wanted, "new")
+    assert found["usr/lib2/x"] == "x"
+    assert "too many levels of symbolic links" in bench.fail(f"{start}COPY f /loop\n")

@@ -3,6 +3,7 @@
 import gzip as stdlib_gzip
 import lzma
 import zlib
+from collections.abc import Callable, Iterator
 
 import pytest
 import zstandard
@@ -60,3 +61,19 @@ def test_b06_bombs() -> None:
         unpack(bomb, Limits(total=1_000_000))
     with pytest.raises(Corrupt, match="times its size"):
         unpack(bomb, Limits(ratio=10, ratio_from=1_000_000))
+
+
+@pytest.mark.parametrize("pack", [bytes, stdlib_gzip.compress, zstandard.compress, lzma.compress])
+def test_b06_what_drips_without_end_is_given_up(pack: Callable[[bytes], bytes]) -> None:
+    """Also where nothing comes out of it: empty members, one after the other."""
+    passed = iter(range(10_000))
+
+    def drips() -> Iterator[bytes]:
+        member = pack(DATA) if pack is bytes else pack(b"")
+        while True:
+            yield member[:1000]
+
+    with pytest.raises(Corrupt, match="layer: takes more than 60 s; refused"):
+        for _ in decompress(drips(), "layer", Limits(seconds=60), lambda: float(next(passed))):
+            pass
+    assert 60 < next(passed) < 70

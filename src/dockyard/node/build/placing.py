@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _LARGEST_PIECE = 1 << 30
+_MOST_LINKS = 40
+"""As the kernel's (path_resolution(7))."""
 
 
 class Placed(NamedTuple):
@@ -201,6 +203,36 @@ def place(files: Files, source: File, name: str = "") -> Iterator[Placed]:
     for file in files.below(source):
         if not stat.S_ISSOCK(file.found.st_mode):
             yield Placed(file.path[start:], file, files)
+
+
+def landing(tree: Tree, path: Path, line: Line) -> Path:
+    """Where a destination leads, through links in the tree also where what they name is missing:
+    as docker and buildah have it, it is made there."""
+    done: Path = ()
+    left = list(path)
+    hops = 0
+    while left:
+        name = left.pop(0)
+        if name in (b"", b"."):
+            continue
+        if name == b"..":  # of a link: what is before it has none any more
+            done = done[:-1]
+            continue
+        parent = tree.find(done)
+        try:
+            link = b"" if parent is None else os.readlink(name, dir_fd=parent)
+        except OSError:
+            link = b""
+        if not link:
+            done = (*done, name)
+            continue
+        hops += 1
+        if hops > _MOST_LINKS:
+            shown = os.fsdecode(b"/".join(path))
+            raise line.invalid(f"/{shown}: too many levels of symbolic links")
+        done = () if link.startswith(b"/") else done
+        left = [*link.split(b"/"), *left]
+    return done
 
 
 def is_directory(tree: Tree, path: Path) -> bool:

@@ -4,10 +4,11 @@ What a stream is compressed with is read from its first bytes, as containerd doe
 the wild are often wrong, and the digests decide anyway.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Protocol, cast
 
+from dockyard.base.aio import now
 from dockyard.base.errors import Corrupt
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.limits import DEFAULT, Limits
@@ -27,9 +28,14 @@ def sniff(start: bytes) -> str:
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
 
 
-def decompress(chunks: Iterable[bytes], what: str, limits: Limits = DEFAULT) -> Iterator[bytes]:
+def decompress(
+    chunks: Iterable[bytes],
+    what: str,
+    limits: Limits = DEFAULT,
+    clock: Callable[[], float] = now.monotonic,
+) -> Iterator[bytes]:
     """Plain chunks of whatever ``chunks`` are compressed with; :class:`Corrupt` for broken ones."""
-    counted = _Counted(chunks)
+    counted = _Counted(chunks, what, limits.seconds, clock)
     start = b""
     for chunk in counted:
         start += chunk
@@ -67,16 +73,22 @@ def gzip_packer(level: int = 1) -> Packer:
 
 
 class _Counted:
-    """Knows how many bytes have been taken."""
+    """Knows how many bytes have been taken, and for how long they may come."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(
+        self, chunks: Iterable[bytes], what: str, seconds: float, clock: Callable[[], float]
+    ) -> None:
         self._chunks = iter(chunks)
+        self._what, self._seconds = what, seconds
+        self._clock, self._deadline = clock, clock() + seconds
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        if self._clock() > self._deadline:
+            raise Corrupt(f"{self._what}: takes more than {self._seconds:.0f} s; refused")
         chunk = next(self._chunks)
         self.size += len(chunk)
         return chunk

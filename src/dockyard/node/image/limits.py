@@ -11,6 +11,8 @@ class Limits(NamedTuple):
     ratio: int = 1200
     """Unpacked to packed bytes, once ``ratio_from`` bytes are out; gzip can't exceed 1032."""
     ratio_from: int = 1 << 30
+    seconds: float = 86_400.0
+    """For one archive to come and be unpacked: a sender that drips has no end of its own."""
     entries: int = 4_000_000
     path: int = 4095
     depth: int = 512

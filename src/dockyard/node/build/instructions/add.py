@@ -150,6 +150,7 @@ class Add(NamedTuple):
         folders = any(item.file.is_directory for item in plain)
         with Change(stage, apart=target.link) as change:
             with change.tree(f"{line.source.name}:{line.number}: ADD") as tree:
+                target.land(tree, line)
                 ids = owner_ids(tree, target.owner, line)
                 manner = Manner(ids or (0, 0), target.mode, stage.tools.epoch)
                 placer = Placer(tree, line, manner)

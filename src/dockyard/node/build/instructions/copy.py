@@ -16,7 +16,15 @@ from dockyard.node.build.expand import expand_text
 from dockyard.node.build.glob import Glob
 from dockyard.node.build.ignore import Ignore, parse_ignore
 from dockyard.node.build.instructions.workdir import absolute
-from dockyard.node.build.placing import Manner, Placed, Placer, is_directory, mode_of, place
+from dockyard.node.build.placing import (
+    Manner,
+    Placed,
+    Placer,
+    is_directory,
+    landing,
+    mode_of,
+    place,
+)
 from dockyard.node.build.source import switch
 from dockyard.node.build.words import json_list, split
 
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from dockyard.node.build.source import Line
     from dockyard.node.build.stage import Origin, Stage
     from dockyard.node.image.image import Layer
+    from dockyard.node.image.overlayform import Path
     from dockyard.node.image.tree import Tree
 
 _HEREDOC_MODE = 0o644
@@ -106,6 +115,7 @@ class Target:
         text = stage.expand(word, line)
         self.text = text
         self.path = absolute(stage, text)
+        self.parts: Path = tuple(os.fsencode(part) for part in self.path.split("/") if part)
         self.is_folder = text.endswith(("/", "/.")) or text in (".", "", "..")
         self.owner = stage.expand(manners.owner, line) if manners.owner is not None else None
         self.link = manners.link
@@ -124,9 +134,9 @@ class Target:
             "exclude": manners.exclude,
         }
 
-    @property
-    def parts(self) -> tuple[bytes, ...]:
-        return tuple(os.fsencode(part) for part in self.path.split("/") if part)
+    def land(self, tree: Tree, line: Line) -> None:
+        """From here on ``parts`` are where it lies in this tree."""
+        self.parts = landing(tree, self.parts, line)
 
 
 def select(
@@ -169,6 +179,7 @@ def build_layer(
     what = f"{line.source.name}:{line.number}: {line.keyword}"
     with Change(stage, apart=target.link) as change:
         with change.tree(what) as tree:
+            target.land(tree, line)
             ids = owner_ids(tree, target.owner, line) or owner
             manner = Manner(ids, target.mode, stage.tools.epoch)
             placer = Placer(tree, line, manner)

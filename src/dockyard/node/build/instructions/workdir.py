@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.users import find_user
 from dockyard.node.build.change import Change
+from dockyard.node.build.placing import landing
 
 if TYPE_CHECKING:
     from dockyard.node.build.source import Line
@@ -38,7 +39,7 @@ class Workdir(NamedTuple):
         parts = tuple(part.encode() for part in path.split("/") if part)
         with Change(stage) as change:
             with change.tree(f"WORKDIR {path}") as tree:
-                tree.directory(parts)
+                tree.directory(landing(tree, parts, self.line))
                 if tree.implied and stage.config.user:
                     self._give(tree, stage.config.user)
                 tree.restore_times({})
