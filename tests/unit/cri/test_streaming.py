@@ -253,6 +253,8 @@ def test_spdy_is_refused_in_words() -> None:
         (b'{"Width": 0, "Height": 24}', None),
         (b'{"Width": 70000, "Height": 24}', None),
         (b'{"Width": "x", "Height": 24}', None),
+        (b'{"Width": 1e999, "Height": 24}', None),
+        (b"[" * 100_000, None),
         (b"[]", None),
         (b"\xff", None),
         (os.urandom(0), None),

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from dockyard.base.errors import Invalid
 from dockyard.cluster.kinds import protobuf
+from dockyard.cluster.kinds.kind import Kind
+from dockyard.cluster.kinds.registry import registry
+from dockyard.cluster.meta import errors
 
 
 def varint(number: int) -> bytes:
@@ -143,3 +146,18 @@ def test_every_type_of_the_table_is_there() -> None:
             assert field.kind in protobuf.LETTERS or field.kind.partition(".")[2], (name, field)
             if len(field.kind) > 1 and field.kind not in known:
                 assert protobuf.fields_of(field.kind) == {}, "a message without fields"
+
+
+@pytest.mark.parametrize("seconds", [1 << 62, (1 << 63) - 1, 1 << 40])
+def test_a_moment_beyond_all_calendars_is_refused(seconds: int) -> None:
+    """``Event.lastTimestamp`` is field 7; a Time's seconds are its field 1."""
+    moment = b"\x08" + varint(seconds)
+    body = b"\x3a" + bytes([len(moment)]) + moment
+    with pytest.raises((Invalid, errors.BadRequest)):
+        registry().conform(events(), decoded("v1", "Event", body))
+
+
+def events() -> Kind:
+    found = registry().kind("v1", "Event")
+    assert found is not None
+    return found

@@ -294,3 +294,18 @@ def test_rows_are_reused_and_grow() -> None:
     assert refusal(pod(cpu="4", nodeName="n7"), found).startswith("0/201 nodes are available: ")
     found.remove_pod("uid-x")
     assert isinstance(decide(pod(cpu="4", nodeName="n7"), found), Placement)
+
+
+MOST = "9223372036854775807"
+
+
+def test_the_largest_quantities_fit_into_a_frame() -> None:
+    """Quantities end at 2^63 - 1; as thousandths of a CPU, or several together, they do not fit."""
+    found = frame(node(cpu=MOST, memory=MOST))
+    assert isinstance(decide(pod("one", cpu=MOST), found), Placement)
+    for number in range(3):
+        found.place(pod(f"p{number}", cpu=MOST), "n")
+    assert isinstance(decide(pod("one", cpu="1"), found), Unschedulable)
+    for number in range(3):
+        found.remove_pod(f"uid-p{number}")
+    assert isinstance(decide(pod("one", cpu=MOST), found), Placement)

@@ -98,6 +98,13 @@ def test_what_breaks_the_protocol(data: bytes, masked: bool, code: int) -> None:
     assert broken.value.code == code
 
 
+def test_a19_fragments_of_nothing_are_not_kept() -> None:
+    decoder = Decoder(masked=False, largest=1000)
+    assert decoder.feed(b"\x01\x00" + b"\x00\x00" * 1000) == []
+    assert decoder._parts == []
+    assert decoder.feed(b"\x80\x01a") == [Message(TEXT, b"a")]
+
+
 def test_the_size_of_a_fragmented_message_is_that_of_all_its_parts() -> None:
     part = bytes.fromhex("027e0100") + b"a" * 256
     more = bytes.fromhex("007e0100") + b"a" * 256

@@ -90,7 +90,8 @@ class Decoder:
             return [Message(opcode, payload)]
         if opcode != CONTINUATION:
             self._opcode = opcode
-        self._parts.append(payload)
+        if payload:  # fragments of nothing may come without end
+            self._parts.append(payload)
         self._size += len(payload)
         if not final:
             return []

@@ -73,6 +73,8 @@ def read_tokens(path: Path) -> dict[str, User]:
             rows = [row for row in csv.reader(file) if row and not row[0].startswith("#")]
     except OSError as error:
         raise Invalid(f"token-auth-file: {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Invalid(f"token-auth-file: {path}: {error}") from error
     for number, row in enumerate(rows, 1):
         if len(row) < 3 or not row[0].strip() or not row[1].strip():
             raise Invalid(f"token-auth-file: {path}: line {number}: not token,user,uid[,groups]")

@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, unquote
 from dockyard.cluster.client.transport import Resource
 from dockyard.cluster.meta import errors
 
+LONGEST_REMEMBERED = 1024
+"""Bytes of a target that is remembered: anybody may ask for anything."""
 VERBS = {
     ("GET", True): "get", ("GET", False): "list", ("HEAD", True): "get", ("HEAD", False): "list",
     ("POST", False): "create", ("PUT", True): "update",
@@ -43,9 +45,12 @@ class Target(NamedTuple):
     """The query as it is: ``command`` stands there once a word."""
 
 
-@lru_cache(maxsize=4096)
 def parse(target: bytes) -> Target:
     """The parts of a target; clients ask for the same ones again and again. Raises BadRequest."""
+    return _remembered(target) if len(target) <= LONGEST_REMEMBERED else _parsed(target)
+
+
+def _parsed(target: bytes) -> Target:
     try:
         text = target.decode("ascii")
     except UnicodeDecodeError:
@@ -59,6 +64,9 @@ def parse(target: bytes) -> Target:
     except ValueError as error:
         raise errors.BadRequest(f"the query of the request: {error}") from None
     return Target(path, route(path), dict(pairs), tuple(pairs))
+
+
+_remembered = lru_cache(maxsize=4096)(_parsed)
 
 
 def route(path: str) -> Route | None:

@@ -22,6 +22,7 @@ OURS = frozenset({"host", "content-length", "expect", "forwarded", "x-real-ip", 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _HOST = re.compile(r"[0-9A-Za-z._\-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -104,7 +105,7 @@ def framing(method: str, status: int, headers: Pairs) -> Framing:
         raise Bad("more than one length")
     if codings and codings[0] != "chunked":
         raise Bad("an unknown transfer coding")
-    if lengths and not (lengths[0].isascii() and lengths[0].isdecimal()):
+    if lengths and not _LENGTH.fullmatch(lengths[0]):
         raise Bad("a broken length")
     if method == "HEAD" or status in (204, 304):
         length = int(lengths[0]) if lengths and status != 204 else None

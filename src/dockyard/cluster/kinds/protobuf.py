@@ -96,7 +96,7 @@ def decode(data: bytes) -> dict[str, Any]:
         if package is None or message not in table().lines:
             raise Invalid(f"protobuf: {api_version} {kind}: no such built-in kind")
         body = _message(message, _bytes(envelope.get(2, b"")), 0)
-    except (ValueError, struct.error, IndexError) as error:
+    except (ValueError, struct.error, IndexError, OverflowError, OSError) as error:
         raise Invalid(f"protobuf: the body is damaged: {error}") from error
     return {"apiVersion": api_version, "kind": kind, **body}
 
@@ -135,7 +135,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         place += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, place
+            return value & (1 << 64) - 1, place
         shift += 7
         if shift > 63:
             raise ValueError("a number of more than ten bytes")

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dockyard.cluster.meta.quantity import milli, whole
-from dockyard.cluster.scheduler.podinfo import HostPort, PodInfo
+from dockyard.cluster.scheduler.podinfo import HostPort, PodInfo, amount_of
 
 Mask = NDArray[np.bool_]
 Amounts = NDArray[np.int64]
@@ -63,9 +62,8 @@ class Frame:
         self._clear_node(row)
         self.unschedulable[row] = bool(node.get("spec", {}).get("unschedulable"))
         for resource, text in node.get("status", {}).get("allocatable", {}).items():
-            amount = milli(str(text)) if resource == "cpu" else whole(str(text))
             self._resource(resource)
-            self.allocatable[resource][row] = amount
+            self.allocatable[resource][row] = amount_of(resource, text)
         for key, value in node["metadata"].get("labels", {}).items():
             self.label(key)[row] = self.intern(value)
         for taint in node.get("spec", {}).get("taints", ()):

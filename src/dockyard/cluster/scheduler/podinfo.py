@@ -15,6 +15,8 @@ DEFAULT_MEMORY = 200 * 1024 * 1024
 
 HostPort = tuple[str, str, int]
 """Host address (``0.0.0.0``: every one), protocol, port."""
+LARGEST = 1 << 52
+"""Of one amount: what all pods of a node ask for stays below 2^63, where a column overflows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +104,18 @@ def _requests(container: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _amounts(quantities: Mapping[str, Any]) -> dict[str, int]:
-    return {
-        name: milli(str(text)) if name == "cpu" else whole(str(text))
-        for name, text in quantities.items()
-    }
+    return {name: amount_of(name, text) for name, text in quantities.items()}
+
+
+def amount_of(resource: str, quantity: Any) -> int:
+    """Thousandths of a CPU, or whole units, at most ``LARGEST``."""
+    found = milli(str(quantity)) if resource == "cpu" else whole(str(quantity))
+    return min(found, LARGEST)
 
 
 def _add(total: dict[str, int], more: Mapping[str, int]) -> None:
     for name, amount in more.items():
-        total[name] = total.get(name, 0) + amount
+        total[name] = min(total.get(name, 0) + amount, LARGEST)
 
 
 def _scored(spec: Mapping[str, Any]) -> tuple[int, int]:
@@ -120,7 +125,7 @@ def _scored(spec: Mapping[str, Any]) -> tuple[int, int]:
         wanted = _requests(container)
         cpu += wanted.get("cpu", DEFAULT_MILLI_CPU)
         memory += wanted.get("memory", DEFAULT_MEMORY)
-    return cpu, memory
+    return min(cpu, LARGEST), min(memory, LARGEST)
 
 
 def _host_ports(containers: list[Mapping[str, Any]]) -> Iterator[HostPort]:

@@ -189,7 +189,7 @@ def terminal_size(data: bytes) -> tuple[int, int] | None:
     try:
         found = json.loads(data)
         rows, columns = int(found["Height"]), int(found["Width"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     fits = 0 < rows < LARGEST_SIDE and 0 < columns < LARGEST_SIDE
     return (rows, columns) if fits else None
