@@ -12,7 +12,7 @@ import pytest
 from dockyard.base.errors import DockyardError, Invalid, NotFound
 from dockyard.base.linux import cgroupfs, cgroupstats
 from dockyard.interfaces.ociruntime import StartFailed
-from dockyard.node.runtime.cgroups import group, oom
+from dockyard.node.runtime.cgroups import group, light, oom
 from dockyard.node.runtime.local import wait_for_monitor
 
 from .conftest import Box, Yard, refused
@@ -333,7 +333,7 @@ class TestOutOfMemory:
         ).start()
         assert guilty.wait().oom_killed
         assert calm.runtime.state(calm.run_dir).status == "running"
-        assert group.oom_kills(calm.cgroup) == 0
+        assert light.oom_kills(group.oom_file(calm.cgroup)) == 0
         assert calm.exec("echo", "here").out == "here\n"
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dockyard.base.errors import DockyardError
+from dockyard.base.linux import seccomp
+from dockyard.base.oci import runtimespec
+from dockyard.base.oci.defaultspec import default_spec
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
 from dockyard.node.runtime import launchmessage, wire
 from dockyard.node.runtime.child import failure
@@ -69,3 +75,26 @@ def test_a_launch_reaches_the_launchpad_unchanged(attach: bool) -> None:
     assert launchmessage.unpack(launchmessage.pack(launch, attach)) == (launch, attach)
     bare = launch._replace(rootfs=None, log=None)
     assert launchmessage.unpack(launchmessage.pack(bare, attach)) == (bare, attach)
+
+
+def test_a_launch_is_read_before_it_is_sent(tmp_path: Path) -> None:
+    """Who gets it has the same values, the filter, and the document besides."""
+    document = default_spec(args=["true"], env=[], cwd="/", root="/", cgroup="c")
+    launch = Launch(id="c", spec=document, state_dir="/s", run_dir="/r")
+    whole, short = launchmessage.split(launchmessage.message(launch, True, str(tmp_path)))
+    order = launchmessage.order(b"", short)
+    assert launchmessage.unpack(whole) == (launch, True)
+    assert (order.launch, order.attach) == (launch._replace(spec={}), True)
+    read = runtimespec.parse(document)
+    assert read.seccomp
+    assert order.spec._replace(seccomp=read.seccomp) == read
+    assert order.filter == seccomp.filter_for(read.seccomp, str(tmp_path))
+
+
+@pytest.mark.parametrize("document", [{"windows": {}}, {"process": 7}, {}])
+def test_one_that_cannot_be_read_is_sent_as_it_is(document: dict[str, Any], tmp_path: Path) -> None:
+    launch = Launch(id="c", spec=document, state_dir="/s", run_dir="/r")
+    whole, short = launchmessage.split(launchmessage.message(launch, False, str(tmp_path)))
+    assert launchmessage.unpack(whole) == (launch, False)
+    with pytest.raises(DockyardError):
+        launchmessage.order(whole, short)

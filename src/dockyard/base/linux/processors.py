@@ -5,17 +5,38 @@ so the scheduler takes it (WF_SYNC). Where it does not sleep, the other waits fo
 works: 2 ms of a container's start.
 """
 
+import contextlib
 import ctypes
 import os
 
 from dockyard.base.linux.door import call
 
 
-def part(pid: int) -> None:
-    """Keep a process that sleeps off the processor that this one runs on, until it says otherwise:
-    a container's init does, as soon as it is in its control group."""
-    usable = os.sched_getaffinity(0)
+def part(pid: int) -> frozenset[int]:
+    """Keep a process that sleeps off the processor that this one runs on, and this one there.
+
+    The other may run anywhere as soon as it is in its control group; for this one :func:`rejoin`
+    says so. Returns the processors that both had.
+    """
+    usable = frozenset(os.sched_getaffinity(0))
     if len(usable) > 1:
         here = ctypes.c_uint()
         call("getcpu", ctypes.byref(here), None, None)
+        os.sched_setaffinity(0, (here.value,))
         os.sched_setaffinity(pid, usable - {here.value})
+    return usable
+
+
+def rejoin(usable: frozenset[int]) -> None:
+    """What this process starts may run on any of them again."""
+    if len(usable) > 1:
+        os.sched_setaffinity(0, usable)
+
+
+def stand_back(pid: int = 0) -> None:
+    """Let a process (0: this one) run only where nobody else wants to: it is about to end, and to
+    take its memory apart is 0.8 ms of a processor that somebody waits for."""
+    with contextlib.suppress(OSError):  # it has ended
+        os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+    if not pid:
+        os.sched_yield()

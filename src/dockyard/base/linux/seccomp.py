@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import json
 import os
 import struct
@@ -68,14 +69,18 @@ class _Program(ctypes.Structure):
 
 def filter_for(profile: dict[str, Any], cache: str) -> bytes:
     """The BPF program of a profile, from the cache folder if it is there."""
-    text = json.dumps(profile).encode()
+    return _filter_for(json.dumps(profile).encode(), cache)
+
+
+@functools.lru_cache(8)
+def _filter_for(text: bytes, cache: str) -> bytes:
     digest = blake2b(CACHE_VERSION + os.uname().machine.encode() + text, digest_size=32).hexdigest()
     path = f"{cache}/{digest}.bpf"
     try:
         with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        program = compile_profile(profile)
+        program = compile_profile(json.loads(text))
     os.makedirs(cache, 0o700, exist_ok=True)
     fresh = f"{path}.{os.getpid()}"
     with open(fresh, "wb") as file:

@@ -6,6 +6,7 @@ something else failed before.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # `signal` makes enumerations of what it returns
 import contextlib
 import errno
 import fcntl
@@ -174,8 +175,8 @@ def _execute(step: str | int, arguments: tuple[str, ...], environment: dict[str,
 
 
 def _reset_signals() -> None:
+    """Those that are ignored: handlers end with the exec."""
     for number in range(1, signal.NSIG):
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
+        if _signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

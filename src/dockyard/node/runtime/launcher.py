@@ -72,7 +72,8 @@ class ForkLauncher:
 
         waiting = ahead.take()
         assert waiting is not None
-        payload = os.fsencode(self._cache) + b"\0" + launchmessage.pack(launch, attach)
+        message = launchmessage.join(launchmessage.pack(launch, attach))
+        payload = os.fsencode(self._cache) + b"\0" + message
         with contextlib.closing(waiting), contextlib.suppress(OSError):
             launchmessage.send(waiting, payload, creator)
             return True
@@ -107,7 +108,7 @@ class LaunchpadLauncher:
     def launch(self, launch: Launch, attach: bool) -> socket.socket:
         from dockyard.node.runtime import launchmessage
 
-        payload = launchmessage.pack(launch, attach)
+        payload = launchmessage.message(launch, attach, self._cache)
         for last in (False, True):
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             try:

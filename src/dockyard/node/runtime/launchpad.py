@@ -95,8 +95,7 @@ def _wait_and_monitor(control: socket.socket, say: int, cache: str) -> NoReturn:
         if received is None:
             return None
         control.close()
-        os.write(say, _TAKEN)
-        return spare.Asked(cache, *received)
+        return spare.Asked(cache, *received, taken=lambda: os.write(say, _TAKEN))
 
     try:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)

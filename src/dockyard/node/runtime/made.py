@@ -43,6 +43,10 @@ class Made(Record):
     """Empty: it has none."""
     freezer: str
     """The file that says whether it is paused; empty: it cannot be."""
+    oom: str
+    """The file that counts what the kernel has killed for want of memory; empty: there is none."""
+    groups: tuple[tuple[str, str], ...]
+    """Its control group's folders, each with the one above it."""
     home: str
     """The group that its monitor lives in, by ``doors``."""
     doors: tuple[str, ...]

@@ -27,6 +27,7 @@ from dockyard.node.runtime.cgroups import (  # before a launchpad forks: limits
     ownership,
 )
 from dockyard.node.runtime.child import Child, enter_pid_namespace
+from dockyard.node.runtime.launchmessage import Order
 from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.made import Held, Made, Rest, give, give_rest
 from dockyard.node.runtime.newborn import Newborn
@@ -41,13 +42,18 @@ class Maker:
         launch: Launch,
         cache: str,
         newborn: Newborn | None = None,
+        order: Order | None = None,
+        whole: bytes = b"",
     ) -> None:
+        """``order``: what the launch's document says, if that was read already; ``whole``: the
+        launch with it, packed."""
         self.launch, self._cache, self._newborn = launch, cache, newborn
+        self._packed = whole
         self._listener: Plain | None = None
         self.child: Child | None = None
         self._grouped = False
-        self.filter: bytes | None = None
-        self.spec = runtimespec.parse(launch.spec)
+        self.filter = order.filter if order else None
+        self.spec = order.spec if order else runtimespec.parse(launch.spec)
 
     def make(self, attach: bool, creator: Plain) -> tuple[Made, Held, Rest]:
         """All of it, in the process that becomes the monitor. What fails is undone and raised. The
@@ -79,10 +85,6 @@ class Maker:
 
     def _begin(self, between: Plain | None = None) -> Child:
         init.check_rights(self.spec)
-        if self.spec.hooks:
-            from dockyard.node.runtime import afterwards  # few containers have hooks
-
-            afterwards.keep(self.launch, self.spec)
         self._make(between)
         self._listener = connection.bind(wire.socket_path(self.launch.run_dir))
         self._begin_log()
@@ -114,6 +116,8 @@ class Maker:
             stdin_once=launch.stdin_once,
             cgroup=spec.cgroup if self._grouped else "",
             freezer=freezer.file_of(group.checked(spec.cgroup)) if self._grouped else "",
+            oom=group.oom_file(spec.cgroup) if self._grouped else "",
+            groups=group.folders(spec.cgroup) if self._grouped else (),
             home=home,
             doors=doors,
             tree=hosttree.path_of(spec),
@@ -128,7 +132,7 @@ class Maker:
             health=launch.health is not None,
             answer=wire.control({"pid": child.pid}),
             attach=attach,
-            rest=launchmessage.pack(launch, False) if more else b"",
+            rest=launchmessage.pack(self._whole(), False) if more else b"",
         )
 
     def _make(self, between: Plain | None) -> None:
@@ -159,6 +163,8 @@ class Maker:
             self._read_filter()
             if early:
                 newborn.confine(self.filter)
+            else:  # hooks
+                newborn.rejoin()
         else:
             self._read_filter()
             birth = init.Birth(
@@ -173,8 +179,9 @@ class Maker:
                     os.close(tree)
 
     def _read_filter(self) -> None:
-        if self.spec.seccomp:
-            self.filter = seccomp.filter_for(self.spec.seccomp, self._cache)
+        if self.spec.seccomp and self.filter is None:
+            profile = self._whole().spec["linux"]["seccomp"]
+            self.filter = seccomp.filter_for(profile, self._cache)
 
     def _serve(self) -> int:
         from dockyard.node.runtime import rootfs
@@ -205,10 +212,21 @@ class Maker:
             group.remove(self.spec.cgroup)
         if tree := hosttree.path_of(self.spec):
             hosttree.remove(tree)
-        if self.spec.hooks:
-            from dockyard.node.runtime import afterwards
+        if self.spec.hooks.get("poststop"):
+            run_poststop(self._whole())
 
-            afterwards.run(self.launch.run_dir)
+    def _whole(self) -> Launch:
+        """With its document."""
+        return launchmessage.unpack(self._packed)[0] if self._packed else self.launch
+
+
+def run_poststop(launch: Launch) -> None:
+    """Hooks of a container that is no more. What fails there changes nothing (runtime.md,
+    "Lifecycle")."""
+    spec = runtimespec.parse(launch.spec)
+    with contextlib.suppress(DockyardError, OSError):
+        said = hooks.state(hooks.identity(launch.id, launch.state_dir, spec), "stopped", 0)
+        hooks.run_outside(spec.hooks, "poststop", said, launch.state_dir)
 
 
 def _see_end(pid: int) -> None:

@@ -80,7 +80,8 @@ class Monitor:
         self.started = 0.0
         self.clients: set[Connection] = set()
         self.waiters: list[Connection] = []
-        self.exit: dict[str, Any] | None = None
+        self.exit = b""
+        """How its container has ended, as a frame."""
         self.filter = made.filter
         self.health: Health | None = None
         self.loop.on_signal([_signal.SIGCHLD], self._reap)
@@ -163,9 +164,9 @@ class Monitor:
 
     def _run_poststop(self) -> None:
         if "poststop" in self.made.hooks:
-            from dockyard.node.runtime import afterwards
+            from dockyard.node.runtime import maker
 
-            afterwards.run(self.made.run_dir)
+            maker.run_poststop(self._launch())
 
     def _close_listener(self) -> None:
         # Unlinked first: who finds nobody listening may start the container again at once, and
@@ -178,19 +179,11 @@ class Monitor:
     def run(self) -> None:
         """Look after the container until it has ended and its clients know."""
         self._reap()  # what has ended before this process listened to signals
-        while self.exit is None:
+        while not self.exit:
             self.loop.turn(self._patience())
             if self.listener.deaf_until and self.listener.deaf_until <= monotonic():
                 self.listener.listen()
-        for client in list(self.clients):
-            if client in self.waiters or client.session is self.session:
-                client.say(**self.exit)
-        # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
-        with suppress(DockyardError, OSError):
-            if self.made.cgroup:
-                group.remove(self.made.cgroup)
-            if self.made.tree:
-                self._remove_tree()
+        self._finish()
         with suppress(OSError):
             oomscore.ordinary()  # as are whoever is executed now
         self._run_poststop()
@@ -202,6 +195,18 @@ class Monitor:
             with suppress(PermissionError):  # an ordinary user's is in none other
                 enter_pid_namespace("/proc/self/ns/pid")  # the container's takes nobody in any more
             os.posix_spawn(program[0], program, os.environ, setsigmask=[])
+
+    def _finish(self) -> None:
+        """Tell who waits, and clean up."""
+        for client in list(self.clients):
+            if client in self.waiters or client.session is self.session:
+                client.send(self.exit)
+        # A process that the kernel cannot end keeps its group: `delete` tries again and says so.
+        with suppress(DockyardError, OSError):
+            if not light.remove(self.made.groups):
+                group.remove(self.made.cgroup)
+            if self.made.tree:
+                self._remove_tree()
 
     def _remove_tree(self) -> None:
         from dockyard.node.runtime import hosttree  # most have a mount namespace, which ends itself
@@ -349,7 +354,7 @@ class Monitor:
                 return
             self._start_failure = error
             client.say(error=str(error), code=error.exit_code)
-            if self.exit is None:
+            if not self.exit:
                 with suppress(ProcessLookupError):
                     os.kill(self.child.pid, _signal.SIGKILL)
 
@@ -380,13 +385,13 @@ class Monitor:
         self.session.clients.append(client)
 
     def _wait(self, client: Connection, _: dict[str, Any]) -> None:
-        if self.exit is not None:
-            client.say(**self.exit)
+        if self.exit:
+            client.send(self.exit)
         else:
             self.waiters.append(client)
 
     def _signal(self, client: Connection, message: dict[str, Any]) -> None:
-        if self.exit is not None:
+        if self.exit:
             raise StartFailed("kill: the container is not running", 125)
         number = int(message["number"])
         if message.get("everyone") and not self.made.cgroup:
@@ -448,7 +453,7 @@ class Monitor:
 
     def _ended(self, code: int) -> None:
         """The container's first process has ended, and with it everything in its pid namespace."""
-        if self.exit is not None:
+        if self.exit:
             return
         if self._handshake is not None:
             self._handshake.end()
@@ -459,12 +464,12 @@ class Monitor:
             self._log.close()
         if self.health is not None:
             self.health.end()
-        oom_killed = group.oom_kills(self.made.cgroup) > 0
-        self.exit = {"exit": code, "oom_killed": oom_killed, "finished": wall()}
+        self.exit = wire.ended(code, light.oom_kills(self.made.oom) > 0, wall())
         self.status = "stopped"
         path = wire.exit_path(self.made.state_dir)
-        with open(f"{path}.new", "wb") as file:
-            file.write(wire.control(self.exit)[wire.HEADER.size :])
+        file = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        os.write(file, self.exit[wire.HEADER.size :])
+        os.close(file)
         os.replace(f"{path}.new", path)
 
 

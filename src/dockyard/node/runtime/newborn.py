@@ -8,20 +8,20 @@ host as it was then. A container that wants something else is forked as ever.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
+import struct
 from _socket import socket as Plain
 from typing import NoReturn
 
-from dockyard.base.linux import loopback, passing, processes, processors, syscalls
+from dockyard.base.linux import loopback, passing, processes, processors, samememory, syscalls
 from dockyard.base.linux.overlay import FUSE
-from dockyard.base.oci import runtimespec
 from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import Launch
-from dockyard.node.runtime import furnishing, init, parts
+from dockyard.node.runtime import furnishing, init, launchmessage, parts, rehearsal
 from dockyard.node.runtime.child import enter_pid_namespace
-from dockyard.node.runtime.launchmessage import unpack
 from dockyard.node.runtime.messages import FILTER, FLAGS, GO, LONGEST_MESSAGE
 
 KINDS = ("network", "ipc", "uts")
@@ -29,6 +29,7 @@ BORN = sum(FLAGS[kind] for kind in KINDS)
 LARGEST = 128 * 1024
 """Of a launch: what a seqpacket socket takes at once."""
 STREAMS = 3
+_PID = struct.Struct("=i")
 
 
 class Newborn:
@@ -37,20 +38,36 @@ class Newborn:
 
     def __init__(self) -> None:
         """Needs every right of root."""
-        self._told = False
-        enter_pid_namespace(None)
-        self.sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.pid = processes.clone3(processes.CLONE_PARENT).pid
-        if self.pid == 0:
-            _wait(theirs)
+        self._told, self._usable = False, frozenset[int]()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        keeper = processes.clone3(processes.CLONE_PARENT).pid
+        if keeper == 0:
+            _begin(theirs)
         theirs.close()
+        self.sync = ours
+        self.pid = self._met(keeper)
+        with contextlib.suppress(OSError):  # once more, it is twice as fast
+            self._usable = processors.part(self.pid)
+            self.rejoin()
 
-    def tell(self, packed: bytes) -> None:
+    def _met(self, keeper: int) -> int:
+        """Its pid. It gets a socket that it alone has: the end of that is its own."""
+        processors.stand_back(keeper)
+        with contextlib.closing(self.sync) as way:
+            self.sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            passing.send(way, GO, [theirs.fileno()])
+            theirs.close()
+            said = way.recv(_PID.size)
+            if len(said) < _PID.size:
+                raise OSError(errno.EPERM, "newborn: it could not begin")
+            return int(_PID.unpack(said)[0])
+
+    def tell(self, message: bytes) -> None:
         """The launch, as soon as it is known: it builds while its control group is made."""
-        if len(packed) <= LARGEST:
+        if len(message) <= LARGEST:
             with contextlib.suppress(OSError):
-                processors.part(self.pid)
-                self.sync.send(packed)
+                self._usable = processors.part(self.pid)
+                self.sync.send(message)
                 self._told = True
 
     def suits(self, launch: Launch, spec: Spec) -> bool:
@@ -67,12 +84,17 @@ class Newborn:
         with contextlib.suppress(OSError):  # it has ended, and said why
             self.sync.send(FILTER + (filter_program or b""))
 
+    def rejoin(self) -> None:
+        """Whoever made it is going to start others, which may run wherever they want."""
+        with contextlib.suppress(OSError):
+            processors.rejoin(self._usable)
+
     def end(self) -> None:
-        """It is not needed. Children of this process are born in its own pid namespace again."""
+        """It is not needed."""
+        self.rejoin()
         self.sync.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        enter_pid_namespace("/proc/self/ns/pid")
 
 
 def born() -> Newborn | None:
@@ -88,30 +110,46 @@ def _suits(launch: Launch, spec: Spec) -> bool:
         return False
     fresh = all(kind in spec.namespaces and not spec.namespaces[kind] for kind in KINDS)
     own = "pid" in spec.namespaces and not spec.namespaces["pid"]
-    return fresh and own and not init.staged(spec)
+    copies = any(mount.options.copy_up for mount in spec.mounts)  # into the keeper's group
+    return fresh and own and not copies and not init.staged(spec)
+
+
+def _begin(way: socket.socket) -> NoReturn:
+    try:
+        kept = way.fileno()
+        if kept > STREAMS:
+            syscalls.close_range(STREAMS, kept - 1)
+        syscalls.close_range(kept + 1)
+        enter_pid_namespace(None)
+        pid = samememory.part()
+        _, (sync,) = passing.receive(way, len(GO), 1)
+        way.send(_PID.pack(pid))
+        way.close()
+        _wait(socket.socket(fileno=sync))
+    finally:
+        os._exit(1)
 
 
 def _wait(sync: socket.socket) -> NoReturn:
     try:
-        kept = sync.fileno()
-        if kept > STREAMS:
-            syscalls.close_range(STREAMS, kept - 1)
-        syscalls.close_range(kept + 1)
         syscalls.unshare(BORN)
         loopback.turn_on()
         ready = furnishing.make()
-        if packed := sync.recv(LARGEST):
-            launch, _ = unpack(packed)
-            spec = runtimespec.parse(launch.spec)
-            if _suits(launch, spec):
-                birth = init.Birth(
-                    launch.id, spec, launch.rootfs, _grouped, bundle=launch.state_dir, born=BORN,
-                    filter=_take_filter if init.early(spec) else None,
-                    ahead=parts.choose(spec, ready),
-                )  # fmt: skip
-                init.become_init(birth, sync)
+        _choose(rehearsal.nothing(), ready)  # once more, it is twice as fast
+        if (message := sync.recv(LARGEST)) and (birth := _choose(message, ready)):
+            init.become_init(birth, sync)
     finally:
         os._exit(1)
+
+
+def _choose(message: bytes, ready: dict[str, parts.Made]) -> init.Birth | None:
+    launch, spec, *_ = launchmessage.order(*launchmessage.split(message))
+    if not _suits(launch, spec):
+        return None
+    return init.Birth(
+        launch.id, spec, launch.rootfs, _grouped, bundle=launch.state_dir, born=BORN,
+        filter=_take_filter if init.early(spec) else None, ahead=parts.choose(spec, ready),
+    )  # fmt: skip
 
 
 def _grouped(sync: Plain) -> init.Stdio:

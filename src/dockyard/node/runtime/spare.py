@@ -16,7 +16,7 @@ from _socket import socket as Plain
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dockyard.base.linux import door, oomscore, syscalls
+from dockyard.base.linux import door, oomscore, processors, syscalls
 from dockyard.base.linux.door import through
 from dockyard.node.runtime import made, monitor
 
@@ -25,10 +25,12 @@ class Asked(NamedTuple):
     """A launch that has come."""
 
     cache: str
-    packed: bytes
+    message: bytes
     """See :mod:`.launchmessage`."""
     creator: Plain
     """Where the answer goes."""
+    taken: Callable[[], object] = bool
+    """Tells whoever has forked this process ahead."""
 
 
 IGNORED = tuple(
@@ -113,13 +115,18 @@ def _make(ask: Ask, way: Plain, above: int) -> None:
     asked = ask()
     if asked is None:
         return
+    whole, short = launchmessage.split(asked.message)
     if child is not None:
-        child.tell(asked.packed)
-    launch, attach = launchmessage.unpack(asked.packed)
-    if launch.runtime:
-        made.pass_on(way, asked.packed, asked.creator)
-        return
+        child.tell(launchmessage.join(b"" if short else whole, short))
+    asked.taken()
     try:
-        maker.Maker(launch, asked.cache, child).make_for(way, attach, asked.creator)
+        if not short and launchmessage.unpack(whole)[0].runtime:
+            made.pass_on(way, whole, asked.creator)
+            return
+        order = launchmessage.order(whole, short)
+        maker.Maker(order.launch, asked.cache, child, order, whole).make_for(
+            way, order.attach, asked.creator
+        )
+        processors.stand_back()
     except BaseException as error:  # whatever it is: the creator must hear of it
         maker.refuse(asked.creator, error)

@@ -33,11 +33,6 @@ def exit_path(state_dir: str) -> str:
     return f"{state_dir}/exit.json"
 
 
-def poststop_path(run_dir: str) -> str:
-    """Hooks that are still to run after its end (:mod:`..afterwards`)."""
-    return f"{run_dir}/poststop.json"
-
-
 def health_path(state_dir: str) -> str:
     """Where the monitor writes how the container is."""
     return f"{state_dir}/health.json"
@@ -82,6 +77,12 @@ def parsed(payload: bytes) -> Any:
     from json import loads
 
     return loads(payload)
+
+
+def ended(code: int, oom_killed: bool, finished: float) -> bytes:
+    """The control frame that says how a container ended."""
+    killed = b"true" if oom_killed else b"false"
+    return frame(CONTROL, b'{"exit":%d,"oom_killed":%s,"finished":%r}' % (code, killed, finished))
 
 
 OK = frame(CONTROL, b'{"ok":true}')

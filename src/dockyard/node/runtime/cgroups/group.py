@@ -70,10 +70,7 @@ def create(
     layout = cgroupfs.layout()
     if not layout.v1 and not layout.v2:
         raise Unsupported("cgroup: no hierarchy is mounted; mount cgroup2 on /sys/fs/cgroup")
-    if found := [pid for pid in pids(path) if pid != placeholder]:
-        raise Conflict(f"cgroup: {path}: it is in use by processes {found[:10]}")
-    if freezer.would_stop(path):
-        raise Conflict(f"cgroup: {path}: it is frozen: what is started in it would stand still")
+    check_free(path, placeholder)
     wanted = {"devices": [], **resources}
     try:
         for root in layout.roots:
@@ -95,6 +92,14 @@ def create(
             ) from error
         return ""
     return path
+
+
+def check_free(path: str, placeholder: int = 0) -> None:
+    """That nobody lives in a group which a container is to have, and that it is not frozen."""
+    if found := [pid for pid in pids(path) if pid != placeholder]:
+        raise Conflict(f"cgroup: {path}: it is in use by processes {found[:10]}")
+    if freezer.would_stop(path):
+        raise Conflict(f"cgroup: {path}: it is frozen: what is started in it would stand still")
 
 
 def update(path: str, resources: Mapping[str, Any]) -> None:
@@ -236,13 +241,21 @@ def pids(path: str) -> list[int]:
     return cgroupfs.pids(f"{layout.v2}/{path}") if layout.v2 else []
 
 
-def oom_kills(path: str) -> int:
-    """How many processes the kernel has killed because the group had no memory left."""
-    if not path:
-        return 0
+def oom_file(path: str) -> str:
+    """The file that counts processes which the kernel has killed because the group had no memory
+    left: see :mod:`.light`."""
     folder = cgroupfs.folder("memory", checked(path))
     file = "memory.oom_control" if "memory" in cgroupfs.layout().v1 else "memory.events"
-    return cgroupfs.flat(f"{folder}/{file}").get("oom_kill", 0)
+    return f"{folder}/{file}" if folder else ""
+
+
+def folders(path: str) -> tuple[tuple[str, str], ...]:
+    """The group's folders, there or not, each with the one above; empty: that is a root."""
+    path = checked(path)
+    above = os.path.dirname(path)
+    return tuple(
+        (folder, os.path.dirname(folder) if above else "") for folder in cgroupfs.folders(path)
+    )
 
 
 def freeze(path: str, frozen: bool) -> None:

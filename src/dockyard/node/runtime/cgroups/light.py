@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+
+from dockyard.base.suppress import suppress
 
 PIECE = 4096
 
@@ -33,3 +36,38 @@ def settle(doors: tuple[str, ...]) -> None:
             os.write(descriptor, b"0")
         finally:
             os.close(descriptor)
+
+
+def oom_kills(file: str) -> int:
+    """How many processes the kernel has killed for want of memory, as the group's file says; no
+    file, or a group that is gone, says 0."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    try:
+        _, _, rest = os.read(descriptor, PIECE).partition(b"oom_kill ")
+        return int(rest.split()[0]) if rest else 0
+    except OSError as error:
+        if error.errno == errno.ENODEV:  # the group was removed while the file was open
+            return 0
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def remove(groups: tuple[tuple[str, str], ...]) -> bool:
+    """Remove folders of a group in which nothing lives, and those above them that hold nothing any
+    more; whether they are gone: else somebody has to end what is in there."""
+    gone = True
+    for folder, above in groups:
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            gone = False
+        if above:
+            with suppress(OSError):  # others live there
+                os.rmdir(above)
+    return gone
