@@ -77,10 +77,6 @@ def export(
         if provenance is not None and provenance.inline_only and each.kind not in _INLINE:
             wanted = wanted._replace(attestations=wanted.attestations._replace(provenance=None))
         stays = each.kind in ("image", "docker") and not each.push and not each.dest
-        if stays and (wanted.attestations or wanted.annotations):
-            display.note("[Warning] the local store keeps neither attestations nor annotations of "
-                         "a build; push it, or write it with type=oci")  # fmt: skip
-            wanted = bundle.Wanted()
         made = bundle.bundle(result.images, result.layers, wanted, names, store, run, seconds)
         if each.kind == "image":
             step.output(f"writing image {result.image.id} done\n".encode())
@@ -91,6 +87,8 @@ def export(
                 outputs.push(made, names, store)
         else:
             outputs.write(each.kind, each.dest, made, names, store, is_tar=each.is_tar)
+        if stays:
+            outputs.keep(made, names, store)
         if each.push or each.kind == "oci" or top is None:
             top = made.top
         step.done()

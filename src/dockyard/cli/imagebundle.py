@@ -33,6 +33,7 @@ def describe(store: ImageStore, bundle: Bundle) -> dict[str, Any]:
     return found | beyond(store, bundle)
 
 
+_REFERENCE = "vnd.docker.reference.type"
 _TITLE = "org.opencontainers.image.title"
 
 
@@ -86,6 +87,8 @@ def tree(store: ImageStore, bundle: Bundle, full: bool) -> Iterator[str]:
             digest = child.entry.digest if full else child.entry.digest.short
             size = imageview.size(_size(child.manifest)) if child.whole else "not here"
             platform = str(child.entry.platform) if child.entry.platform else "any platform"
+            if dict(child.entry.annotations).get(_REFERENCE) == "attestation-manifest":
+                platform = "attestations"
             lines.append((f"{platform}  {digest}  {size}", bundles.referrers(child.entry.digest)))
     else:
         for layer in bundle.document.layers:

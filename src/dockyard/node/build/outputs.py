@@ -27,7 +27,7 @@ from dockyard.node.image.together import every_blob
 from dockyard.node.image.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dockyard.base.oci.reference import Reference
     from dockyard.node.build.bundle import Bundle
@@ -62,6 +62,20 @@ def write(
                 for chunk in tar_entry(_entry(name, size), read):
                     out.write(chunk)
             out.write(END)
+
+
+def keep(bundle: Bundle, names: Sequence[str], store: ImageStore) -> None:
+    """In the store, with its index, attestations and annotations, as it would be pushed."""
+    if bundle.is_plain or not names:
+        return
+    documents = {found.digest: found.data for found in bundle.documents}
+    documents[bundle.top.digest] = bundle.index_data or bundle.image.manifest.data
+
+    def source(blob: Descriptor) -> Iterable[bytes]:
+        data = documents.get(blob.digest)
+        return [data] if data is not None else _reader(bundle, store, blob)()
+
+    store.keep_whole(bundle.top, names, source)
 
 
 def push(bundle: Bundle, names: tuple[str, ...], store: ImageStore) -> None:

@@ -7,13 +7,14 @@ fork afterwards.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux import storagedriver
 from dockyard.base.linux.storagedriver import Driver
+from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.base.oci.platform import Platform
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from dockyard.node.image.trust.keys import PrivateKey, PublicKey
     from dockyard.node.image.trust.sign import Verified
     from dockyard.node.image.verify import Damage
+    from dockyard.node.image.whole import Source
 
     BundleList = list[Bundle]
     DamageOfImages = dict[str, list[Damage]]
@@ -407,6 +409,21 @@ class ImageStore:
     def recall(self, key: str) -> Layer | None:
         """The layer remembered under this key, if it is still whole."""
         return self._catalog.recall(key)
+
+    def keep_whole(self, top: Descriptor, names: Sequence[str], source: "Source") -> None:
+        """An index with all that it lists, or an image of another manifest than it had, as it was
+        made here: under these names, the index' image for this machine under them too."""
+        from dockyard.base.oci.manifest import Index
+        from dockyard.node.image.whole import Whole
+
+        full = tuple(str(parse_reference(name)) for name in names)
+        with self._catalog.adding():
+            whole = Whole(self._catalog, source, lambda _: True, Silent(), "build")
+            found = whole.document(top)
+            if isinstance(found, Index):
+                whole.index(found, full, full)
+            else:
+                whole.image(found, full)
 
     def adding(self) -> AbstractContextManager[None]:
         """Held while layers are committed that no image has yet: none is collected meanwhile."""
