@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import re
+import socket
 import subprocess
 import time
+import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +96,101 @@ def test_a_terminal(cluster: Cluster) -> None:
     )  # fmt: skip
     assert "/dev/pts/0" in done.stdout, done.stdout + done.stderr
     assert "33 111" in done.stdout, done.stdout
+
+
+PROTOCOLS = {"websocket": {}, "spdy": {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false",
+                                       "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}}  # fmt: skip
+"""How kubectl streams: since 1.31, and before."""
+LARGE = 8 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def pages(cluster: Cluster) -> str:
+    """A pod that serves a large page on port 8080, and says what it is sent."""
+    start(cluster, "pages", f"mkdir /www; head -c {LARGE} /dev/urandom > /www/large; "
+                            "httpd -p 8080 -h /www; cat", stdin=True)  # fmt: skip
+    kubectl = cluster.kubectl
+    kubectl("exec", "pages", "--", "sh", "-c",
+            "for i in $(seq 200); do wget -qO /dev/null 127.0.0.1:8080/large && exit; sleep .05; "
+            "done; exit 1")  # fmt: skip
+    return kubectl("exec", "pages", "--", "sha256sum", "/www/large").split()[0]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_much_goes_both_ways(cluster: Cluster, pages: str, protocol: str) -> None:
+    kubectl, how = cluster.kubectl, PROTOCOLS[protocol]
+    assert (
+        kubectl("exec", "-i", "pages", "--", "wc", "-c", stdin="x" * LARGE, **how) == f"{LARGE}\n"
+    )
+    done = subprocess.run(
+        [kubectl.program, "exec", "pages", "--", "cat", "/www/large"],
+        env={**kubectl.environment, **how}, capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert hashlib.sha256(done.stdout).hexdigest() == pages
+    done_too = kubectl.run("exec", "pages", "--", "sh", "-c", "echo out; echo err >&2; exit 3",
+                           **how)  # fmt: skip
+    assert (done_too.stdout, done_too.returncode) == ("out\n", 3)
+    assert done_too.stderr == "err\ncommand terminated with exit code 3\n"
+
+
+def test_files_are_copied_out_and_in(cluster: Cluster, pages: str, tmp_path: Path) -> None:
+    kubectl = cluster.kubectl
+    kubectl("cp", "pages:www/large", str(tmp_path / "large"))
+    assert hashlib.sha256((tmp_path / "large").read_bytes()).hexdigest() == pages
+    kubectl("cp", str(tmp_path / "large"), "pages:/tmp/again")
+    assert kubectl("exec", "pages", "--", "sha256sum", "/tmp/again").split()[0] == pages
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_port_is_forwarded(cluster: Cluster, pages: str, protocol: str) -> None:
+    kubectl = cluster.kubectl
+    with subprocess.Popen(
+        [kubectl.program, "port-forward", "pod/pages", ":8080", ":1"],
+        env={**kubectl.environment, **PROTOCOLS[protocol]}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as forwarding:  # fmt: skip
+        try:
+            ports: dict[str, int] = {}
+            assert forwarding.stdout is not None
+            for line in forwarding.stdout:
+                if found := re.fullmatch(r"Forwarding from 127.0.0.1:(\d+) -> (\d+)\n", line):
+                    ports[found[2]] = int(found[1])
+                if {"8080", "1"} <= ports.keys():
+                    break
+            for _ in range(3):
+                url = f"http://127.0.0.1:{ports['8080']}/large"
+                with urllib.request.urlopen(url, timeout=20) as answer:
+                    assert hashlib.sha256(answer.read()).hexdigest() == pages
+            with socket.create_connection(("127.0.0.1", ports["1"]), timeout=20) as refused:
+                refused.sendall(b"x")
+                with contextlib.suppress(ConnectionResetError):
+                    assert refused.recv(1) == b""
+            said = forwarding.communicate(timeout=20)[1]  # kubectl ends at the first refusal
+            assert (
+                "failed to connect to localhost:1 inside the pod: 127.0.0.1: connection refused"
+                in said
+            )
+        finally:
+            forwarding.kill()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_attach(cluster: Cluster, protocol: str) -> None:
+    name = f"attached-{protocol}"
+    start(cluster, name, "cat; echo end; sleep 600", stdin=True, stdinOnce=True)
+    words = [cluster.kubectl.program, "attach", "-i", name]
+    environment = {**cluster.kubectl.environment, **PROTOCOLS[protocol]}
+    with subprocess.Popen(
+        words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as attached:
+        try:
+            assert attached.stdin is not None and attached.stdout is not None
+            attached.stdin.write("to the pod\n")
+            attached.stdin.close()
+            assert attached.stdout.readline() == "to the pod\n"
+            assert attached.stdout.readline() == "end\n"
+        finally:
+            attached.kill()
 
 
 def test_what_a_pod_is_given(cluster: Cluster) -> None:

@@ -5,84 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from dockyard.base.aio.clock import RealClock
 from dockyard.base.errors import Denied, Unavailable
 from dockyard.base.wire import websocket
 from dockyard.interfaces.cri import StreamOptions
-from dockyard.interfaces.ociruntime import STDERR, STDOUT, Frame, StartFailed
+from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.cri.streaming import StreamingServer, terminal_size
-from dockyard.node.cri.threads import Threads
+from helpers.streams import Played, dial, served
 
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
-
-
-class Played:
-    """A command whose output the test writes into ``out``, as ``1hello`` or ``2oops``."""
-
-    def __init__(self, code: int | None = 0) -> None:
-        self.ours, self.out = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.code, self.written = code, b""
-        self.sizes: list[tuple[int, int]] = []
-        self.input_ended = asyncio.Event()
-        self.closed = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-
-    def fileno(self) -> int:
-        return self.ours.fileno()
-
-    def read(self) -> Frame | None:
-        data = self.ours.recv(65536)
-        return Frame(STDOUT if data[:1] == b"1" else STDERR, data[1:]) if data else None
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def close_stdin(self) -> None:
-        self._loop.call_soon_threadsafe(self.input_ended.set)
-
-    def resize(self, rows: int, columns: int) -> None:
-        self.sizes.append((rows, columns))
-
-    def signal(self, number: int) -> None:
-        raise AssertionError("nobody signals")
-
-    def exit_code(self) -> int | None:
-        return self.code
-
-    def close(self) -> None:
-        self.closed.set()
-        self.ours.close()
-
-
-def served(body: Callable[[StreamingServer], Awaitable[None]]) -> None:
-    async def main() -> None:
-        clock = RealClock()
-        threads = Threads(clock)
-        server = StreamingServer(threads, clock)
-        await server.start()
-        try:
-            async with clock.timeout(20):
-                await body(server)
-        finally:
-            server.close()
-            threads.close()
-
-    asyncio.run(main())
-
-
-async def dial(url: str, *protocols: str) -> websocket.WebSocket:
-    where = url.removeprefix("http://")
-    host, _, path = where.partition("/")
-    name, _, port = host.partition(":")
-    return await websocket.connect(
-        name, int(port), f"/{path}", RealClock(), protocols=protocols or (V5,)
-    )
 
 
 async def messages(client: websocket.WebSocket) -> list[bytes]:
@@ -230,7 +164,7 @@ def test_a_url_is_for_one_client_and_cannot_be_guessed(token: str) -> None:
     served(body)
 
 
-def test_spdy_is_refused_in_words() -> None:
+def test_spdy_without_a_version_in_common_is_refused_in_words() -> None:
     async def body(server: StreamingServer) -> None:
         url = server.url("exec", lambda size: Played(), ALL)
         host, _, path = url.removeprefix("http://").partition("/")
@@ -240,7 +174,7 @@ def test_spdy_is_refused_in_words() -> None:
                      "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n".encode())  # fmt: skip
         answer = await reader.read(4096)
         assert answer.startswith(b"HTTP/1.1 403 ")
-        assert b"SPDY is not implemented" in answer
+        assert b"unable to negotiate protocol: client supports []" in answer
         writer.close()
 
     served(body)

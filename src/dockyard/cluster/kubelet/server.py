@@ -21,7 +21,7 @@ from dockyard.cluster.client.transport import Object
 from dockyard.cluster.kubelet import logfiles, logs
 from dockyard.cluster.kubelet.sandboxconfig import log_folder
 from dockyard.cluster.kubelet.verdicts import PREFIX
-from dockyard.interfaces.cri import RuntimeService, StreamOptions
+from dockyard.interfaces.cri import READY, RuntimeService, StreamOptions
 
 TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 API_SERVER = "system:apiserver"
@@ -29,6 +29,7 @@ SECTIONS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerSta
 STATUSES = ((NotFound, 404), (Conflict, 409), (Unsupported, 501), (DockyardError, 400))
 HANDSHAKE = (b"upgrade", b"connection", b"sec-websocket-key", b"sec-websocket-version",
              b"sec-websocket-protocol", b"x-stream-protocol-version")  # fmt: skip
+MOST_PORTS = 64
 Query = Mapping[str, Sequence[str]]
 
 
@@ -65,8 +66,9 @@ class KubeletServer:
                     status = container_status(self._pod(namespace, pod), container)
                     url = await self._url(verb, _running_id(status, container), query)
                     await pass_on(url, request, connection)
-                case ["portForward", *_]:
-                    raise Unsupported("port-forward: not implemented")
+                case ["portForward", namespace, pod]:
+                    url = await self._forward(self._pod(namespace, pod), query)
+                    await pass_on(url, request, connection)
                 case _:
                     connection.respond(404, TEXT, b"no such path")
         except DockyardError as error:
@@ -93,6 +95,18 @@ class KubeletServer:
             raise Invalid("exec: you must specify at least one command for the container")
         return await self._runtime.exec(container_id, command, options)
 
+    async def _forward(self, pod: Object, query: Query) -> str:
+        """Whose ports a client names in its streams, or, in the older form, in the query."""
+        ports = [text for value in query.get("ports", ()) for text in value.split(",")]
+        if len(ports) > MOST_PORTS or not all(map(_is_port, ports)):
+            raise Invalid(f"port-forward: ports {','.join(ports)[:80]!r}: at most {MOST_PORTS} "
+                          "numbers from 1 to 65535")  # fmt: skip
+        metadata = pod["metadata"]
+        for sandbox in await self._runtime.list_pod_sandbox(metadata["uid"]):
+            if sandbox.state == READY:
+                return await self._runtime.port_forward(sandbox.id, tuple(map(int, ports)))
+        raise NotFound(f'unable to forward port because pod "{metadata["name"]}" is not running')
+
     async def _logs(
         self, pod: Object, container: str, query: Query, connection: Connection
     ) -> None:
@@ -118,6 +132,10 @@ class KubeletServer:
                 if connection.closed:
                     return
             connection.end()
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and len(text) < 6 and 0 < int(text) < 1 << 16
 
 
 def container_status(pod: Object, container: str) -> Object:

@@ -1,12 +1,14 @@
 """Turns a stream of the runtime, which blocks, into frames that a task waits for.
 
 The event loop watches the stream's descriptor; a thread is used only for what is there already, so
-a hundred commands that print nothing cost no thread.
+a hundred commands that print nothing cost no thread. It watches through an epoll of the stream's
+own: libuv makes what it polls non-blocking, and threads read and write the stream as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 
 from dockyard.interfaces.ociruntime import STDOUT, Frame, Stream
@@ -15,12 +17,14 @@ from dockyard.node.cri.threads import Threads
 
 async def frames(stream: Stream, threads: Threads) -> AsyncIterator[Frame]:
     """The output, piece by piece, until it ends."""
-    while True:
-        await _readable(stream.fileno())
-        frame = await threads.stream(stream.read)
-        if frame is None:
-            return
-        yield frame
+    with select.epoll() as watched:
+        watched.register(stream.fileno(), select.EPOLLIN)
+        while True:
+            await _readable(watched.fileno())
+            frame = await threads.stream(stream.read)
+            if frame is None:
+                return
+            yield frame
 
 
 async def _readable(descriptor: int) -> None:

@@ -19,7 +19,7 @@ from dockyard.base.errors import Conflict, DockyardError, NotFound, Unavailable,
 from dockyard.base.version import VERSION
 from dockyard.interfaces import cni, cri
 from dockyard.interfaces.ociruntime import StartFailed, Stream
-from dockyard.node.cri import etcfiles, pump, stats, translate
+from dockyard.node.cri import etcfiles, portforward, pump, stats, translate
 from dockyard.node.cri.exits import Exits
 from dockyard.node.cri.streaming import StreamingServer
 from dockyard.node.cri.threads import Threads
@@ -331,7 +331,13 @@ class CriRuntime:
         return found
 
     async def port_forward(self, sandbox_id: str, ports: tuple[int, ...]) -> str:
-        raise Unsupported("port-forward: not implemented")
+        found = await self._running(sandbox_id)
+
+        async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            sockets = await self._threads.call(lambda: portforward.sockets_in(found.pid))
+            return await portforward.connect(sockets, port)
+
+        return self._streaming.forward_url(connect, ports, sandbox_id[:12])
 
     # events
 

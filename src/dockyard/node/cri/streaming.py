@@ -1,8 +1,8 @@
-"""Turns a URL that was handed out for an exec or attach into that command's streams.
+"""Turns a URL that was handed out for an exec, attach or port-forward into its streams.
 
 The CRI's streaming server: a kubelet (or whoever got the URL) connects once, within a minute, and
-speaks the WebSocket form of Kubernetes' remote command protocol: the first byte of a message is its
-channel. It listens on the loopback only, and a URL cannot be guessed.
+speaks Kubernetes' remote command protocol, over WebSocket (the first byte of a message is its
+channel) or SPDY. It listens on the loopback only, and a URL cannot be guessed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dockyard.base.aio.clock import Clock, Handle
 from dockyard.base.errors import DockyardError
-from dockyard.base.wire import websocket
+from dockyard.base.wire import spdy, websocket
 from dockyard.base.wire.frames import Message
 from dockyard.base.wire.http import Connection, Refused, Request
-from dockyard.base.wire.websocket import WebSocket
 from dockyard.interfaces import cri
 from dockyard.interfaces.ociruntime import STDERR, Stream
+from dockyard.node.cri import portforward, spdychannels
 from dockyard.node.cri.pump import frames
 from dockyard.node.cri.threads import Threads
 
@@ -41,9 +41,23 @@ Begin = Callable[[tuple[int, int] | None], Stream]
 class Ticket(NamedTuple):
     """What a URL stands for."""
 
-    open: Begin
-    options: cri.StreamOptions
+    serve: Callable[[Request, Connection], Awaitable[None]]
+    """Answers the request. Raises Refused, with nothing written."""
     expires: Handle
+
+
+class Channels(Protocol):
+    """Messages whose first byte is their channel: a WebSocket, or what looks like one."""
+
+    async def receive(self) -> Message | None: ...
+
+    def __aiter__(self) -> AsyncIterator[Message]: ...
+
+    def send(self, data: bytes) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class StreamingServer:
@@ -63,10 +77,21 @@ class StreamingServer:
         self._port = self._server.sockets[0].getsockname()[1]
 
     def url(self, kind: str, begin: Begin, options: cri.StreamOptions) -> str:
-        """A URL for one client, good for a minute."""
+        """A URL for one client of a command, good for a minute."""
+        return self._ticket(kind, lambda *client: self._command(begin, options, *client))
+
+    def forward_url(
+        self, connect: portforward.Connect, ports: tuple[int, ...], sandbox: str
+    ) -> str:
+        """A URL for one client that connects to ports."""
+        return self._ticket(
+            "portforward", lambda *client: self._forward(connect, ports, sandbox, *client)
+        )
+
+    def _ticket(self, kind: str, serve: Callable[[Request, Connection], Awaitable[None]]) -> str:
         token = secrets.token_urlsafe(24)
         expires = self._clock.call_later(SECONDS_TO_COME, lambda: self._tickets.pop(token, None))
-        self._tickets[token] = Ticket(begin, options, expires)
+        self._tickets[token] = Ticket(serve, expires)
         return f"http://127.0.0.1:{self._port}/{kind}/{token}"
 
     def close(self) -> None:
@@ -87,24 +112,48 @@ class StreamingServer:
         return self._serve(ticket, request, connection)
 
     async def _serve(self, ticket: Ticket, request: Request, connection: Connection) -> None:
-        if not websocket.is_wanted(request):
-            why = b"streaming: SPDY is not implemented; use a client that speaks WebSocket"
-            connection.respond(403, TEXT, why)
-            return
         try:
-            socket = websocket.accept(request, connection, self._clock, PROTOCOLS)
+            await ticket.serve(request, connection)
         except Refused as refused:
             connection.respond(refused.status, TEXT, str(refused).encode())
+
+    async def _command(
+        self, begin: Begin, options: cri.StreamOptions, request: Request, connection: Connection
+    ) -> None:
+        if not spdy.is_wanted(request):
+            socket = websocket.accept(request, connection, self._clock, PROTOCOLS)
+            try:
+                await Session(socket, options, self._threads, self._clock).run(begin)
+            finally:
+                connection.transport.close()
             return
-        session = Session(socket, ticket.options, self._threads, self._clock)
-        await session.run(ticket.open)
+        pipe = spdy.accept(request, connection, spdychannels.PROTOCOLS)
+        async with spdychannels.SpdyChannels(pipe, options, self._clock) as client:
+            if await client.opened():
+                await Session(client, options, self._threads, self._clock).run(begin)
+
+    async def _forward(
+        self, connect: portforward.Connect, ports: tuple[int, ...], sandbox: str,
+        request: Request, connection: Connection,
+    ) -> None:  # fmt: skip
+        pipe: spdy.Pipe
+        if spdy.is_wanted(request):
+            pipe = spdy.accept(request, connection, (portforward.PROTOCOL,))
+        else:
+            protocols = (portforward.TUNNELLED, *((portforward.CHANNELS,) if ports else ()))
+            socket = websocket.accept(request, connection, self._clock, protocols)
+            if socket.protocol == portforward.CHANNELS:
+                await portforward.forward_channels(socket, ports, connect, sandbox)
+                return
+            pipe = portforward.TunnelledPipe(socket)
+        await portforward.Forwarding(pipe, connect, sandbox).run()
 
 
 class Session:
     """One client and the streams of one command."""
 
     def __init__(
-        self, socket: WebSocket, options: cri.StreamOptions, threads: Threads, clock: Clock
+        self, socket: Channels, options: cri.StreamOptions, threads: Threads, clock: Clock
     ) -> None:
         self._socket, self._options = socket, options
         self._threads, self._clock = threads, clock
