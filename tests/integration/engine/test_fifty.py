@@ -86,12 +86,12 @@ def test_g07_fifty_containers_outlive_their_daemon_and_a_second_kill(yard: Yard)
         pad = int(said(first))
     boxes = {box.name: box for box in yard.engine.list()}
     assert [box.status for box in boxes.values()] == ["running"] * MANY
-    eventually(lambda: not os.path.exists(f"/proc/{pad}"))  # it goes with its daemon
+    eventually(lambda: not Path(f"/proc/{pad}").exists())  # it goes with its daemon
     for name in ("box0", "box1"):  # their monitors too; box1 is to run always
         os.kill(parent_of(boxes[name].pid), signal.SIGKILL)
     os.kill(boxes["box2"].pid, signal.SIGTERM)  # an end that no daemon sees
-    gone = [f"/proc/{boxes[f'box{number}'].pid}" for number in range(3)]
-    eventually(lambda: not any(map(os.path.exists, gone)))
+    gone = [Path(f"/proc/{boxes[f'box{number}'].pid}") for number in range(3)]
+    eventually(lambda: not any(place.exists() for place in gone))
     for number in (0, 1, MANY // 2):  # killed before it has looked at this many
         with daemon(yard, RECOVER) as second:
             assert second.stdin is not None

@@ -96,7 +96,7 @@ class Baseline(NamedTuple):
 
 
 def look(pad: int, box: Box) -> Baseline:
-    groups = [found for root in cgroupfs.folders(os.path.dirname(box.cgroup.strip("/")))
+    groups = [found for root in cgroupfs.folders(box.cgroup.strip("/").rpartition("/")[0])
               for found in cgroupfs.subgroups(root)]  # fmt: skip
     children = Path(f"/proc/{pad}/task/{pad}/children").read_text().split()
     return Baseline(
