@@ -186,6 +186,18 @@ def test_a_service_keeps_its_address() -> None:
     ]
 
 
+def test_f20_every_address_of_a_service_is_one() -> None:
+    """core/validation, ValidateServiceClusterIPsRelatedFields."""
+    assert words(faults_of(service(clusterIP="10.0.0.1", clusterIPs=["10.0.0.1", "/"]))) == [
+        'spec.clusterIPs[1]: Invalid value: "/": must be a valid IP address, '
+        "(e.g. 10.9.8.7 or 2001:db8::ffff)"
+    ]
+    assert words(faults_of(service(clusterIPs=["10.0.0.1"]))) == [
+        'spec.clusterIPs: Invalid value: ["10.0.0.1"]: must be empty when `clusterIP` is not '
+        "specified"
+    ]
+
+
 def test_f10_what_the_server_owns_does_not_change() -> None:
     old = created(obj("v1", "ConfigMap"))
     new = copied(old)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dockyard.cluster.ingress.endpoints import serving
 from dockyard.cluster.proxy.rules import Port, endpoints, ports_of, ruleset
 
 
@@ -39,6 +40,14 @@ def test_a_service_leads_to_its_ready_endpoints() -> None:
 def test_endings_that_serve_are_taken_only_when_nothing_is_ready() -> None:
     slices = [slice_of("web", ("10.1.0.3", STARTING), ("10.1.0.4", ENDING), ("10.1.0.5", ENDED))]
     assert endpoints(slices, "http", "TCP") == {("10.1.0.4", 8080)}
+
+
+def test_a_port_without_a_number_stops_nobody() -> None:
+    """``port`` may be left out (EndpointPort): how to read that is each consumer's own affair."""
+    nameless: dict[str, Any] = {**slice_of("web", ("10.1.0.9", READY)), "ports": [{"name": "http"}]}
+    slices = [nameless, slice_of("web", ("10.1.0.2", READY))]
+    assert endpoints(slices, "http", "TCP") == {("10.1.0.2", 8080)}
+    assert {each.address for each in serving(slices, "http")} == {"10.1.0.2"}
 
 
 def test_unknown_readiness_is_readiness() -> None:

@@ -85,7 +85,9 @@ def serving(slices: Iterable[Object], name: str) -> tuple[Place, ...]:
         numbers = [
             int(port["port"])
             for port in each.get("ports") or ()
-            if port.get("name", "") == name and port.get("protocol", "TCP") == "TCP"
+            if port.get("name", "") == name
+            and port.get("protocol", "TCP") == "TCP"
+            and port.get("port")
         ]
         for endpoint in each.get("endpoints") or ():
             places = {Place(address, n) for address in endpoint["addresses"] for n in numbers}

@@ -67,7 +67,9 @@ def endpoints(slices: Iterable[Object], name: str, protocol: str) -> set[tuple[s
         numbers = [
             int(port["port"])
             for port in each.get("ports") or ()
-            if port.get("name", "") == name and port.get("protocol", "TCP") == protocol
+            if port.get("name", "") == name
+            and port.get("protocol", "TCP") == protocol
+            and port.get("port")  # one without a number says nothing to a proxy
         ]
         for endpoint in each.get("endpoints") or ():
             conditions = endpoint.get("conditions") or {}

@@ -115,6 +115,16 @@ def _addresses(spec: Mapping[str, Any]) -> list[FieldError]:
         faults.append(
             field.invalid("spec.clusterIPs", list(addresses), "first value must match `clusterIP`")
         )
+    if addresses and not address:
+        faults.append(
+            field.invalid(
+                "spec.clusterIPs",
+                list(addresses),
+                "must be empty when `clusterIP` is not specified",
+            )
+        )
+    for index, each in enumerate(addresses[1:], 1):
+        faults += checks.address(each, f"spec.clusterIPs[{index}]")
     for index, each in enumerate(spec.get("externalIPs") or ()):
         faults += endpoint_address(each, f"spec.externalIPs[{index}]")
     return faults
