@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
+import select
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dockyard.interfaces.ociruntime import StartFailed
+from helpers.ociruntime import until
 
 from .conftest import Box, Yard, refused
 
@@ -167,20 +172,58 @@ def test_one_that_fails_at_the_start_stops_the_container(yard: Yard, kind: str) 
 
 def test_one_that_fails_after_the_end_changes_nothing(yard: Yard, tmp_path: Path) -> None:
     mark = tmp_path / "second"
-    box = hooked(yard, ["sh", "-c", "exit 4"], poststop=[shell("exit 1")])
-    del mark
+    hooks = [shell("exit 1"), shell(f"echo x >> {mark}")]
+    box = hooked(yard, ["sh", "-c", "exit 4"], poststop=hooks)
     assert box.run().code == 4
     box.delete()
+    assert mark.read_text() == "x\n", "the rest run, once"
+
+
+@pytest.mark.parametrize("then", ["removed", "started again"])
+def test_g08_hooks_after_the_end_of_one_whose_monitor_was_killed(
+    yard: Yard, tmp_path: Path, then: str
+) -> None:
+    """runc runs them at `delete`, whoever was there to see the end."""
+    place = tmp_path / "seen"
+    place.mkdir()
+    box = hooked(yard, ["sleep", "60"], poststop=[shell("exit 3"), *recorded(place, "poststop")])
+    box.start()
+    watched = os.pidfd_open(box.pid)
+    monitor = int(Path(f"/proc/{box.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(monitor, signal.SIGKILL)
+    assert select.select([watched], [], [], 20)[0], "the container outlives its monitor"
+    os.close(watched)
+    assert list(place.iterdir()) == []
+    if then == "removed":
+        box.delete()
+    else:
+        box.start()
+    assert (place / "order").read_text() == "poststop\n"
+    said = json.loads((place / "poststop.json").read_text())
+    assert (said["id"], said["status"]) == (box.launch.id, "stopped")
+    assert said["annotations"] == {"org.example.key": "value"}
+    box.delete()
+    runs = 1 if then == "removed" else 2
+    assert (place / "order").read_text() == "poststop\n" * runs
+    assert not Path(box.run_dir).exists()
 
 
 @pytest.mark.parametrize("kind", ["createRuntime", "createContainer", "startContainer"])
 def test_a_timeout(yard: Yard, kind: str) -> None:
     """What it has started goes with it."""
-    hook = shell("sleep 4712 & sleep 4712", timeout=1)
+    long = str(10**7 + secrets.randbelow(10**7))  # nobody else's
+    hook = shell(f"sleep {long} & sleep {long}", timeout=1)
     box = hooked(yard, ["sleep", "60"], **{kind: [hook]})
     assert f"hook {kind}[0]: /bin/sh: no end after 1 s" in str(refused(box))
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert b"sleep\x004712\x00" not in commands
+    until(lambda: f"sleep\0{long}\0".encode() not in commands())
+
+
+def commands() -> list[bytes]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes())
+    return found
 
 
 @pytest.mark.parametrize("kind", ORDER[:4])

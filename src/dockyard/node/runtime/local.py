@@ -44,6 +44,7 @@ class LocalRuntime:
         if self.state(launch.run_dir).status != "stopped":
             raise Conflict(f"container: {launch.id}: it exists already")
         wait_for_monitor(launch.run_dir)
+        _run_poststop(launch.run_dir)
         os.makedirs(launch.run_dir, 0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(wire.socket_path(launch.run_dir))
@@ -170,6 +171,7 @@ class LocalRuntime:
             from dockyard.node.runtime import hosttree  # most containers have none
 
             hosttree.remove(os.path.realpath(tree))
+        _run_poststop(run_dir)
         _remove_run_dir(run_dir)
 
 
@@ -220,6 +222,14 @@ def wait_for_monitor(run_dir: str) -> None:
                 stream.ask(peer, op="wait")
                 if not peer.recv(1):
                     return
+
+
+def _run_poststop(run_dir: str) -> None:
+    """What its monitor could not do: it was killed."""
+    if os.path.exists(wire.poststop_path(run_dir)):
+        from dockyard.node.runtime import afterwards  # few containers have hooks
+
+        afterwards.run(run_dir)
 
 
 def _remove_run_dir(run_dir: str) -> None:

@@ -85,6 +85,10 @@ class Maker:
 
     def _begin(self, between: Plain | None = None) -> Child:
         init.check_rights(self.spec)
+        if self.spec.hooks:
+            from dockyard.node.runtime import afterwards  # few containers have hooks
+
+            afterwards.keep(self._whole(), self.spec)
         self._make(between)
         self._listener = connection.bind(wire.socket_path(self.launch.run_dir))
         self._begin_log()
@@ -212,21 +216,14 @@ class Maker:
             group.remove(self.spec.cgroup)
         if tree := hosttree.path_of(self.spec):
             hosttree.remove(tree)
-        if self.spec.hooks.get("poststop"):
-            run_poststop(self._whole())
+        if self.spec.hooks:
+            from dockyard.node.runtime import afterwards
+
+            afterwards.run(self.launch.run_dir)
 
     def _whole(self) -> Launch:
         """With its document."""
         return launchmessage.unpack(self._packed)[0] if self._packed else self.launch
-
-
-def run_poststop(launch: Launch) -> None:
-    """Hooks of a container that is no more. What fails there changes nothing (runtime.md,
-    "Lifecycle")."""
-    spec = runtimespec.parse(launch.spec)
-    with contextlib.suppress(DockyardError, OSError):
-        said = hooks.state(hooks.identity(launch.id, launch.state_dir, spec), "stopped", 0)
-        hooks.run_outside(spec.hooks, "poststop", said, launch.state_dir)
 
 
 def _see_end(pid: int) -> None:

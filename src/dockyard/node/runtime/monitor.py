@@ -164,9 +164,9 @@ class Monitor:
 
     def _run_poststop(self) -> None:
         if "poststop" in self.made.hooks:
-            from dockyard.node.runtime import maker
+            from dockyard.node.runtime import afterwards
 
-            maker.run_poststop(self._launch())
+            afterwards.run(self.made.run_dir)
 
     def _close_listener(self) -> None:
         # Unlinked first: who finds nobody listening may start the container again at once, and

@@ -33,6 +33,11 @@ def exit_path(state_dir: str) -> str:
     return f"{state_dir}/exit.json"
 
 
+def poststop_path(run_dir: str) -> str:
+    """Hooks that are still to run after its end (:mod:`..afterwards`)."""
+    return f"{run_dir}/poststop.json"
+
+
 def health_path(state_dir: str) -> str:
     """Where the monitor writes how the container is."""
     return f"{state_dir}/health.json"
