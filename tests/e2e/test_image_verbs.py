@@ -104,6 +104,11 @@ def test_diff_history_and_tree(machine: Machine) -> None:
     ]  # fmt: skip
     shown = machine.run("image", "tree", "plain:1")
     assert "also in app:2" in shown
+    [told] = json.loads(machine.run("image", "tree", "--output", "json", "plain:1"))
+    assert (told["Name"], told["Layers"][0]["AlsoIn"]) == ("plain:1", ["app:2"])
+    assert json.loads(machine.run("image", "diff", "--output", "json", "plain:1", "app:2"))[2] == {
+        "Kind": "D", "Path": "/gone",
+    }  # fmt: skip
     heads = machine.run("history", "app:2").splitlines()[0].split("   ")
     assert [head.strip() for head in heads if head.strip()] == [
         "IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT",

@@ -11,8 +11,13 @@ def run(argv: list[str]) -> int:
                            "  dockyard image diff app:1 app:2\n")  # fmt: skip
     parser.add_argument("base", metavar="BASE")
     parser.add_argument("image", metavar="IMAGE")
+    parser.add_argument("--output", choices=("text", "json"), default="text")
     words = parser.parse_args(argv)
     store = imageview.open_store()
-    for change in store.diff(store.resolve(words.base), store.resolve(words.image)):
+    changes = store.diff(store.resolve(words.base), store.resolve(words.image))
+    if words.output == "json":
+        imageview.print_json([{"Kind": each.kind, "Path": each.path} for each in changes])
+        return 0
+    for change in changes:
         print(change.kind, common.printable(change.path))
     return 0

@@ -1,6 +1,8 @@
 """The registry client against servers that misbehave: redirects, cuts, refusals, lies."""
 
 import json
+import socket
+import ssl
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from dockyard.node.image.image import (
     RegistryUnavailable,
 )
 from dockyard.node.image.registry.client import RegistryClient
+from dockyard.node.image.registry.dial import words_of
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 from dockyard.node.image.registry.transport import Request, Transport
 from dockyard.node.image.store import ImageStore
@@ -184,3 +187,18 @@ def test_b08_a_manifest_that_is_not_its_digest(tmp_path: Path) -> None:
         name = f"{address}/repo@sha256:{'0' * 64}"
         with pytest.raises(ContentMismatch, match="refused"):
             ImageStore(tmp_path).pull(name)
+
+
+def test_a_server_without_tls_is_told_as_such() -> None:
+    context = ssl.create_default_context()
+    with serve(lambda _: Reply()) as (where, _):
+        host, port = where.split(":")
+        with (
+            socket.create_connection((host, int(port)), 20) as line,
+            pytest.raises(OSError) as told,
+        ):
+            context.wrap_socket(line, server_hostname="localhost")
+    assert words_of(told.value).startswith("speaks no TLS; --no-tls-verify")
+    assert words_of(OSError(111, "Connection refused")) == "Connection refused"
+    failed = ssl.SSLCertVerificationError(1, "[SSL: X] certificate verify failed: why (_ssl.c:992)")
+    assert words_of(failed).startswith("certificate verify failed: why; certs.d/")

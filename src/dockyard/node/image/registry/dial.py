@@ -1,6 +1,7 @@
 """Turns a URL into a connection to its host: TCP, a proxy on the way, TLS, and who may answer."""
 
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -19,6 +20,7 @@ SECONDS = 60.0
 """How long the other side may say nothing."""
 _CONNECT_SECONDS = 30.0
 _PROBE_SECONDS = 5.0
+_OPENSSL = re.compile(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$")
 _HUB = "registry-1.docker.io"
 _PORTS = {"https": 443, "http": 80}
 
@@ -142,8 +144,17 @@ def tunnel(line: Line, host: str, port: int, proxy: Proxy) -> None:
 
 
 def words_of(error: Exception) -> str:
-    """What happened, as a person says it: the number is nobody's."""
-    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+    """What happened, as a person says it: numbers and places in OpenSSL are nobody's."""
+    if isinstance(error, ssl.SSLError):
+        if "WRONG_VERSION_NUMBER" in str(error):
+            return (
+                "speaks no TLS; --no-tls-verify, or insecure = true in registries.conf, "
+                "allows plain HTTP"
+            )
+        hint = isinstance(error, ssl.SSLCertVerificationError)
+        text = _OPENSSL.sub("", str(error)) or type(error).__name__
+        return f"{text}; certs.d/HOST/ca.crt makes an authority trusted" if hint else text
+    if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
 
