@@ -6,17 +6,21 @@ To take the interpreter apart, object by object, is a tenth of a short command's
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import sys
-from typing import NoReturn
+
+from dockyard.base import contexts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def leave(code: int) -> NoReturn:
     """End, with what was printed written out and what was registered for the end done."""
-    with contextlib.suppress(OSError, ValueError):
+    with contexts.suppress(OSError, ValueError):
         sys.stdout.flush()
-    with contextlib.suppress(OSError, ValueError):
+    with contexts.suppress(OSError, ValueError):
         sys.stderr.flush()
     if (threads := sys.modules.get("threading")) and threads.active_count() > 1:
         raise SystemExit(code)  # which waits for them

@@ -8,12 +8,17 @@ that it was made from; what is missing or has changed is found as always, and ad
 
 from __future__ import annotations
 
-import contextlib
 import marshal
 import os
 import sys
 from types import CodeType, ModuleType
-from typing import Any
+
+from dockyard.base import contexts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _Spec: Any = type(sys.__spec__)  # importlib.machinery is a module more to load
 _STAMP = (sys.hexversion, sys.flags.optimize)
@@ -87,7 +92,7 @@ class Pack:
                 file.write(marshal.dumps((_STAMP, {**self._entries, **added})))
             os.replace(fresh, self._path)  # noqa: PTH105
         except OSError:  # somebody else's installation: it works as well without
-            with contextlib.suppress(OSError):
+            with contexts.suppress(OSError):
                 os.unlink(fresh)  # noqa: PTH108
 
 

@@ -6,8 +6,7 @@ here is a date.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sqlite3 import Connection, DatabaseError, OperationalError, connect
 else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Unsupported
 from dockyard.node.engine.config import PortSpec
@@ -14,6 +13,7 @@ from dockyard.node.runtime.launcher import ForkLauncher, Launcher
 from dockyard.node.runtime.local import LocalRuntime
 from dockyard.node.volume.local import LocalVolumes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import Any
@@ -17,6 +16,11 @@ from dockyard.cluster.kinds.registry import registry
 from dockyard.cluster.meta import errors, threeway
 from dockyard.cluster.meta.jsonvalues import copied
 from dockyard.cluster.meta.patchschema import PatchSchema
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 
 EXAMPLES = """  dockyard apply -f k8s/
   dockyard apply -f web.yaml -n shop

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from dockyard.base.errors import DockyardError
 from dockyard.cli import common, terminal
 from dockyard.cli.detachkeys import DEFAULT, parse_keys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

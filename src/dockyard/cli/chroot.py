@@ -7,7 +7,6 @@ whoever asked: ``docs/from-scratch.md`` builds those walls one by one.
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import signal
@@ -16,7 +15,13 @@ from typing import NamedTuple, NoReturn
 
 from dockyard.base.errors import DockyardError, Invalid
 from dockyard.cli import common
+from dockyard.cli.plainwords import REST
 from dockyard.cli.userspec import Identity, Names, identity, read_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    pass
+
 
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 EXAMPLES = """  dockyard chroot ./tree                       # a shell in it
@@ -60,7 +65,7 @@ def _parse(argv: list[str]) -> Wish:
     add("--userspec", default="", metavar="USER:GROUP", help="who it runs as; +N is a number")
     add("--groups", default=None, metavar="G,...", help="its further groups; empty: none")
     parser.flag("--skip-chdir", help="stay in the working directory; only where DIR is /")
-    add("words", nargs=argparse.REMAINDER, metavar="DIR [COMMAND [ARG...]]")
+    add("words", nargs=REST, metavar="DIR [COMMAND [ARG...]]")
     found = parser.parse_args(argv)
     if found.words[:1] == ["--"]:
         del found.words[0]

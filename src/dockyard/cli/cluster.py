@@ -5,7 +5,6 @@ The cluster is the one that ``--kubeconfig`` names, or ``KUBECONFIG``, or the da
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
@@ -22,6 +21,11 @@ from dockyard.cluster.client.catalog import Catalog
 from dockyard.cluster.client.client import Client
 from dockyard.cluster.client.http import HttpTransport
 from dockyard.cluster.meta.errors import ApiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 FAILED = 1

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-import functools
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
 
-from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.errors import Invalid
+from dockyard.cli import plainwords
+from dockyard.cli.plainwords import HIDDEN, Declared
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, NoReturn
 
+    from dockyard.cli.plainwords import Options
+    from dockyard.cli.wholeparser import WholeParser
     from dockyard.node.engine.engine import Engine
 
     Verbs = dict[str, tuple[Callable[[list[str]], int], str]]
@@ -24,9 +27,6 @@ _UNITS = ("", "k", "m", "g", "t", "p")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NARROWEST = 7
 """Characters of a column, before three spaces."""
-
-# Its few words are not translated: gettext would look for a catalogue at each of them.
-setattr(argparse, "_", str)  # noqa: B010 - it has no such name for a type checker
 
 
 def usual_platform() -> str:
@@ -40,50 +40,39 @@ class WrongArgument(Invalid):
     exit_code = USAGE_ERROR
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse with Docker's manners: exit codes, and where to look for help."""
+class Parser:
+    """What a verb's command line may say. Plain words are read as they are; help, errors and all
+    else are argparse's, which is loaded then: :mod:`.wholeparser`."""
 
     def __init__(self, verb: str, usage: str, description: str, examples: str = "") -> None:
-        super().__init__(
-            prog=f"dockyard {verb}",
-            usage=f"dockyard {verb} {usage}",
-            description=description,
-            epilog=f"Examples:\n{examples}" if examples else None,
-            formatter_class=_Formatter,
-            allow_abbrev=False,
-            add_help=False,
-        )
+        self.prog = f"dockyard {verb}"
+        self.usage, self.description, self.examples = usage, description, examples
+        self.declared: list[Declared] = []
         self.least: int | None = None
         """How many words there have to be, where the parser itself cannot know."""
-        self.add_argument("--help", action="help", help="show this help")
 
-    def parse_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: None = None
-    ) -> argparse.Namespace:
+    def add_argument(self, *names: str, **how: Any) -> None:
+        """As argparse's."""
+        self.declared.append(Declared(names, how))
+
+    def parse_args(self, args: Sequence[str] | None = None) -> Options:
+        """The values of all that was added. An error is printed, and ends the process."""
         words = list(sys.argv[1:] if args is None else args)
-        if any(word.startswith("-") and "=" in word for word in words):
-            from dockyard.cli.switches import plain
+        found = plainwords.read(self.declared, words)
+        return self._whole().parse_args(words) if found is None else found
 
-            try:
-                words = plain(self, words)
-            except Invalid as error:
-                self.error(str(error))
-        return super().parse_args(words, namespace)
+    def parse_intermixed_args(self, args: Sequence[str]) -> Options:
+        """The same, of options and words in any order."""
+        return self._whole().parse_intermixed_args(args)
 
-    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """``--env=--`` gives the value ``--``, which argparse before 3.13 makes an empty list."""
-        if not action.option_strings or arg_strings != ["--"]:
-            return super()._get_values(action, arg_strings)
-        value = self._get_value(action, "--")
-        self._check_value(action, value)
-        return value
+    def _whole(self) -> WholeParser:
+        from dockyard.cli.wholeparser import WholeParser
+
+        return WholeParser(self)
 
     def error(self, message: str) -> NoReturn:
-        from dockyard.cli.usageerrors import answer
-
-        code, text = answer(self, message, self.least)
-        print(f"{text}\nSee '{self.prog} --help'.", file=sys.stderr)
-        raise SystemExit(code)
+        """Print what is wrong, and where to look for help."""
+        self._whole().error(message)
 
     def too_few(self) -> NoReturn:
         """Fewer words than ``least``."""
@@ -107,44 +96,13 @@ class Parser(argparse.ArgumentParser):
     def flag_on(self, name: str, help: str) -> None:
         """An option without a value that is on unless ``=false`` is said: :mod:`..switches`."""
         self.add_argument(name, action="store_true", default=True, help=help)
-        self.add_argument(f"{name}=false", action="store_false", help=argparse.SUPPRESS,
+        self.add_argument(f"{name}=false", action="store_false", help=HIDDEN,
                           dest=name.lstrip("-").replace("-", "_"))  # fmt: skip
 
     def refuse(self, names: Iterable[str], nargs: int | None = None) -> None:
         """Options that Docker has and this program does not, so that the answer says so."""
         for name in names:
-            self.add_argument(name, action=_Refused, nargs=nargs, help=argparse.SUPPRESS)
-
-
-@functools.cache
-def _columns() -> int:
-    try:
-        return os.get_terminal_size().columns
-    except OSError:
-        return 80
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal. argparse makes one for each option, and asks ``shutil``,
-    which loads every compressor, for the width."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=max(40, _columns() - 2))
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        """``-e, --env NAME=VALUE``: the value is said once."""
-        if not action.option_strings or action.nargs == 0:
-            return super()._format_action_invocation(action)
-        value = self._format_args(action, self._get_default_metavar_for_optional(action))
-        return f"{', '.join(action.option_strings)} {value}"
-
-
-class _Refused(argparse.Action):
-    """An option that is not implemented."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        raise Unsupported(f"{parser.prog.removeprefix('dockyard ')}: {self.option_strings[0]}: "
-                          "not implemented")  # fmt: skip
+            self.add_argument(name, action="refused", nargs=nargs, help=HIDDEN)
 
 
 def second_word(noun: str, verbs: Verbs, argv: list[str]) -> int:

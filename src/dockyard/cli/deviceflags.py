@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import stat
@@ -11,6 +10,11 @@ from collections.abc import Iterator
 from dockyard.base.errors import Invalid
 from dockyard.cli.common import size
 from dockyard.node.engine.config import DeviceLimit, DeviceSpec, Ulimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 
 LIMITS = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
           "nproc", "rss", "rtprio", "rttime", "sigpending", "stack")  # fmt: skip

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from dockyard.base.errors import DockyardError, Invalid
 from dockyard.cli import attached, common, envflags, terminal
+from dockyard.cli.plainwords import REST
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.engine.processes import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 
 NOT_RUN = 126
 EXAMPLES = """  dockyard exec -it web sh
@@ -73,7 +78,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     add("-u", "--user", default="", metavar="USER[:GROUP]", help="who it runs as")
     parser.flag("--privileged", help="with every capability")
     add("container", metavar="CONTAINER")
-    add("words", nargs=argparse.REMAINDER, metavar="COMMAND [ARG...]")
+    add("words", nargs=REST, metavar="COMMAND [ARG...]")
     parser.least = 2
     options = parser.parse_args(argv)
     if not options.words:

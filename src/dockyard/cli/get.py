@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +12,11 @@ from dockyard.cli.cluster import Session
 from dockyard.cluster.client.catalog import Entry
 from dockyard.cluster.client.transport import Object, Request
 from dockyard.cluster.meta.errors import ApiError, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 
 EXAMPLES = """  dockyard get pods                       # of the namespace `default`
   dockyard get deploy,svc -A -o wide

@@ -14,7 +14,7 @@ from dockyard.base.oci.instance import data_root
 from dockyard.cli import common
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Iterator
 
     from rich.progress import Progress as RichProgress
@@ -54,7 +54,7 @@ def open_store(words: Namespace | None = None, *more: str) -> ImageStore:
     return ImageStore(data_root(), hosts=Hosts(lax, folders, words.authfile))
 
 
-def add_registry_options(parser: ArgumentParser) -> None:
+def add_registry_options(parser: common.Parser) -> None:
     """How a registry is reached; the names are podman's and skopeo's."""
     import argparse
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.base.errors import DockyardError, NotFound, Unsupported
+from dockyard.base.typed import NamedTuple
 from dockyard.cli import common, several
+from dockyard.cli.plainwords import HIDDEN
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
     from dockyard.node.engine.engine import Engine
 
 
@@ -125,7 +128,7 @@ def _options(verb: str, found: Verb, words: list[str]) -> argparse.Namespace:
     elif verb == "rm":
         parser.flag("-f", "--force", help="also one that runs")
         parser.flag("-v", "--volumes", help="with the volumes that nobody named")
-        parser.flag("-l", "--link", help=argparse.SUPPRESS)
+        parser.flag("-l", "--link", help=HIDDEN)
     if verb in ("stop", "restart"):
         several.add(parser)
         return several.parse(parser, words)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.cli.common import size
 from dockyard.node.engine.config import HealthSpec, LogSpec, RestartPolicy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

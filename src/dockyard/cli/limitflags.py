@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
 from dockyard.cli.common import WrongArgument, size
 from dockyard.node.engine.config import Resources
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

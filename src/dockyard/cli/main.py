@@ -10,10 +10,14 @@ import gc
 import io
 import os
 import sys
-from typing import NoReturn
 
 from dockyard.base.errors import DockyardError
 from dockyard.base.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 # verb: (module in dockyard.cli, what it does, needs root)
 VERBS: dict[str, tuple[str, str, bool]] = {

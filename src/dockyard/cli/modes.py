@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dockyard.base.errors import Conflict, Invalid, Unsupported
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from dockyard.base.aio.now import parse_stamp
 from dockyard.base.errors import Invalid
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|us|ns|s)")
+PART = r"(\d+(?:\.\d+)?)(h|ms|m|us|ns|s)"
 LOCAL = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 """A time without a zone is this machine's, as Docker has it."""
 
@@ -18,8 +17,10 @@ def moment(text: str, now: float) -> float:
     """``2026-01-02T15:04:05Z``, ``2026-01-02``, ``1767366245.5``, or ``1h30m`` before now."""
     if not text:
         return 0.0
-    if re.fullmatch(f"(?:{PART.pattern})+", text):
-        return now - sum(float(number) * UNITS[unit] for number, unit in PART.findall(text))
+    import re  # most commands ask for no time
+
+    if re.fullmatch(f"(?:{PART})+", text):
+        return now - sum(float(number) * UNITS[unit] for number, unit in re.findall(PART, text))
     if text.replace(".", "", 1).isdecimal():
         return float(text)
     for form in LOCAL:

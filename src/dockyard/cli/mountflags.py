@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
 from dockyard.node.engine.config import ContainerConfig, MountSpec
 from dockyard.node.engine.mounts import NO_COPY
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockyard.node.engine.engine import Engine
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio.now import wall
+from dockyard.base.pattern import Pattern
 from dockyard.cli import common
 from dockyard.node.engine.config import Container, PortSpec
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from dockyard.node.engine.engine import Engine
 
 EXAMPLES = """  dockyard ps -a
@@ -21,7 +22,7 @@ EXAMPLES = """  dockyard ps -a
 COLUMNS = {"ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED",
            "Status": "STATUS", "Ports": "PORTS", "Names": "NAMES"}  # fmt: skip
 HEADINGS = {**COLUMNS, "CreatedAt": "CREATED AT", "Size": "SIZE"}
-SIZED = re.compile(r"\.Size\b|\bjson\s+\.\s*\}")
+SIZED = Pattern(r"\.Size\b|\bjson\s+\.\s*\}")
 """A template that asks for what has to be measured."""
 LONGEST_COMMAND = 20
 
@@ -61,12 +62,14 @@ def run(argv: list[str]) -> int:
     columns = dict(COLUMNS)
     if options.size:
         columns["Size"] = "SIZE"
-    if options.size or SIZED.search(options.format):
+    if options.size or (options.format and SIZED.search(options.format)):
         for each, cells_of in zip(found, rows, strict=True):
             cells_of["Size"] = _size(engine, each)
     if options.quiet:
         print("".join(f"{row['ID']}\n" for row in rows), end="")
     elif options.output == "json":
+        import json
+
         from dockyard.cli.gotemplate.evaluate import plain
 
         print(json.dumps([plain(each) for each in rows], indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ from dockyard.base.oci.durations import duration
 from dockyard.cli import common
 
 if TYPE_CHECKING:
+    import argparse
+
     from dockyard.boot.registry import Settings
     from dockyard.node.image.registry.server.quota import Quota
     from dockyard.node.image.registry.server.upstream import Origin

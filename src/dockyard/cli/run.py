@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
 
+from dockyard.base import contexts
 from dockyard.base.errors import Conflict, DockyardError, NotFound
 from dockyard.cli import attached, common, mountflags, runconfig, runflags, terminal
 from dockyard.interfaces.ociruntime import StartFailed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
@@ -62,8 +62,7 @@ def _run(verb: str, options: argparse.Namespace) -> int:
     engine.tidy(OWNER)
     for text in options.volumes_from:
         config = mountflags.inherit(config, engine, text)
-    explained = _explained(options) if verb == "run" else contextlib.nullcontext()
-    with _cidfile(options.cidfile) as tell, explained:
+    with _cidfile(options.cidfile) as tell, _explained(options):
         container_id, stream = _made(engine, config, options, in_front, starts=verb == "run")
         tell(container_id)
     if stream is None:
@@ -78,15 +77,17 @@ def _run(verb: str, options: argparse.Namespace) -> int:
     if config.auto_remove:
         _remove(engine, container_id)
     else:
-        with contextlib.suppress(NotFound):
+        with contexts.suppress(NotFound):
             engine.find(container_id)  # writes down that it has ended
     return code
 
 
-def _explained(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+@contexts.contextmanager
+def _explained(options: argparse.Namespace) -> Iterator[None]:
     """Where it is asked for, each kernel call is printed while it is made."""
-    if not options.explain:
-        return contextlib.nullcontext()
+    if not getattr(options, "explain", ""):  # which `create` does not have
+        yield
+        return
     from dockyard.cli.explain.watch import watching
 
     if options.without:
@@ -94,7 +95,8 @@ def _explained(options: argparse.Namespace) -> contextlib.AbstractContextManager
 
         for line in told(options.without, options.explain):
             print(line, file=sys.stderr)
-    return watching(options.explain)
+    with watching(options.explain):
+        yield
 
 
 def _shown(asked: list[str]) -> tuple[int, ...]:
@@ -146,6 +148,8 @@ def _is_here(image: str) -> bool:
 
 def _pull(image: str, quiet: bool) -> None:
     """Fetch an image; what is said of it goes to standard error, which is not the program's."""
+    import contextlib
+
     from dockyard.cli import pull
 
     with contextlib.redirect_stdout(sys.stderr):
@@ -163,11 +167,11 @@ def _imported(tar: str) -> str:
 
 
 def _remove(engine: Engine, container_id: str) -> None:
-    with contextlib.suppress(NotFound):
+    with contexts.suppress(NotFound):
         engine.remove(container_id, force=True, volumes=True)
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _cidfile(path: str) -> Iterator[Callable[[str], object]]:
     """Makes the file before the container, and removes it where there is none in the end."""
     if not path:

@@ -4,7 +4,6 @@ of variables."""
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Invalid
 from dockyard.cli import (
@@ -19,6 +18,7 @@ from dockyard.cli import (
 from dockyard.cli.common import size
 from dockyard.node.engine.config import ContainerConfig, MountSpec, Resources, RestartPolicy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-
 from dockyard.cli import lifeflags, limitflags
 from dockyard.cli.common import Parser
+from dockyard.cli.plainwords import HIDDEN, REST
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 
 EXAMPLES = {
     "run": """  dockyard run --rm -it alpine sh
@@ -29,7 +33,7 @@ NOT_IMPLEMENTED = (
 
 def parse(verb: str, words: list[str]) -> argparse.Namespace:
     """The flags; ``words`` of the result are IMAGE COMMAND ARG..."""
-    parser = _parser(verb)
+    parser = declared(verb)
     parser.least = 1
     found = parser.parse_args(words)
     if found.words[:1] == ["--"]:
@@ -39,7 +43,7 @@ def parse(verb: str, words: list[str]) -> argparse.Namespace:
     return found
 
 
-def _parser(verb: str) -> Parser:
+def declared(verb: str) -> Parser:
     parser = Parser(
         verb,
         "[OPTIONS] IMAGE [COMMAND] [ARG...]",
@@ -62,7 +66,7 @@ def _parser(verb: str) -> Parser:
     add("--cidfile", default="", metavar="FILE", help="write the ID to a new file")
     many("-a", "--attach", metavar="STREAM", help="only stdin, stdout or stderr")
     add("--platform", default="", metavar="OS/ARCH", help="of the image, if not this machine's")
-    flag("--disable-content-trust", help=argparse.SUPPRESS)
+    flag("--disable-content-trust", help=HIDDEN)
     add("--pull", default="missing", metavar="POLICY", help="fetch the image: always, missing or "
         "never")  # fmt: skip
     flag("-q", "--quiet", help="do not show how the image is fetched")
@@ -73,7 +77,7 @@ def _parser(verb: str) -> Parser:
     _confinement(parser)
     _lessons(parser, verb)
     parser.refuse(NOT_IMPLEMENTED)
-    add("words", nargs=argparse.REMAINDER, metavar="IMAGE [COMMAND] [ARG...]")
+    add("words", nargs=REST, metavar="IMAGE [COMMAND] [ARG...]")
     return parser
 
 
@@ -103,11 +107,11 @@ def _files(parser: Parser) -> None:
     many("--tmpfs", metavar="PATH[:OPTIONS]", help="mount a tmpfs")
     many("--volumes-from", metavar="CONTAINER[:ro]", help="what another container has mounted")
     add("--volume-driver", default="", metavar="DRIVER", help="local")
-    many("--storage-opt", metavar="OPTION", help=argparse.SUPPRESS)
-    flag("--use-api-socket", help=argparse.SUPPRESS)
+    many("--storage-opt", metavar="OPTION", help=HIDDEN)
+    flag("--use-api-socket", help=HIDDEN)
     many("--device", metavar="PATH[:PATH[:rwm]]", help="a device of the host")
     many("--device-cgroup-rule", metavar="RULE", help="devices that may be opened: c 1:3 rwm")
-    add("--gpus", default="", metavar="WHICH", help=argparse.SUPPRESS)
+    add("--gpus", default="", metavar="WHICH", help=HIDDEN)
     add("--shm-size", default="", metavar="BYTES", help="size of /dev/shm (64m)")
     flag("--read-only", help="make the root read-only")
 
@@ -120,7 +124,7 @@ def _network(parser: Parser) -> None:
     add("--network", "--net", default="bridge", metavar="NAME", dest="network",
         help="a network, none, host, or container:ID")  # fmt: skip
     add("--ip", default="", metavar="IP", help="its address in a network of yours")
-    add("--ip6", default="", metavar="IP", help=argparse.SUPPRESS)
+    add("--ip6", default="", metavar="IP", help=HIDDEN)
     add("--mac-address", default="", metavar="MAC", help="of its interface")
     many("--network-alias", metavar="NAME", help="one more name in a network of yours")
     many("--link", metavar="CONTAINER[:ALIAS]", help="know another container by name")
@@ -136,7 +140,7 @@ def _limits(parser: Parser) -> None:
     add = parser.add_argument
     limitflags.add(parser)
     add("--cgroup-parent", default="", metavar="PATH", help="the control group that its lies in")
-    add("--kernel-memory", default="", metavar="BYTES", help=argparse.SUPPRESS)
+    add("--kernel-memory", default="", metavar="BYTES", help=HIDDEN)
     add("--memory-swappiness", type=int, default=-1, metavar="N", help="0 to 100")
     parser.flag("--oom-kill-disable", help="stop instead of kill where no memory is left")
     for what in ("read", "write"):
@@ -162,7 +166,7 @@ def _confinement(parser: Parser) -> None:
     add("--uts", default="", metavar="MODE", help="host")
     add("--cgroupns", default="", metavar="MODE", help="whose groups it sees: host, private")
     add("--userns", default="", metavar="MODE", help="host")
-    add("--isolation", default="", help=argparse.SUPPRESS)
+    add("--isolation", default="", help=HIDDEN)
     add("--runtime", default="", metavar="RUNTIME", help="runc, crun or a path, instead of ours")
 
 

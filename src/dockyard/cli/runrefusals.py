@@ -6,11 +6,11 @@ In Docker's words where Docker refuses too.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from dockyard.base.errors import Conflict, Invalid, Unsupported
 from dockyard.cli.common import size
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

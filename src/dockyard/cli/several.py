@@ -5,13 +5,13 @@ In podman's manner: docker has neither, for its daemon knows which containers st
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from dockyard.base.errors import Invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
     from dockyard.cli.common import Parser
     from dockyard.node.engine.config import Container
     from dockyard.node.engine.engine import Engine

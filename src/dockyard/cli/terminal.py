@@ -7,24 +7,25 @@ stream takes more, so that a program that does not read its input can still be h
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 import struct
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from dockyard.base import contexts
+from dockyard.base.linux import signals
 from dockyard.cli.detachkeys import DEFAULT, Scanner, parse_keys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dockyard.interfaces.ociruntime import Stream
 
 PIECE = 16384
 """Bytes that a stream takes at once when it says that it is writable."""
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
-             signal.SIGUSR2)  # fmt: skip
+FORWARDED = (signals.SIGINT, signals.SIGTERM, signals.SIGHUP, signals.SIGQUIT, signals.SIGUSR1,
+             signals.SIGUSR2)  # fmt: skip
 
 
 class Detached(Exception):
@@ -58,7 +59,7 @@ def pump(
     printed. Raises :class:`Detached`.
     """
     scanner = Scanner(parse_keys(keys) if terminal else b"")
-    wanted = ((signal.SIGWINCH,) if terminal else ()) + (FORWARDED if proxy else ())
+    wanted = ((signals.SIGWINCH,) if terminal else ()) + (FORWARDED if proxy else ())
     with _raw(terminal and stdin), _signals(wanted) as arrived:
         return _Pump(stream, arrived, scanner, stdin, shown).run()
 
@@ -134,7 +135,7 @@ class _Pump:
 
     def _take_signals(self) -> None:
         for number in os.read(self._arrived, 512):
-            if number == signal.SIGWINCH:
+            if number == signals.SIGWINCH:
                 self._resize()
             elif number in FORWARDED:
                 self._stream.signal(number)
@@ -142,7 +143,7 @@ class _Pump:
     def _resize(self) -> None:
         if found := window():
             # it may have ended before anybody looked: what it said is read, and how it ended
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            with contexts.suppress(BrokenPipeError, ConnectionResetError):
                 self._stream.resize(*found)
 
 
@@ -156,19 +157,19 @@ def write_all(descriptor: int, data: bytes) -> None:
             select.select((), (descriptor,), ())
 
 
-@contextlib.contextmanager
-def _signals(numbers: tuple[signal.Signals, ...]) -> Iterator[int]:
+@contexts.contextmanager
+def _signals(numbers: tuple[signals.Signals, ...]) -> Iterator[int]:
     """The reading end of a pipe in which the numbers of signals arrive."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, _noticed) for number in numbers}
+    before = signals.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    handlers = {number: signals.signal(number, _noticed) for number in numbers}
     try:
         yield reading
     finally:
         for number, handler in handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(before)
+            signals.signal(number, handler)
+        signals.set_wakeup_fd(before)
         os.close(reading)
         os.close(writing)
 
@@ -177,7 +178,7 @@ def _noticed(number: int, frame: object) -> None:
     """The number is in the pipe already."""
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _raw(wanted: bool) -> Iterator[None]:
     """The terminal without echo and line editing: the container's own terminal does that."""
     if not wanted or not os.isatty(0):

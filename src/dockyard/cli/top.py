@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 from dockyard.cli import common
+from dockyard.cli.plainwords import REST
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    pass
+
 
 EXAMPLES = """  dockyard top web
   dockyard top web -o pid,user,comm
@@ -18,7 +22,7 @@ def run(argv: list[str]) -> int:
     parser = common.Parser("top", "CONTAINER [ps OPTIONS]",
                            "Show the processes of a container.", EXAMPLES)  # fmt: skip
     parser.add_argument("container", metavar="CONTAINER")
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="ps OPTIONS")
+    parser.add_argument("words", nargs=REST, metavar="ps OPTIONS")
     options = parser.parse_args(argv)
     found = common.engine().top(options.container, tuple(options.words))
     rows = [found.titles, *found.rows]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from dockyard.base.errors import DockyardError, Invalid
 from dockyard.cli import common, limitflags
 from dockyard.cli.lifeflags import restart_policy
 from dockyard.node.engine.update import Wishes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
 
 EXAMPLES = """  dockyard update -m 512m --memory-swap 1g web
   dockyard update --cpus 1.5 --restart unless-stopped web db

@@ -5,11 +5,16 @@ them: ``create`` makes the namespaces and leaves the container's init waiting, s
 can set up its network through ``/proc/<pid>/ns/net``; ``start`` lets it execute the program.
 """
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from __future__ import annotations
 
+from dockyard.base.typed import NamedTuple, Protocol
 from dockyard.interfaces.startfailed import StartFailed as StartFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
 
 PAUSE_ANNOTATION = "dockyard.io/pause"
 """``"true"``: no program is executed; init is the runtime's own pause loop, which reaps."""

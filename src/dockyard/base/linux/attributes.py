@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
 
 from dockyard.base.linux import whiteouts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 CAPABILITY = "security.capability"
 ACLS = ("system.posix_acl_access", "system.posix_acl_default")

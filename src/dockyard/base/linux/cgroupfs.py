@@ -5,15 +5,16 @@ The one place that parses files of cgroupfs. Version 1 has a hierarchy a control
 See cgroups(7), and cgroup-v1/ and cgroup-v2.rst of the kernel's documentation.
 """
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
+from __future__ import annotations
+
 import errno
-import functools
 import os
-from typing import NamedTuple
 
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.base.linux import mounttable
 from dockyard.base.linux.door import through
+from dockyard.base.remembered import remembered
+from dockyard.base.typed import NamedTuple
 
 USUAL = "/sys/fs/cgroup"
 _PIECE = 4096
@@ -41,7 +42,7 @@ class Layout(NamedTuple):
         return bool(self.v2) and not self.v1
 
 
-@functools.cache
+@remembered(1)
 def layout() -> Layout:
     """This machine's. Read once: a hierarchy that holds groups cannot be unmounted."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
@@ -84,7 +85,7 @@ def _rank(found: tuple[int, str]) -> int:
     return found[0]
 
 
-@functools.cache
+@remembered(1)
 def delegated() -> str:
     """Below which group this process's user makes groups: empty for root, else the uppermost above
     its own that is this user's (cgroup-v2.rst, "Delegation"); version 2 alone delegates."""

@@ -5,20 +5,25 @@ The one door to the kernel for whatever makes a container: calls that Python lac
 made: :data:`recorder` is None unless one has asked, and costs nothing then.
 """
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import os
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
 
 from dockyard.base.linux.callnumbers import NUMBERS
 
-P = ParamSpec("P")
-T = TypeVar("T")
-Recorder = Callable[[str, tuple[object, ...], object], None]
-"""Gets a call's name, its arguments and its result: a value, the ``OSError``, or None where the
-call does not come back (:func:`last`). In the process that made it, in the order of the calls;
-forks inherit it. A path is bytes or text; a structure is a ``ctypes.Structure``."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+    Recorder = Callable[[str, tuple[object, ...], object], None]
+    """Gets a call's name, its arguments and its result: a value, the ``OSError``, or None where the
+    call does not come back (:func:`last`). In the process that made it, in the order of the calls;
+    forks inherit it. A path is bytes or text; a structure is a ``ctypes.Structure``."""
 
 recorder: Recorder | None = None
 descriptor = -1

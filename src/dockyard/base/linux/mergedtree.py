@@ -6,14 +6,18 @@ The forms of whiteouts and opaque folders are in :mod:`.whiteouts`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from dockyard.base import contexts
 from dockyard.base.linux import whiteouts
 from dockyard.base.linux.whiteouts import is_device, is_opaque
+from dockyard.base.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -27,7 +31,7 @@ class Found(NamedTuple):
     """Descriptor of the layer's folder that it lies in."""
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def opened(paths: Sequence[str]) -> Iterator[tuple[int, ...]]:
     """Descriptors of layers' roots, topmost first."""
     descriptors: list[int] = []
@@ -65,7 +69,7 @@ def find(layers: Sequence[int], name: str) -> Found | None:
     return None
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def enter(layers: Sequence[int], name: str) -> Iterator[tuple[int, ...]]:
     """The folders that merge into a folder's folder; none where there is no such folder."""
     descriptors: list[int] = []

@@ -4,12 +4,18 @@ Linux 5.2, idmapped mounts 5.12. A mount ends with its descriptor unless it is p
 (``syscalls.put_tree``).
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
-from collections.abc import Iterable
 
 from dockyard.base.linux.door import Bits, call
 from dockyard.base.linux.syscalls import MountAttributes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1

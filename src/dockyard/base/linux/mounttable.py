@@ -1,12 +1,19 @@
 """Turns /proc/<pid>/mountinfo into rows (proc(5))."""
 
-import contextlib
-import os
-import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from __future__ import annotations
 
-_ESCAPED = re.compile(r"\\([0-7]{3})")
+import os
+
+from dockyard.base import contexts
+from dockyard.base.pattern import Pattern
+from dockyard.base.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_ESCAPED = Pattern(r"\\([0-7]{3})")
 
 
 class Row(NamedTuple):
@@ -63,7 +70,7 @@ def unmount_below(folder: str) -> None:
     beginning = os.path.realpath(folder) + "/"
     for row in reversed(read()):
         if row.point.startswith(beginning):
-            with contextlib.suppress(OSError):  # it went with the one that it lay on
+            with contexts.suppress(OSError):  # it went with the one that it lay on
                 syscalls.umount(row.point, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
 
 

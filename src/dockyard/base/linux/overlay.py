@@ -4,12 +4,18 @@ The mount lies nowhere and lives as long as its descriptor: nobody else sees it,
 unmounted afterwards, and a process that is killed leaves none.
 """
 
+from __future__ import annotations
+
 import errno
 import os
-from collections.abc import Sequence
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux import mountapi, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 LONGEST_DATA = 4095
 """mount(2) takes one page of data."""

@@ -1,11 +1,12 @@
 """Turns flags into a forked process (clone3(2)), and a pidfd into another process's descriptor."""
 
-import ctypes
-import signal
-from typing import NamedTuple
+from __future__ import annotations
 
-from dockyard.base.linux import door
+import ctypes
+
+from dockyard.base.linux import door, signals
 from dockyard.base.linux.callnumbers import NUMBERS
+from dockyard.base.typed import NamedTuple
 
 CLONE_PIDFD = 0x00001000
 CLONE_PARENT = 0x00008000
@@ -51,7 +52,7 @@ def clone3(flags: int, *, cgroup: int = -1) -> Forked:
     pidfd = ctypes.c_int(-1)
     arguments = CloneArguments(flags=flags)
     if not flags & CLONE_PARENT:  # a sibling has its parent's exit signal
-        arguments.exit_signal = signal.SIGCHLD
+        arguments.exit_signal = signals.SIGCHLD
     if flags & CLONE_PIDFD:
         arguments.pidfd = ctypes.addressof(pidfd)
     if cgroup >= 0:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import functools
-import json
 import os
 import struct
 from _blake2 import blake2b  # hashlib loads OpenSSL, which every monitor would carry
-from typing import Any
 
+from dockyard.base import jsontext
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.base.linux.door import Bits, call
 from dockyard.base.linux.seccompnewer import preamble
+from dockyard.base.remembered import remembered
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 ACTIONS = {
     "SCMP_ACT_KILL": 0x00000000, "SCMP_ACT_KILL_THREAD": 0x00000000,
@@ -69,10 +73,10 @@ class _Program(ctypes.Structure):
 
 def filter_for(profile: dict[str, Any], cache: str) -> bytes:
     """The BPF program of a profile, from the cache folder if it is there."""
-    return _filter_for(json.dumps(profile).encode(), cache)
+    return _filter_for(jsontext.dumps(profile).encode(), cache)
 
 
-@functools.lru_cache(8)
+@remembered(8)
 def _filter_for(text: bytes, cache: str) -> bytes:
     digest = blake2b(CACHE_VERSION + os.uname().machine.encode() + text, digest_size=32).hexdigest()
     path = f"{cache}/{digest}.bpf"
@@ -80,7 +84,7 @@ def _filter_for(text: bytes, cache: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        program = compile_profile(json.loads(text))
+        program = compile_profile(jsontext.loads(text))
     os.makedirs(cache, 0o700, exist_ok=True)
     fresh = f"{path}.{os.getpid()}"
     with open(fresh, "wb") as file:

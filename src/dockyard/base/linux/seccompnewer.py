@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 X86_64 = 0xC000003E
 X32_BIT = 0x4000_0000

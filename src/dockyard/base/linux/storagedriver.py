@@ -7,13 +7,18 @@ out once, best first, and remembered in ``storage.json`` for this file system an
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from typing import Any, NamedTuple
 
+from dockyard.base import jsontext
 from dockyard.base.errors import Invalid
 from dockyard.base.linux.overlay import FUSE, NATIVE, OVERLAY
+from dockyard.base.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 SETTING = "DOCKYARD_STORAGE_DRIVER"
 NAMES = {
@@ -66,7 +71,7 @@ def _read(path: str) -> dict[str, Any]:
     """A record; what is no record is none: the answer is found again."""
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file)
+            found = jsontext.loads(file.read())
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -103,7 +108,7 @@ def _try(data_root: str, record: str) -> Driver:
     fresh = f"{record}.{os.urandom(4).hex()}"
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with open(os.open(fresh, how, 0o600), "w", encoding="utf-8") as file:
-        json.dump(found, file)
+        file.write(jsontext.dumps(found))
     os.replace(fresh, record)
     if reason:
         print(f"storage driver: {name}: {reason}", file=sys.stderr)

@@ -7,11 +7,11 @@ layer.md): fuse-overlayfs and whoever merges layers without a mount read both.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 
+from dockyard.base import contexts
 from dockyard.base.linux.opaque import OPAQUE
 
 PREFIX = ".wh."
@@ -74,10 +74,10 @@ def hide(folder: int, name: str) -> bool:
 
 def is_opaque(folder: int) -> bool:
     """Whether a folder, open to be read, hides the ones below."""
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         if os.getxattr(folder, OPAQUE) == b"y":
             return True
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         return is_mark(folder, OPAQUE_FILE)
     return False
 

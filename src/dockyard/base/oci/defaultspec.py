@@ -6,10 +6,13 @@ as a container is.
 
 from __future__ import annotations
 
-from typing import Any
-
 from dockyard.base.linux.capabilities import NUMBERS
 from dockyard.base.oci.seccompdefault import default_profile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 CAPABILITIES = (
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW",

@@ -1,15 +1,22 @@
 """Turns a descriptor's JSON into a checked :class:`Descriptor` (OCI image-spec, descriptor.md)."""
 
-import re
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.digest import Digest, parse_digest
 from dockyard.base.oci.platform import Platform, platform_from_json
+from dockyard.base.typed import NamedTuple
 
-_MEDIA_TYPE = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_FIRST = frozenset(f"{_LETTERS}{_LETTERS.upper()}0123456789")
+_MORE = _FIRST | frozenset("!#$&^_.+-")
+_LONGEST = 127
+"""Of each half of a media type (RFC 6838, 4.2)."""
 _LARGEST = 1 << 62
 
 
@@ -41,7 +48,7 @@ def parse_descriptor(value: Any, what: str) -> Descriptor:
     if not isinstance(value, dict):
         raise Invalid(f"{what}: a descriptor is an object")
     media_type = value.get("mediaType")
-    if not isinstance(media_type, str) or _MEDIA_TYPE.fullmatch(media_type) is None:
+    if not isinstance(media_type, str) or not _is_media_type(media_type):
         raise Invalid(f"{what}: mediaType: {str(media_type)[:80]!r} is no media type")
     size = value.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _LARGEST:
@@ -54,6 +61,13 @@ def parse_descriptor(value: Any, what: str) -> Descriptor:
         None if platform is None else platform_from_json(platform, what),
         _texts(value.get("urls"), f"{what}: urls"),
         _annotations(value.get("annotations"), f"{what}: annotations"),
+    )
+
+
+def _is_media_type(text: str) -> bool:
+    halves = text.split("/")
+    return len(halves) == 2 and all(
+        half[:1] in _FIRST and len(half) <= _LONGEST and _MORE.issuperset(half) for half in halves
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dockyard.base.errors import Invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 LONGEST_TEXT = 128 * 1024
 """One argument of execve(2) may be this long (MAX_ARG_STRLEN)."""

@@ -1,11 +1,17 @@
 """Turns id mappings of a specification into checked ranges (user_namespaces(7))."""
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
+from __future__ import annotations
+
 import itertools
-from typing import Any, NamedTuple
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.fields import integer, items, mapping
+from dockyard.base.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 MOST = 340
 """As many lines as the kernel takes since Linux 4.15."""

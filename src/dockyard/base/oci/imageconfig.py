@@ -4,13 +4,19 @@ OCI image-spec, config.md; Docker's is the same with ``Healthcheck``, ``Shell`` 
 Values are plain words for the engine to merge: nothing in here ever steers Dockyard itself.
 """
 
-import json
-from typing import Any, NamedTuple
+from __future__ import annotations
 
+from dockyard.base import jsontext
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.digest import Digest, parse_digest
 from dockyard.base.oci.platform import Platform, platform_from_json, refuse_windows
 from dockyard.base.oci.strictjson import decode_object, encode
+from dockyard.base.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 LARGEST = 4 << 20
 _NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
@@ -73,7 +79,7 @@ class ImageConfig(NamedTuple):
             "StopSignal": self.stop_signal,
             "Shell": list(self.shell),
             "OnBuild": list(self.onbuild),
-            "Healthcheck": json.loads(self.healthcheck) if self.healthcheck else None,
+            "Healthcheck": jsontext.loads(self.healthcheck) if self.healthcheck else None,
         }
         found: dict[str, Any] = {"created": self.created} if self.created else {}
         if self.author:

@@ -4,13 +4,19 @@ OCI image-spec 1.1 (manifest.md, image-index.md) and Docker's image manifest ver
 A document that two clients could take for two things is refused (CVE-2021-41190).
 """
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.base.oci.descriptor import Descriptor, parse_descriptor
 from dockyard.base.oci.digest import Digest, digest_of
 from dockyard.base.oci.platform import Platform, refuse_windows
 from dockyard.base.oci.strictjson import decode_object, encode
+from dockyard.base.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -3,12 +3,13 @@
 OCI image-spec 1.1, manifest.md ("Guidelines for Artifact Usage") and image-index.md.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from dockyard.base.errors import Invalid
 from dockyard.base.oci.descriptor import Descriptor, parse_descriptor
 from dockyard.base.oci.manifest import CONFIGS, LARGEST, Index, Manifest
 from dockyard.base.oci.strictjson import decode_object
+from dockyard.base.typed import NamedTuple
 
 EMPTY = "application/vnd.oci.empty.v1+json"
 

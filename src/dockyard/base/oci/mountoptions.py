@@ -1,7 +1,8 @@
 """Turns mount options (config.md, "Linux mount options"; mount(8)) into flags and data."""
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
-from typing import NamedTuple
+from __future__ import annotations
+
+from dockyard.base.typed import NamedTuple
 
 MS_RDONLY = 1
 MS_NOSUID = 2

@@ -3,13 +3,21 @@
 OCI image-spec, image-index.md, "platform"; text form ``os/architecture[/variant]`` as Docker's.
 """
 
+from __future__ import annotations
+
 import os
-import re
-from typing import Any, NamedTuple
 
 from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.typed import NamedTuple
 
-_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_CHARACTERS = frozenset(f"{_LETTERS}{_LETTERS.upper()}0123456789_.-")
+_LONGEST = 64
 _MACHINES = {
     "x86_64": ("amd64", ""),
     "aarch64": ("arm64", "v8"),
@@ -35,7 +43,7 @@ class Platform(NamedTuple):
     def __str__(self) -> str:
         return "/".join(part for part in self if part)
 
-    def runs(self, other: "Platform") -> bool:
+    def runs(self, other: Platform) -> bool:
         """Whether an image for ``other`` runs here; an unsaid variant is any variant."""
         same = (self.os, self.architecture) == (other.os, other.architecture)
         if self.architecture == "arm64":
@@ -57,9 +65,13 @@ def host_platform() -> Platform:
 def parse_platform(text: str) -> Platform:
     """``linux/amd64``, ``linux/arm64/v8`` or ``arm64``; :class:`Invalid` otherwise."""
     parts = text.split("/")
-    if not 1 <= len(parts) <= 3 or not all(_WORD.fullmatch(part) for part in parts):
+    if not 1 <= len(parts) <= 3 or not all(map(_is_word, parts)):
         raise Invalid(f"platform: {text[:80]!r}: os/architecture[/variant] is expected")
     return Platform("linux", text) if len(parts) == 1 else Platform(*parts)
+
+
+def _is_word(text: str) -> bool:
+    return 1 <= len(text) <= _LONGEST and _CHARACTERS.issuperset(text)
 
 
 def platform_from_json(value: Any, what: str) -> Platform:
@@ -68,7 +80,7 @@ def platform_from_json(value: Any, what: str) -> Platform:
         raise Invalid(f"{what}: platform is an object")
     words = [value.get(key, "") for key in ("os", "architecture", "variant")]
     for word in words:
-        if not isinstance(word, str) or (word and _WORD.fullmatch(word) is None):
+        if not isinstance(word, str) or (word and not _is_word(word)):
             raise Invalid(f"{what}: platform: {str(word)[:80]!r} is no platform's name")
     return Platform(*words)
 

@@ -5,24 +5,26 @@ Grammar: distribution/reference, ``reference.go`` and ``normalize.go``. ``busybo
 ``localhost``, is a registry.
 """
 
-import re
-from typing import NamedTuple
+from __future__ import annotations
 
 from dockyard.base.errors import Invalid
-from dockyard.base.oci.digest import Digest, parse_digest
+from dockyard.base.oci.digest import HEX, Digest, parse_digest
+from dockyard.base.pattern import Pattern
+from dockyard.base.typed import NamedTuple
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
 OFFICIAL = "library/"
 _LONGEST = 255
 
-_ALNUM = r"[a-z0-9]+"
-_PART = rf"{_ALNUM}(?:(?:\.|_|__|-+){_ALNUM})*"
-_PATH = re.compile(rf"{_PART}(?:/{_PART})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_ALNUM = "abcdefghijklmnopqrstuvwxyz0123456789"
+_BEGINNINGS = frozenset(_ALNUM)
+_ALIKE = str.maketrans(_ALNUM, "a" * len(_ALNUM))
+_WORD = frozenset(f"{_ALNUM}{_ALNUM.upper()}_")
+_LONGEST_TAG = 128
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
-_IDENTIFIER = re.compile(r"[a-f0-9]{64}")
+_DOMAIN = Pattern(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
+_ID_DIGITS = 64
 
 
 class Reference(NamedTuple):
@@ -72,22 +74,38 @@ def parse_reference(text: str) -> Reference:
     digest = parse_digest(digest_text, f"image reference: {text[:300]!r}") if at else None
     head, slash, last = rest.rpartition("/")
     last, colon, tag = last.partition(":")
-    if colon and _TAG.fullmatch(tag) is None:
+    if colon and not _is_tag(tag):
         raise _broken(
             text, f"tag {tag[:140]!r} is not [A-Za-z0-9_] and up to 127 of [A-Za-z0-9_.-]"
         )
     registry, path = _split_domain(head + slash + last)
-    if _DOMAIN.fullmatch(registry) is None:
+    if registry != DEFAULT_REGISTRY and _DOMAIN.fullmatch(registry) is None:
         raise _broken(text, f"{registry[:80]!r} is no registry host")
-    if _PATH.fullmatch(path) is None:
+    if not all(map(_is_part, path.split("/"))):
         if path != path.lower():
             raise _broken(text, "a repository name is lower-case")
         raise _broken(text, f"{path[:80]!r} is no repository name: [a-z0-9] joined by . _ - or /")
     if len(registry) + 1 + len(path) > _LONGEST:
         raise _broken(text, f"a name has at most {_LONGEST} characters")
-    if _IDENTIFIER.fullmatch(rest):
+    if len(rest) == _ID_DIGITS and HEX.issuperset(rest):
         raise _broken(text, "64 hex digits are an image's ID, not a name")
     return Reference(registry, path, tag or (None if digest else DEFAULT_TAG), digest)
+
+
+def _is_part(text: str) -> bool:
+    """``[a-z0-9]+``, several joined by ``.``, ``_``, ``__`` or dashes."""
+    if text[:1] not in _BEGINNINGS or text[-1:] not in _BEGINNINGS:
+        return False
+    between = text.translate(_ALIKE).split("a")
+    return all(each in ("", ".", "_", "__") or not each.strip("-") for each in between)
+
+
+def _is_tag(text: str) -> bool:
+    return (
+        text[:1] in _WORD
+        and len(text) <= _LONGEST_TAG
+        and _WORD.issuperset(text.replace(".", "_").replace("-", "_"))
+    )
 
 
 def is_short(text: str) -> bool:

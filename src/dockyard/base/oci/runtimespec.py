@@ -6,15 +6,20 @@ the field. What a kernel may lack is refused by whoever applies it; nothing is i
 have modules of their own, which only a document that has them loads.
 """
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.base.linux import capabilities
 from dockyard.base.oci.fields import absolute, boolean, integer, items, mapping, text, texts
 from dockyard.base.oci.idmaps import IdMap, covers, parse_map
 from dockyard.base.oci.mountoptions import MountOptions, parse_options
+from dockyard.base.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 LAST_ID = 2**32 - 2
 """The highest uid or gid; 2**32-1 means "no change" to the kernel."""

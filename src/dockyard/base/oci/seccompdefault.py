@@ -8,8 +8,12 @@ calls that a capability stands for are allowed with it, everything else is refus
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
+
 
 ALWAYS = """
 accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown chown32

@@ -5,11 +5,15 @@ no end; every document of an image goes through here. Half a surrogate pair, whi
 written with, becomes U+FFFD, as in Go's encoding/json.
 """
 
-import json
-import re
-from typing import Any, Never
+from __future__ import annotations
 
+from dockyard.base import jsontext
 from dockyard.base.errors import Invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Never
+
 
 DEPTH = 64
 """Deepest nesting accepted; image documents need five."""
@@ -24,7 +28,7 @@ def decode(data: bytes, what: str, *, limit: int) -> Any:
         raise Invalid(f"{what}: {len(data)} bytes: at most {limit} are accepted")
     try:
         text = whole_pairs(data.decode("utf-8"))
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = _READER.loads(text)
     except (ValueError, RecursionError) as error:
         raise Invalid(f"{what}: not JSON: {error}") from error
     if _depth(value) > DEPTH:
@@ -42,7 +46,7 @@ def decode_object(data: bytes, what: str, *, limit: int) -> dict[str, Any]:
 
 def encode(value: Any) -> bytes:
     """Compact bytes in the order given: the same value always has the same digest."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return jsontext.dumps(value, ascii=False).encode()
 
 
 def whole_pairs(text: str) -> str:
@@ -50,6 +54,8 @@ def whole_pairs(text: str) -> str:
     if "\\ud" not in text and "\\uD" not in text:
         return text
     escape = r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+    import re  # few documents have any
+
     return re.sub(escape, lambda found: r"\ufffd" if found[1] else found[0], text, flags=re.DOTALL)
 
 
@@ -66,6 +72,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> Never:
     raise ValueError(f"{text} is no JSON number")
+
+
+_READER = jsontext.Reader(_unique, _no_constant)
 
 
 def _depth(value: Any) -> int:

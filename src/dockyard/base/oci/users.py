@@ -4,12 +4,14 @@ The forms are Docker's: ``user``, ``uid``, ``user:group``, ``uid:gid``. Digits a
 as a name; a name must be in the file.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from typing import NamedTuple
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux.openat2 import open_in_root
+from dockyard.base.typed import NamedTuple
 
 LAST_ID = 2**32 - 2
 """2**32-1 means "no change" to the kernel."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from dockyard.node.engine.parts import Parts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockyard.interfaces.ociruntime import Frame, Stream
     from dockyard.node.engine.config import Container

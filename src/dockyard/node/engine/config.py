@@ -3,8 +3,9 @@
 NamedTuples rather than dataclasses: hot verbs import this, and dataclasses bring ``inspect``.
 """
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
-from typing import NamedTuple
+from __future__ import annotations
+
+from dockyard.base.typed import NamedTuple
 
 
 class MountSpec(NamedTuple):

@@ -7,12 +7,10 @@ its locks would be lost: :meth:`Database.rest` before anything that may fork.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from _thread import _local as Local  # `threading` brings more than a command needs
-from collections.abc import Iterator
 
-from dockyard.base import sqlite
+from dockyard.base import contexts, sqlite
 from dockyard.base.errors import Conflict, Corrupt, NotFound, Unavailable
 from dockyard.node.engine import event as events
 from dockyard.node.engine.config import (
@@ -25,6 +23,11 @@ from dockyard.node.engine.config import (
 )
 from dockyard.node.engine.event import Event
 from dockyard.node.engine.record import decode, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS containers (
@@ -67,7 +70,7 @@ class Database:
             os.makedirs(os.path.dirname(self._path), 0o711, exist_ok=True)
             # By name: to close a descriptor of the file would end the locks of other threads'
             # connections. Variables of containers are in it, and among them passwords.
-            with contextlib.suppress(FileExistsError):
+            with contexts.suppress(FileExistsError):
                 os.mknod(self._path, 0o600)
             os.chmod(self._path, 0o600)
             found = sqlite.connect(self._path, BUSY_SECONDS, isolation_level=None)
@@ -86,7 +89,7 @@ class Database:
             self._thread.connection = None
             found.close()
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def _reading(self) -> Iterator[sqlite.Connection]:
         try:
             yield self._connection()
@@ -97,7 +100,7 @@ class Database:
             self.rest()
             raise Corrupt(f"node.db: {self._path}: {error}; restore it from a backup") from error
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def _writing(self, lasting: bool = True) -> Iterator[sqlite.Connection]:
         """A transaction, on disk when it ends. Nobody waits for the disk where it is of a container
         that vanishes with its end: after a loss of power it is to be gone in any case."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any
 
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.engine.config import DeviceLimit, DeviceSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 NOT_FOUND = 127
 """Docker's exit code for what is not there, be it a program or a device."""

@@ -6,16 +6,15 @@ entrypoint drops the image's command; variables, labels and ports are united.
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
-
 from dockyard.base.errors import Invalid
+from dockyard.base.pattern import Pattern
 from dockyard.node.engine.config import ContainerConfig, HealthSpec, MountSpec, PortSpec
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockyard.base.oci.imageconfig import ImageConfig
 
-EXPOSED = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
+EXPOSED = Pattern(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
 
 
 def effective(config: ContainerConfig, image: ImageConfig | None) -> ContainerConfig:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-
+from dockyard.base import contexts
 from dockyard.base.aio import now
 from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound, Unavailable
+from dockyard.base.linux import signals
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.engine import refresh, restart
 from dockyard.node.engine.config import PAUSED, RESTARTING, RUNNING, Container
@@ -31,14 +30,14 @@ def kill(parts: Parts, reference: str, number: int) -> None:
             f"cannot kill container: {reference}: container {container.id} is not running"
         )
     run = parts.places.run(container.id)
-    if number in (signal.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
+    if number in (signals.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
         _is_to_end(parts, container)
     try:
         parts.runtime.signal(run, number)
     except (StartFailed, Unavailable):
         if refresh.find(parts, container.id).alive:
             raise
-    if number == signal.SIGKILL and container.status == PAUSED:
+    if number == signals.SIGKILL and container.status == PAUSED:
         parts.runtime.resume(
             parts.places.cgroup(container.id, container.config.cgroup_parent)
         )  # a frozen process does not die
@@ -52,7 +51,7 @@ def _is_to_end(parts: Parts, container: Container) -> None:
             latest = parts.database.get(container.id)
             if latest is not None and latest.alive:
                 parts.database.update(latest._replace(stopped=True))
-                with contextlib.suppress(StartFailed, Unavailable):  # it has ended meanwhile
+                with contexts.suppress(StartFailed, Unavailable):  # it has ended meanwhile
                     parts.runtime.watch(parts.places.run(container.id), ())
 
 
@@ -67,20 +66,20 @@ def stop(parts: Parts, reference: str, seconds: float | None, number: int) -> No
     config, run = container.config, parts.places.run(container.id)
     grace = float(config.stop_timeout) if seconds is None else seconds
     number = number or signal_number(config.stop_signal or "SIGTERM")
-    with contextlib.suppress(StartFailed, Unavailable, NotFound):  # it ended meanwhile
+    with contexts.suppress(StartFailed, Unavailable, NotFound):  # it ended meanwhile
         parts.runtime.signal(run, number)
         parts.tell(container, "kill", signal=str(int(number)))
         if container.status == PAUSED:
             parts.runtime.resume(parts.places.cgroup(container.id, container.config.cgroup_parent))
         if wait(parts, container.id, None if grace < 0 else grace) is None:
-            parts.runtime.signal(run, signal.SIGKILL)
-            parts.tell(container, "kill", signal=str(int(signal.SIGKILL)))
+            parts.runtime.signal(run, signals.SIGKILL)
+            parts.tell(container, "kill", signal=str(int(signals.SIGKILL)))
             if wait(parts, container.id, SECONDS_TO_DIE) is None:
                 raise HardToKill(
                     f"stop: {container.name}: process {container.pid} did not end "
                     f"{SECONDS_TO_DIE:.0f} s after SIGKILL; look at /proc/{container.pid}/stack"
                 )
-    with contextlib.suppress(NotFound):
+    with contexts.suppress(NotFound):
         refresh.find(parts, container.id)
     parts.tell(container, "stop")
 
@@ -132,14 +131,14 @@ def signal_number(name: str) -> int:
     """``SIGTERM``, ``TERM``, ``RTMIN+3`` or ``15``. Raises :class:`Invalid`."""
     text = name.upper().removeprefix("SIG")
     base, plus, offset = text.partition("+")
-    if _is_short(text) and 0 < int(text) < signal.NSIG:
+    if _is_short(text) and 0 < int(text) < signals.NSIG:
         return int(text)
     if plus and base == "RTMIN" and _is_short(offset) and int(offset) <= 30:
-        return signal.SIGRTMIN + int(offset)
-    try:
-        return int(signal.Signals[f"SIG{text}"])
-    except KeyError:
-        raise Invalid(f"invalid signal: {name}") from None
+        return signals.SIGRTMIN + int(offset)
+    found = getattr(signals, f"SIG{text}", None) if text.isalnum() else None
+    if found is None:
+        raise Invalid(f"invalid signal: {name}")
+    return int(found)
 
 
 def _is_short(text: str) -> bool:

@@ -9,13 +9,11 @@ the runtime is.
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio import now
 from dockyard.base.errors import Conflict
 from dockyard.base.later import Later
+from dockyard.base.linux import signals
 from dockyard.base.linux.overlay import NATIVE
 from dockyard.interfaces.ociruntime import Runtime, Stream
 from dockyard.node.engine.config import RUNNING, Container, ContainerConfig
@@ -27,7 +25,11 @@ from dockyard.node.engine.network import Network
 from dockyard.node.engine.parts import Parts
 from dockyard.node.engine.places import Places
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
     from dockyard.base.oci.imageconfig import ImageConfig
     from dockyard.node.engine import (
         commandstream,
@@ -344,7 +346,7 @@ class Engine:
 
     # ending
 
-    def kill(self, reference: str, number: int = signal.SIGKILL) -> None:
+    def kill(self, reference: str, number: int = signals.SIGKILL) -> None:
         """Send a signal to a container's first process."""
         end.kill(self._parts, reference, number)
 

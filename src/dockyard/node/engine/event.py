@@ -1,10 +1,14 @@
 """Turns what happens to a container into an event, as Docker names it (``GET /events``)."""
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
-import json
-from typing import Any, NamedTuple
+from __future__ import annotations
 
+from dockyard.base import jsontext
+from dockyard.base.typed import NamedTuple
 from dockyard.node.engine.config import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Event(NamedTuple):
@@ -46,12 +50,12 @@ def connected(container: Container, action: str, time: float) -> Event:
 
 def encode(event: Event) -> str:
     """The text of an event's row."""
-    return json.dumps([*event[:4]], separators=(",", ":"))
+    return jsontext.dumps([*event[:4]])
 
 
 def decode(text: str, time: float) -> Event:
     """The event of a row."""
-    kind, action, identity, attributes = json.loads(text)
+    kind, action, identity, attributes = jsontext.loads(text)
     return Event(kind, action, identity, attributes, time)
 
 

@@ -8,10 +8,14 @@ links to.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from dockyard.node.engine.config import Container
 from dockyard.node.engine.parts import Parts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 PREDEFINED = ("bridge", "host", "none")
 FIRST = "# names on this network, written by dockyard"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from dockyard.base.errors import Conflict
 from dockyard.base.oci.users import User
@@ -22,7 +20,11 @@ from dockyard.node.engine import (
 from dockyard.node.engine.config import RUNNING, Container, ContainerConfig
 from dockyard.node.engine.parts import Parts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from dockyard.node.engine.system import Groups
 
 NAMESPACE_FILES = {"network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid", "cgroup": "cgroup"}

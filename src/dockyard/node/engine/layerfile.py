@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux import whiteouts
 from dockyard.base.linux.openat2 import open_in_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 LARGEST = 1024 * 1024
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

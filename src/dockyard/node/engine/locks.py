@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 
+from dockyard.base import contexts
 from dockyard.node.engine.places import Places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Locks:
@@ -19,7 +22,7 @@ class Locks:
     def _path(self, container_id: str) -> str:
         return f"{self._places.run(container_id)}.lock"
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def hold(self, container_id: str) -> Iterator[None]:
         """Wait for the lock. Not reentrant."""
         descriptor = self._take(container_id, fcntl.LOCK_EX)
@@ -28,7 +31,7 @@ class Locks:
         finally:
             _let_go(descriptor)
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def hold_if_free(self, container_id: str) -> Iterator[bool]:
         """Take the lock where nobody has it; whether it was taken."""
         try:
@@ -43,7 +46,7 @@ class Locks:
 
     def forget(self, container_id: str) -> None:
         """Remove the file of a container that is gone; its holder does."""
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             os.unlink(self._path(container_id))
 
     def _take(self, container_id: str, operation: int) -> int:
@@ -53,7 +56,7 @@ class Locks:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(descriptor, operation)
-                with contextlib.suppress(FileNotFoundError):
+                with contexts.suppress(FileNotFoundError):
                     if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
                         return descriptor
             except BaseException:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Protocol
 
 from dockyard.base.errors import Invalid, NotFound
+from dockyard.base.typed import Protocol
 from dockyard.node.engine.config import MountSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 NO_CREATE = "no-create"
 """Option of a bind mount whose source must be there (``--mount``); ``-v`` makes a folder."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 FIRST = """amber azure brisk calm clever coastal copper coral daring deep eager early fair fleet
 floating gentle golden grand hardy hidden inland iron jolly keen lively lone lucky

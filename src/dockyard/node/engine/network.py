@@ -1,8 +1,8 @@
 """What the engine asks of the network room: an address for a container, and its end. A Protocol."""
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
-from typing import NamedTuple, Protocol
+from __future__ import annotations
 
+from dockyard.base.typed import NamedTuple, Protocol
 from dockyard.node.engine.config import PortSpec
 
 

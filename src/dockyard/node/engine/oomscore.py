@@ -7,9 +7,13 @@ small virtual machine) still runs its pods: they keep a score, and somebody is t
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 from dockyard.base.linux import capabilities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 OWN = "/proc/self/oom_score_adj"
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from typing import NamedTuple
-
+from dockyard.base import contexts
 from dockyard.base.errors import Unavailable
+from dockyard.base.typed import NamedTuple
 from dockyard.interfaces.ociruntime import Runtime
 from dockyard.node.engine import event
 from dockyard.node.engine.config import Container
@@ -16,6 +14,10 @@ from dockyard.node.engine.mounts import Volumes
 from dockyard.node.engine.network import Network
 from dockyard.node.engine.places import Places
 from dockyard.node.engine.roots import Images
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Parts(NamedTuple):
@@ -39,5 +41,5 @@ class Parts(NamedTuple):
     def tell(self, container: Container, action: str, **more: str) -> None:
         """Write down that something has happened to a container. A full disk undoes nothing of it,
         and nobody's signal fails for it."""
-        with contextlib.suppress(Unavailable):
+        with contexts.suppress(Unavailable):
             self.database.tell(event.of(container, action, self.clock(), **more))

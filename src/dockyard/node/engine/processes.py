@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from dockyard.base.errors import Invalid
+from dockyard.base.typed import NamedTuple
 from dockyard.node.engine import etcfiles, identity, oomscore, spec
 from dockyard.node.engine.config import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Command(NamedTuple):

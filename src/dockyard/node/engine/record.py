@@ -4,9 +4,7 @@ that a row outlives the version that wrote it.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
+from dockyard.base import jsontext
 from dockyard.node.engine.config import (
     Container,
     ContainerConfig,
@@ -21,15 +19,19 @@ from dockyard.node.engine.config import (
     Ulimit,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def encode(container: Container) -> str:
     """The row's text."""
-    return json.dumps(_plain(container), separators=(",", ":"))
+    return jsontext.dumps(_plain(container))
 
 
 def decode(text: str) -> Container:
     """The container of a row; members that this version does not know are left out."""
-    found = json.loads(text)
+    found = jsontext.loads(text)
     found["config"] = _config(found["config"])
     found["ports"] = _ports(found["ports"])
     found["args"], found["own_volumes"] = tuple(found["args"]), tuple(found["own_volumes"])

@@ -7,9 +7,9 @@ start is taken back.
 
 from __future__ import annotations
 
-import contextlib
 import os
 
+from dockyard.base import contexts
 from dockyard.base.errors import DockyardError
 from dockyard.node.engine import policy, refresh, remove, restart, start, waiting
 from dockyard.node.engine.config import (
@@ -61,7 +61,7 @@ def resume(parts: Parts, owner: str) -> None:
     for container in parts.database.policed(owner):
         latest = refresh.refresh(parts, container)
         if latest.status == RESTARTING and not waiting.is_awaited(parts, latest.id):
-            with contextlib.suppress(DockyardError):  # its row says why it does not start
+            with contexts.suppress(DockyardError):  # its row says why it does not start
                 restart.again(parts, latest)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
+from dockyard.base import contexts
 from dockyard.base.errors import Conflict, DockyardError, NotFound
 from dockyard.node.engine import event, launch, refresh, waiting
 from dockyard.node.engine.clear import clear
@@ -58,7 +58,7 @@ def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
     kept = container if volumes else container._replace(own_volumes=())
     parts.database.update(kept._replace(status=REMOVING))
     if container.alive and launch.aftermath(parts, container, attached=False):
-        with contextlib.suppress(DockyardError):  # it has just ended
+        with contexts.suppress(DockyardError):  # it has just ended
             parts.runtime.watch(parts.places.run(container.id), ())
     # what is created was never connected, and what has exited is so no more
     connected = container.status not in (CREATED, EXITED)
@@ -67,7 +67,7 @@ def erase(parts: Parts, container: Container, *, volumes: bool) -> None:
     if container.config.image:
         parts.images.release(container.id)
     for name in kept.own_volumes:
-        with contextlib.suppress(NotFound):
+        with contexts.suppress(NotFound):
             parts.volumes.remove(name)
     whole = container.status != CREATING  # of one that never was, nothing is told
     told = (event.of(container, "destroy", parts.clock()),) if whole else ()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dockyard.base.errors import NotFound, Unsupported
 from dockyard.base.linux.overlay import NATIVE
+from dockyard.base.typed import NamedTuple, Protocol
 from dockyard.interfaces.ociruntime import Overlay
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from dockyard.base.oci.imageconfig import ImageConfig
     from dockyard.node.engine.config import Container
     from dockyard.node.engine.parts import Parts

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from dockyard.base.errors import Invalid
 from dockyard.base.oci import defaultspec
 from dockyard.base.oci.users import User
+from dockyard.base.typed import NamedTuple
 from dockyard.interfaces.ociruntime import CONSOLE_ANNOTATION, PAUSE_ANNOTATION
 from dockyard.node.engine.config import ContainerConfig, MountSpec, Resources
 from dockyard.node.engine.effective import program
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 INIT = "/sbin/docker-init"
 """Where Docker has it."""

@@ -3,13 +3,17 @@ mount."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from collections.abc import Iterable
 
+from dockyard.base import contexts
 from dockyard.base.linux.openat2 import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 from dockyard.base.linux.treechanges import DELETED, Change
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -25,7 +29,7 @@ def remove_tree(path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             _remove_folder(parent, name)
     finally:
         os.close(parent)
@@ -41,7 +45,7 @@ def _remove_folder(parent: int, name: str) -> None:
             if is_folder:
                 _remove_folder(folder, entry)
             else:
-                with contextlib.suppress(FileNotFoundError):
+                with contexts.suppress(FileNotFoundError):
                     os.unlink(entry, dir_fd=folder)
     finally:
         os.close(folder)

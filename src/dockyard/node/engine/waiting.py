@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-from collections.abc import Iterator
 
+from dockyard.base import contexts
 from dockyard.node.engine.parts import Parts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def nudge(parts: Parts, container_id: str) -> None:
     """Wake whoever waits to start it: what they wait for has changed. Nobody is fine too."""
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         descriptor = os.open(_fifo(parts, container_id), os.O_WRONLY | os.O_NONBLOCK)
         try:
             os.write(descriptor, b"x")
@@ -33,18 +36,18 @@ def _fifo(parts: Parts, container_id: str) -> str:
     return f"{parts.places.run(container_id)}.restart"
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def awaited(parts: Parts, container_id: str) -> Iterator[int]:
     """There before the container is looked at, so that no nudge is missed."""
     path = _fifo(parts, container_id)
-    with contextlib.suppress(FileExistsError):
+    with contexts.suppress(FileExistsError):
         os.mkfifo(path, 0o600)
     descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             os.unlink(path)
 
 
@@ -57,5 +60,5 @@ def wait(descriptor: int, seconds: float) -> None:
 def forget(parts: Parts, container_id: str) -> None:
     """The container is gone: nobody shall wait for it, and a crash leaves no file."""
     nudge(parts, container_id)
-    with contextlib.suppress(FileNotFoundError):
+    with contexts.suppress(FileNotFoundError):
         os.unlink(_fifo(parts, container_id))

@@ -4,16 +4,21 @@ Layout as in OCI image-layout: ``blobs/<algorithm>/<hex>``. A blob appears by re
 size and digest are known to be right and its bytes are on disk.
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterable, Iterator
+from __future__ import annotations
 
+import os
+
+from dockyard.base import contexts
 from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest, digest_of, hash_document
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import ContentMismatch
 from dockyard.node.image.ingest import Ingest, sync_directory
 from dockyard.node.image.writeback import Writeback
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class Blobs:
@@ -83,8 +88,8 @@ class Blobs:
                 yield chunk
             self._commit(path, fd, blob.digest)
 
-    @contextlib.contextmanager
-    def writer(self) -> Iterator["Writer"]:
+    @contexts.contextmanager
+    def writer(self) -> Iterator[Writer]:
         """For content whose digest nobody knows yet; kept only if committed."""
         with self._ingest.file() as (path, fd):
             yield Writer(fd, lambda digest: self._commit(path, fd, digest))
@@ -107,7 +112,7 @@ class Blobs:
 
     def discard(self, digest: Digest) -> None:
         """Remove a damaged blob, so that it is fetched again; no error where it is gone."""
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             self.remove(digest)
 
     def _commit(self, path: str, fd: int, digest: Digest) -> None:

@@ -5,8 +5,7 @@ stays until that goes; one that is about another manifest (its ``subject``, OCI 
 manifest.md) stays as long as that does.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from __future__ import annotations
 
 from dockyard.base import sqlite
 from dockyard.base.aio import now
@@ -14,8 +13,14 @@ from dockyard.base.oci.descriptor import Descriptor
 from dockyard.base.oci.digest import Digest
 from dockyard.base.oci.manifest import Index, Manifest, parse_document
 from dockyard.base.oci.meaning import Meaning, meaning_of
+from dockyard.base.typed import NamedTuple
 from dockyard.node.image.blobs import Blobs
 from dockyard.node.image.database import Database
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 _DEEPEST = 8
 """Referrers of referrers; whose subjects go round in a circle end here too."""

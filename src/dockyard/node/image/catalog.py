@@ -1,12 +1,11 @@
 """Turns names, IDs and digests into :class:`Image` views over blobs, layers and the database."""
 
-import contextlib
+from __future__ import annotations
+
 import fcntl
 import os
-import re
-from collections.abc import Iterator
 
-from dockyard.base import sqlite
+from dockyard.base import contexts, sqlite
 from dockyard.base.aio import now
 from dockyard.base.errors import Conflict, Invalid, Unsupported
 from dockyard.base.oci.descriptor import Descriptor
@@ -22,6 +21,7 @@ from dockyard.base.oci.manifest import (
 )
 from dockyard.base.oci.platform import host_platform
 from dockyard.base.oci.reference import Reference, parse_reference
+from dockyard.base.pattern import Pattern
 from dockyard.node.image.blobs import Blobs
 from dockyard.node.image.bundles import Bundle, Bundles
 from dockyard.node.image.database import Database
@@ -36,8 +36,13 @@ from dockyard.node.image.image import (
 from dockyard.node.image.ingest import Ingest
 from dockyard.node.image.layers import Layers
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
 _IS_THERE = "SELECT 1 FROM images WHERE manifest = ?"
-_ID = re.compile(r"(?:sha256:)?([a-f0-9]{2,64})")
+_ID = Pattern(r"(?:sha256:)?([a-f0-9]{2,64})")
 
 
 class Catalog:
@@ -57,14 +62,14 @@ class Catalog:
         """Where the store's own policy.json may be."""
         return os.path.dirname(self._root)
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def adding(self) -> Iterator[None]:
         """Held while content comes that no name points to yet: nothing is collected meanwhile."""
         with self._use(fcntl.LOCK_SH):
             self.ingest.sweep()
             yield
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def collecting(self) -> Iterator[bool]:
         """True where nobody adds content: then what nothing points to may go."""
         try:
@@ -73,7 +78,7 @@ class Catalog:
         except BlockingIOError:
             yield False
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def _use(self, how: int) -> Iterator[None]:
         os.makedirs(self._root, 0o700, exist_ok=True)
         fd = os.open(os.path.join(self._root, "use.lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -119,7 +124,7 @@ class Catalog:
 
     def find_bundle_digest(self, text: str) -> Digest | None:
         """As :meth:`find_bundle`, of one whose document may be damaged."""
-        with contextlib.suppress(Invalid):
+        with contexts.suppress(Invalid):
             reference = parse_reference(text)
             if found := self.bundles.digest_of(str(reference)):
                 return found

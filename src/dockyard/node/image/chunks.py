@@ -1,6 +1,11 @@
 """Turns many small pieces of a stream into fewer of a size that is worth handling."""
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 
 CHUNK = 1 << 18
 """Bytes that are read, hashed and written at a time."""

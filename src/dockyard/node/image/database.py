@@ -3,11 +3,16 @@
 A connection lives for one transaction: none is carried over a fork or between threads (G21).
 """
 
-import contextlib
-import os
-from collections.abc import Iterator
+from __future__ import annotations
 
-from dockyard.base import sqlite
+import os
+
+from dockyard.base import contexts, sqlite
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 _VERSION = 3
 _SCHEMA = """
@@ -74,27 +79,27 @@ class Database:
         self._root = root
         self.path = os.path.join(root, "images.db")
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def read(self) -> Iterator[sqlite.Connection]:
         """One consistent view. An absent database is an empty one."""
         if not os.path.exists(self.path):
-            with contextlib.closing(sqlite.connect(":memory:")) as empty:
+            with contexts.closing(sqlite.connect(":memory:")) as empty:
                 empty.executescript(_SCHEMA)
                 yield empty
             return
-        with contextlib.closing(self._connect()) as connection:
+        with contexts.closing(self._connect()) as connection:
             connection.execute("BEGIN")
             yield connection
             connection.execute("COMMIT")
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def write(self, *, lazy: bool = False) -> Iterator[sqlite.Connection]:
         """One change: all of it on disk when the block is left, nothing of it on an error.
 
         ``lazy``: on disk with the next change that is not, and in order.
         """
         os.makedirs(self._root, 0o700, exist_ok=True)
-        with contextlib.closing(self._connect()) as connection:
+        with contexts.closing(self._connect()) as connection:
             if lazy:
                 connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("BEGIN IMMEDIATE")

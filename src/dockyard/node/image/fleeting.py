@@ -4,8 +4,11 @@ It need not outlast a loss of power, as the container does not: nobody waits for
 names the image's manifest and the boot of the machine in which it counts.
 """
 
-import contextlib
+from __future__ import annotations
+
 import os
+
+from dockyard.base import contexts
 
 BOOT = "/proc/sys/kernel/random/boot_id"
 
@@ -44,8 +47,8 @@ class Fleeting:
             return {}
         for name in names:
             path = os.path.join(self._folder, name)
-            with contextlib.suppress(FileNotFoundError):
-                with open(path, encoding="ascii", errors="replace") as file:
+            with contexts.suppress(FileNotFoundError):
+                with open(path, encoding="utf-8", errors="replace") as file:
                     born, _, manifest = file.read().partition(" ")
                 if born == boot:
                     found[name] = manifest
@@ -55,5 +58,5 @@ class Fleeting:
 
 
 def _boot() -> str:
-    with open(BOOT, encoding="ascii") as file:
+    with open(BOOT, encoding="utf-8") as file:
         return file.read().strip()

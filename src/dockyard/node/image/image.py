@@ -1,11 +1,12 @@
 """Turns stored documents into the :class:`Image` that everything above asks for."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from dockyard.base.errors import Conflict, Corrupt, Denied, NotFound, Unavailable
 from dockyard.base.oci.digest import Digest, hash_document
 from dockyard.base.oci.imageconfig import ImageConfig
 from dockyard.base.oci.manifest import Manifest
+from dockyard.base.typed import NamedTuple
 
 
 class ImageNotFound(NotFound):

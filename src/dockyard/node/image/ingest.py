@@ -4,10 +4,16 @@ Whoever makes one holds a lock (flock(2)) on it; what nobody holds any more is s
 next write. The folder's own lock keeps a sweep from seeing one that is made but not yet held.
 """
 
-import contextlib
+from __future__ import annotations
+
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+
+from dockyard.base import contexts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class Ingest:
@@ -16,18 +22,18 @@ class Ingest:
     def __init__(self, root: str) -> None:
         self._root = root
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def file(self) -> Iterator[tuple[str, int]]:
         """A new empty file: path and descriptor. Gone afterwards unless renamed away."""
         path, fd = self._make(directory=False)
         try:
             yield path, fd
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contexts.suppress(FileNotFoundError):
                 os.unlink(path)
             os.close(fd)
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def directory(self) -> Iterator[str]:
         """A new empty directory, 0700. Gone afterwards with all in it, unless renamed away."""
         path, fd = self._make(directory=True)
@@ -50,7 +56,7 @@ class Ingest:
             fcntl.flock(fd, fcntl.LOCK_EX)
         return path, fd
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def alone(self, name: str, wait: Callable[[], object]) -> Iterator[None]:
         """Held by one process and thread at a time, so that what all want is made once.
 
@@ -85,14 +91,14 @@ class Ingest:
             if entry.is_dir(follow_symlinks=False):
                 _remove_tree(entry.path)
             else:
-                with contextlib.suppress(FileNotFoundError):
+                with contexts.suppress(FileNotFoundError):
                     os.unlink(entry.path)
         except BlockingIOError:
             return  # somebody is writing it
         finally:
             os.close(fd)
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def _lock(self, how: int) -> Iterator[None]:
         fd = os.open(os.path.join(self._root, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:

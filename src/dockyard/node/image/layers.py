@@ -5,16 +5,21 @@ found right. Directories that an archive did not describe get owner, mode and at
 layer below, as if it had been unpacked on top of it.
 """
 
-import contextlib
-import os
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from __future__ import annotations
 
+import os
+
+from dockyard.base import contexts
 from dockyard.base.linux import whiteouts
 from dockyard.base.oci.digest import Digest
+from dockyard.base.typed import NamedTuple
 from dockyard.node.image.image import ContentMismatch
 from dockyard.node.image.ingest import Ingest, sync_directory
 from dockyard.node.image.overlayform import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Staged(NamedTuple):
@@ -40,7 +45,7 @@ class Layers:
     def has(self, chain: Digest) -> bool:
         return os.path.isdir(self.path(chain))
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def unpack(
         self, chunks: Iterable[bytes], expected: Digest | None, what: str
     ) -> Iterator[Staged]:

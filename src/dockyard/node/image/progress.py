@@ -1,6 +1,8 @@
 """Turns the steps of a transfer into calls on whoever shows them."""
 
-from typing import Protocol
+from __future__ import annotations
+
+from dockyard.base.typed import Protocol
 
 
 class Progress(Protocol):

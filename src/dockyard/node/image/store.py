@@ -5,12 +5,11 @@ one SQLite transaction, and content appears by rename. No thread outlives a call
 fork afterwards.
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import IO, TYPE_CHECKING
+from __future__ import annotations
 
+import os
+
+from dockyard.base import contexts
 from dockyard.base.errors import Invalid
 from dockyard.base.linux import storagedriver
 from dockyard.base.linux.storagedriver import Driver
@@ -25,7 +24,12 @@ from dockyard.node.image.image import Image, ImageNotFound, Layer, Removed
 from dockyard.node.image.progress import Progress, Silent
 from dockyard.node.image.registry.hosts import Credentials, Hosts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import IO
+
     from dockyard.base.oci.reference import Reference
     from dockyard.node.image.bundles import Bundle
     from dockyard.node.image.diff import Change
@@ -78,11 +82,11 @@ class ImageStore:
             return self._catalog.resolve(reference)
         except ImageNotFound:
             for name in self._others(reference):
-                with contextlib.suppress(ImageNotFound):
+                with contexts.suppress(ImageNotFound):
                     return self._catalog.resolve(str(name))
             raise
 
-    def _others(self, reference: str) -> "tuple[Reference, ...]":
+    def _others(self, reference: str) -> tuple[Reference, ...]:
         from dockyard.base.oci.reference import is_short
         from dockyard.node.image.registry.shortnames import resolve_short
 
@@ -144,7 +148,7 @@ class ImageStore:
     def sign(
         self,
         reference: str,
-        key: "PrivateKey",
+        key: PrivateKey,
         *,
         identity: str = "",
         auth: Credentials | None = None,
@@ -160,14 +164,14 @@ class ImageStore:
         return sign(self._hosts, name, key, identity, auth, progress or Silent())
 
     def verify_signature(
-        self, reference: str, keys: "tuple[PublicKey, ...]", *, auth: Credentials | None = None
-    ) -> "Verified":
+        self, reference: str, keys: tuple[PublicKey, ...], *, auth: Credentials | None = None
+    ) -> Verified:
         """What one of the keys signed about an image in its registry; :class:`SignatureRefused`."""
         from dockyard.node.image.trust.sign import verify
 
         return verify(self._hosts, parse_reference(reference), keys, auth)
 
-    def risk(self, image: Image) -> "Report":
+    def risk(self, image: Image) -> Report:
         """What this image would do: its user, setuid files, capabilities, secrets, packages."""
         from dockyard.node.image.risk.look import look
 
@@ -202,17 +206,17 @@ class ImageStore:
         """Images of a tar made by ``docker save``, or of an oci-archive (compressed or not)."""
         return self.load_whole(archive, progress=progress).images
 
-    def load_whole(self, archive: str, *, progress: Progress | None = None) -> "Loaded":
+    def load_whole(self, archive: str, *, progress: Progress | None = None) -> Loaded:
         """As :meth:`load`; and indexes and artifacts."""
         from dockyard.node.image.load import load
 
         return load(self._catalog, archive, progress or Silent())
 
-    def bundle(self, reference: str) -> "Bundle | None":
+    def bundle(self, reference: str) -> Bundle | None:
         """The index that an image was pulled or loaded with, or the artifact of this name."""
         return self._catalog.find_bundle(reference)
 
-    def bundles(self) -> "BundleList":
+    def bundles(self) -> BundleList:
         """All indexes and artifacts, the newest first."""
         return self._catalog.bundles.all()
 
@@ -223,7 +227,7 @@ class ImageStore:
         referrers: bool = False,
         auth: Credentials | None = None,
         progress: Progress | None = None,
-    ) -> "Bundle | None":
+    ) -> Bundle | None:
         """Fetch an index with all its images, or an artifact; ``referrers``: and what is about
         them. The image for this machine is unpacked. None: it was one image."""
         from dockyard.node.image.pullwhole import pull_whole
@@ -298,7 +302,7 @@ class ImageStore:
         name = parse_reference(target)
         return self._catalog.tag(self._catalog.resolve(source), name, self.bundle(source))
 
-    def tag_bundle(self, bundle: "Bundle", target: str) -> None:
+    def tag_bundle(self, bundle: Bundle, target: str) -> None:
         """As :meth:`tag`, of an index or artifact that no image came out of."""
         self._catalog.tag_bundle(bundle, parse_reference(target))
 
@@ -320,7 +324,7 @@ class ImageStore:
 
         return prune(self._catalog, everything, chosen)
 
-    def verify(self, references: Iterable[str] = (), *, repair: bool = False) -> "DamageOfImages":
+    def verify(self, references: Iterable[str] = (), *, repair: bool = False) -> DamageOfImages:
         """Look at every byte of these images (or of all): what each is called, and its damage.
 
         ``repair``: damaged blobs are removed, so that a pull brings them again, and damaged layers
@@ -331,8 +335,10 @@ class ImageStore:
         with self._catalog.adding():
             return verify_all(self._catalog, list(references), repair=repair)
 
-    def diff(self, base: Image, image: Image) -> "Iterator[Change]":
+    def diff(self, base: Image, image: Image) -> Iterator[Change]:
         """What an image's merged tree changes of another's, by content."""
+        import contextlib
+
         from dockyard.node.image.diff import differences
         from dockyard.node.image.snapshot import open_view
 
@@ -410,7 +416,7 @@ class ImageStore:
         """The layer remembered under this key, if it is still whole."""
         return self._catalog.recall(key)
 
-    def keep_whole(self, top: Descriptor, names: Sequence[str], source: "Source") -> None:
+    def keep_whole(self, top: Descriptor, names: Sequence[str], source: Source) -> None:
         """An index with all that it lists, or an image of another manifest than it had, as it was
         made here: under these names, the index' image for this machine under them too."""
         from dockyard.base.oci.manifest import Index

@@ -3,9 +3,11 @@
 So the fsync(2) at the end, which alone says that all is on the disk, finds little to wait for.
 """
 
-import contextlib
+from __future__ import annotations
+
 import os
 
+from dockyard.base import contexts
 from dockyard.base.linux.door import call
 
 _STEP = 8 << 20
@@ -33,6 +35,6 @@ class Writeback:
     def _begin(self) -> None:
         """A hint (sync_file_range(2)): what goes wrong is told by fsync(2)."""
         length = self._written - self._asked
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             call("sync_file_range", self._fd, self._asked, length, _SYNC_FILE_RANGE_WRITE)
         self._asked = self._written

@@ -9,7 +9,11 @@ from __future__ import annotations
 import _socket  # `socket` costs a monitor 0.3 MB
 import os
 from _socket import socket as Plain
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 _waiting: Plain | None = None
 

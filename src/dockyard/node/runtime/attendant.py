@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-from typing import TYPE_CHECKING, Any
 
+from dockyard.base import jsontext
 from dockyard.base.errors import DockyardError
 from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import hooks, wire
 from dockyard.node.runtime.messages import GO, HOOKS, LISTENER, MAP
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from dockyard.node.runtime.child import Child
 
 LISTENER_SECONDS = 10.0
@@ -53,6 +54,8 @@ def _failed(error: DockyardError | OSError) -> StartFailed:
 
 def deliver(spec: Spec, who: hooks.Identity, pid: int, listener: int) -> None:
     """Send a seccomp listener to its agent (config-linux.md, "The Container Process State")."""
+    import socket  # most containers have no such agent
+
     profile = spec.seccomp or {}
     path = str(profile.get("listenerPath") or "")
     status = "creating" if pid else "running"
@@ -61,14 +64,14 @@ def deliver(spec: Spec, who: hooks.Identity, pid: int, listener: int) -> None:
         "fds": ["seccompFd"],
         "pid": pid,
         "metadata": str(profile.get("listenerMetadata") or ""),
-        "state": json.loads(hooks.state(who, status, pid)),
+        "state": jsontext.loads(hooks.state(who, status, pid)),
     }
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(LISTENER_SECONDS)
         try:
             with wire.address(path) as address:
                 peer.connect(address)
-            data = json.dumps(document).encode()
+            data = jsontext.dumps(document).encode()
             sent = socket.send_fds(peer, [data], [listener])
             if sent < len(data):  # it may close as soon as it has read all
                 peer.sendall(data[sent:])

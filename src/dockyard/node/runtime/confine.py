@@ -6,12 +6,11 @@ is looked up here: the root is the container's already.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import resource
-from collections.abc import Callable
 
+from dockyard.base import contexts
 from dockyard.base.errors import Denied
 from dockyard.base.linux import capabilities, seccomp, syscalls
 from dockyard.base.linux.door import through
@@ -19,15 +18,18 @@ from dockyard.base.oci.runtimespec import Process, Spec
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime.execution import NOT_EXECUTABLE, NOT_FOUND
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Listening = Callable[[int], None]
+    """Takes the descriptor on which somebody is asked about system calls; it is closed then."""
+
 LIMITS = {
     name: getattr(resource, name)
     for name in dir(resource)
     if name.startswith("RLIMIT_")
 }  # fmt: skip
-
-
-Listening = Callable[[int], None]
-"""Takes the descriptor on which somebody is asked about system calls; it is closed then."""
 
 
 def confine(
@@ -81,7 +83,7 @@ def _set_groups(groups: tuple[int, ...], own: int) -> None:
 
 def become_root() -> None:
     """Of the user namespace that this process has just entered: what it makes is its root's."""
-    with contextlib.suppress(PermissionError):  # where setgroups(2) is denied
+    with contexts.suppress(PermissionError):  # where setgroups(2) is denied
         through("setgroups", os.setgroups, ())
     through("setresgid", os.setresgid, 0, 0, 0)
     through("setresuid", os.setresuid, 0, 0, 0)
@@ -179,7 +181,7 @@ def raise_limits(process: Process) -> None:
             wanted = resource.RLIM_INFINITY if hard == 2**64 - 1 else hard
             if most != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY
                                                    or wanted > most):  # fmt: skip
-                with contextlib.suppress(ValueError, OSError):  # it is said when it is set
+                with contexts.suppress(ValueError, OSError):  # it is said when it is set
                     resource.setrlimit(LIMITS[name], (soft, wanted))
 
 

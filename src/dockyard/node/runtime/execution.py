@@ -7,16 +7,15 @@ something else failed before.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found] # `signal` makes enumerations of what it returns
-import contextlib
+import _socket
 import errno
 import fcntl
 import os
-import signal
-import socket
 import stat
 from _socket import socket as Plain
 
-from dockyard.base.linux import door, firststep, syscalls
+from dockyard.base import contexts
+from dockyard.base.linux import door, firststep, signals, syscalls
 from dockyard.base.oci.runtimespec import Process
 from dockyard.interfaces.ociruntime import StartFailed
 
@@ -89,9 +88,9 @@ def prepare(programs: dict[str, str], sync: Plain, preserved: int = 0) -> tuple[
     for descriptor in range(firststep.REPORT_DESCRIPTOR, report):
         os.set_inheritable(descriptor, True)
     _close_from(first + 1)
-    sync = socket.socket(fileno=report)
+    sync = _socket.socket(fileno=report)
     path = f"/proc/self/fd/{first}"
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         if os.path.samestat(os.stat(path), os.fstat(first)):
             return sync, path
     return sync, first
@@ -176,7 +175,7 @@ def _execute(step: str | int, arguments: tuple[str, ...], environment: dict[str,
 
 def _reset_signals() -> None:
     """Those that are ignored: handlers end with the exec."""
-    for number in range(1, signal.NSIG):
-        if _signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in range(1, signals.NSIG):
+        if _signal.getsignal(number) == signals.SIG_IGN:
+            signals.signal(number, signals.SIG_DFL)
+    signals.pthread_sigmask(signals.SIG_SETMASK, ())

@@ -5,23 +5,26 @@ config.md, "POSIX-platform Hooks". What a hook prints is for the error that name
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import select
-import signal
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, NoReturn
 
-from dockyard.base.linux import syscalls
+from dockyard.base import contexts, jsontext
+from dockyard.base.linux import signals, syscalls
 from dockyard.base.oci.hooks import Hook, Hooks
 from dockyard.base.oci.runtimespec import Spec
+from dockyard.base.typed import NamedTuple
 from dockyard.interfaces.ociruntime import StartFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import NoReturn
+
+    Become = Callable[[Hook], None]
+    """Executes a hook's program in the process that it has been given."""
 
 LONGEST_OUTPUT = 2000
 OWN, CHILDRENS = "/proc/self/ns/pid", "/proc/self/ns/pid_for_children"
-Become = Callable[[Hook], None]
-"""Executes a hook's program in the process that it has been given."""
 
 
 class Identity(NamedTuple):
@@ -48,7 +51,7 @@ def state(who: Identity, status: str, pid: int) -> bytes:
         "bundle": who.bundle,
         "annotations": who.annotations,
     }
-    return json.dumps(document).encode()
+    return jsontext.dumps(document).encode()
 
 
 def run(hooks: Hooks, kind: str, said: bytes, become: Become | None = None) -> None:
@@ -86,8 +89,8 @@ def begin_outside(hooks: Hooks, kind: str, said: bytes, bundle: str) -> Errand:
         if pid == 0:
             code = 1
             try:
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signals.set_wakeup_fd(-1)
+                signals.signal(signals.SIGCHLD, signals.SIG_DFL)
                 run_outside(hooks, kind, said, bundle)
                 code = 0
             except BaseException as error:  # whatever it is: whoever waits must hear of it
@@ -111,7 +114,7 @@ def environment(hook: Hook, own: tuple[str, ...] | None = None) -> dict[str, str
 
 
 def _execute_in(folder: str, hook: Hook) -> None:
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         os.chdir(folder)
     execute(hook)
 
@@ -123,7 +126,7 @@ def _run(hook: Hook, what: str, said: bytes, become: Become) -> None:
         if pid == 0:
             _become(hook, given, printed, become)
         if not _ended(pid, hook.timeout):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(pid, signals.SIGKILL)
             os.waitpid(pid, 0)
             raise StartFailed(f"{what}: no end after {hook.timeout} s", 125)
         _, status = os.waitpid(pid, 0)
@@ -146,14 +149,14 @@ def _memory(data: bytes) -> int:
 
 def _become(hook: Hook, given: int, printed: int, become: Become) -> NoReturn:
     try:
-        signal.set_wakeup_fd(-1)
+        signals.set_wakeup_fd(-1)
         os.setsid()  # what it starts ends with it when its time is over
         for target, descriptor in ((0, given), (1, printed), (2, printed)):
             os.dup2(descriptor, target)
-        for number in range(1, signal.NSIG):
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        for number in range(1, signals.NSIG):
+            with contexts.suppress(OSError, ValueError):
+                signals.signal(number, signals.SIG_DFL)
+        signals.pthread_sigmask(signals.SIG_SETMASK, ())
         become(hook)
     except OSError as error:
         os.write(2, f"{error.strerror}".encode())
@@ -175,7 +178,7 @@ def _ended(pid: int, seconds: int | None) -> bool:
         os.close(watched)
 
 
-@contextlib.contextmanager
+@contexts.contextmanager
 def _own_pid_namespace() -> Iterator[None]:
     """This process's children are born in the container's, unless told otherwise."""
     if os.readlink(OWN) == _link(CHILDRENS):
@@ -187,7 +190,7 @@ def _own_pid_namespace() -> Iterator[None]:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # EINVAL: nobody is left in it
+            with contexts.suppress(OSError):  # EINVAL: nobody is left in it
                 syscalls.setns(opened[0], syscalls.CLONE_NEWPID)
     finally:
         for descriptor in opened:

@@ -6,10 +6,10 @@ is mounted stays mounted when its processes end: whoever looks after the contain
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
+from dockyard.base import contexts
 from dockyard.base.errors import Denied
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
@@ -52,7 +52,7 @@ def count(path: str) -> int:
 def remove(path: str, kept: int = 0) -> None:
     """Unmount what lies on the path, with all below it, but for the ``kept`` lowest. Idempotent."""
     for _ in range(kept, count(path)):
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             _umount(path)
 
 

@@ -5,21 +5,18 @@ The words between it and its parent are in :mod:`..messages`.
 
 from __future__ import annotations
 
-import contextlib
-import json
+import _socket
 import os
-import signal
-import socket
 from _socket import socket as Plain
-from collections.abc import Callable
-from typing import NamedTuple, NoReturn
 
+from dockyard.base import contexts, jsontext
 from dockyard.base.errors import DockyardError, Unsupported
-from dockyard.base.linux import cgroupfs, firststep, loopback, passing, syscalls
+from dockyard.base.linux import cgroupfs, firststep, loopback, passing, signals, syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.oci.hooks import Hook
 from dockyard.base.oci.mountoptions import MS_BIND
 from dockyard.base.oci.runtimespec import Process, Spec
+from dockyard.base.typed import NamedTuple
 from dockyard.interfaces.ociruntime import Overlay, StartFailed
 from dockyard.node.runtime import (
     bindtrees,
@@ -42,9 +39,16 @@ from dockyard.node.runtime.messages import (
 )
 from dockyard.node.runtime.parts import NOTHING, Chosen
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    Gate = Callable[[], Plain]
+    """Waits for whoever will say ``start``."""
+
+
 Stdio = tuple[int, int, int]
-Gate = Callable[[], Plain]
-"""Waits for whoever will say ``start``."""
 
 PROCESSORS = os.cpu_count() or 1
 EVERY_PROCESSOR = range(1024)
@@ -156,15 +160,15 @@ def report(sync: Plain, error: BaseException) -> None:
     code = error.exit_code if isinstance(error, StartFailed) else execution.FAILED
     known = isinstance(error, (DockyardError, OSError))
     text = str(error) if known else f"{type(error).__name__}: {error}"
-    with contextlib.suppress(OSError):
-        sync.send(json.dumps({"error": text, "code": code}).encode())
+    with contexts.suppress(OSError):
+        sync.send(jsontext.dumps({"error": text, "code": code}).encode())
 
 
 def _die_with_monitor(sync: Plain) -> None:
     """After the change of credentials, which clears it: prctl(2), PR_SET_PDEATHSIG."""
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    with contextlib.suppress(BlockingIOError):
-        if not sync.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signals.SIGKILL)
+    with contexts.suppress(BlockingIOError):
+        if not sync.recv(1, _socket.MSG_DONTWAIT | _socket.MSG_PEEK):
             os._exit(1)  # it died before
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import _socket
 import os
-import socket
 import sys
 from _thread import allocate_lock  # `threading` brings more than a command needs
-from typing import TYPE_CHECKING, Protocol
 
+from dockyard.base import contexts
 from dockyard.base.errors import Unavailable
 from dockyard.base.linux import door
 from dockyard.base.linux.door import through
+from dockyard.base.typed import Protocol
 from dockyard.interfaces.ociruntime import Launch
 from dockyard.node.runtime import ahead
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
 
@@ -32,7 +33,7 @@ class Launcher(Protocol):
     def forks(self) -> bool:
         """Whether the next launch forks this process."""
 
-    def launch(self, launch: Launch, attach: bool) -> socket.socket:
+    def launch(self, launch: Launch, attach: bool) -> _socket.socket:
         """Start a monitor; the connection that it answers on."""
 
 
@@ -48,8 +49,8 @@ class ForkLauncher:
     def forks(self) -> bool:
         return door.descriptor >= 0 or not ahead.waits()
 
-    def launch(self, launch: Launch, attach: bool) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    def launch(self, launch: Launch, attach: bool) -> _socket.socket:
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         if self._hand_over(launch, attach, theirs):
             theirs.close()
             return ours
@@ -64,7 +65,7 @@ class ForkLauncher:
         theirs.close()
         return ours
 
-    def _hand_over(self, launch: Launch, attach: bool, creator: socket.socket) -> bool:
+    def _hand_over(self, launch: Launch, attach: bool, creator: _socket.socket) -> bool:
         """To the process that was forked ahead, if there is one and it lives."""
         if self.forks():  # one that waits would not record its calls
             return False
@@ -74,7 +75,7 @@ class ForkLauncher:
         assert waiting is not None
         message = launchmessage.join(launchmessage.pack(launch, attach))
         payload = os.fsencode(self._cache) + b"\0" + message
-        with contextlib.closing(waiting), contextlib.suppress(OSError):
+        with contexts.closing(waiting), contexts.suppress(OSError):
             launchmessage.send(waiting, payload, creator)
             return True
         return False
@@ -90,7 +91,7 @@ class LaunchpadLauncher:
         self._cache = cache
         self._lock = allocate_lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
+        self._socket: _socket.socket | None = None
 
     def forks(self) -> bool:
         return False
@@ -105,12 +106,12 @@ class LaunchpadLauncher:
         """Of the launchpad; 0 where none runs."""
         return self._process.pid if self._process else 0
 
-    def launch(self, launch: Launch, attach: bool) -> socket.socket:
+    def launch(self, launch: Launch, attach: bool) -> _socket.socket:
         from dockyard.node.runtime import launchmessage
 
         payload = launchmessage.message(launch, attach, self._cache)
         for last in (False, True):
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
             try:
                 with self._lock:
                     connection = self._connection()
@@ -126,13 +127,13 @@ class LaunchpadLauncher:
             return ours
         raise AssertionError("unreachable")
 
-    def _connection(self) -> socket.socket:
+    def _connection(self) -> _socket.socket:
         if self._process is not None and self._process.poll() is not None:
             self._forget()
         if self._socket is None:
             import subprocess  # a command that forks its own monitor does without
 
-            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
             command = [sys.executable, "-I", "-S", "-c", _BOOT, _SOURCES, str(theirs.fileno()),
                        self._cache]  # fmt: skip
             self._process = subprocess.Popen(
@@ -148,7 +149,7 @@ class LaunchpadLauncher:
         if self._process is not None:
             import subprocess
 
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with contexts.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
             self._process = None
 

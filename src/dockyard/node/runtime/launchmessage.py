@@ -7,18 +7,23 @@ ten times slower.
 
 from __future__ import annotations
 
-import contextlib
+import _socket
 import marshal
-import socket
 import struct
 from _socket import socket as Plain
-from typing import Any, NamedTuple
 
+from dockyard.base import contexts
 from dockyard.base.errors import DockyardError
 from dockyard.base.linux import passing
 from dockyard.base.oci import runtimespec
 from dockyard.base.oci.runtimespec import Spec
+from dockyard.base.typed import NamedTuple
 from dockyard.interfaces.ociruntime import HealthCheck, Launch, Log, Overlay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 LARGEST = 16 * 1024 * 1024
 _HEAD = struct.Struct(">I")
@@ -59,7 +64,7 @@ def unpack(payload: bytes) -> tuple[Launch, bool]:
 def message(launch: Launch, attach: bool, cache: str) -> bytes:
     """Of a launch, read ahead. One that cannot be read is refused by who carries it out."""
     short = b""
-    with contextlib.suppress(DockyardError, OSError):
+    with contexts.suppress(DockyardError, OSError):
         if not launch.runtime:
             short = _read_ahead(launch, attach, cache)
     return join(pack(launch, attach), short)
@@ -100,18 +105,18 @@ def order(whole: bytes, short: bytes) -> Order:
     return Order(launch, runtimespec.parse(launch.spec), attach, None)
 
 
-def send(connection: Plain, payload: bytes, creator: socket.socket) -> None:
+def send(connection: Plain, payload: bytes, creator: _socket.socket) -> None:
     """Ask the launchpad for a monitor, which will answer on the other end of ``creator``."""
     passing.send(connection, struct.pack(">I", len(payload)), [creator.fileno()])
     connection.sendall(payload)
 
 
-def receive(control: Plain) -> tuple[bytes, socket.socket] | None:
+def receive(control: Plain) -> tuple[bytes, _socket.socket] | None:
     """What :func:`send` sent; None at the end of the connection."""
     head, descriptors = passing.receive(control, 4, 1)
     if len(head) < 4 or not descriptors:
         return None
-    creator = socket.socket(fileno=descriptors[0])
+    creator = _socket.socket(fileno=descriptors[0])
     (size,) = struct.unpack(">I", head)
     payload = bytearray()
     while len(payload) < size <= LARGEST:

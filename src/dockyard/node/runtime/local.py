@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import _socket
 import os
-import signal
-import socket
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
+from dockyard.base import contexts, jsontext
 from dockyard.base.errors import Conflict, Unavailable
 from dockyard.base.later import Later
+from dockyard.base.linux import signals
 from dockyard.interfaces.ociruntime import Exit, Launch, StartFailed, State, Usage
 from dockyard.node.runtime import stream, wire
 from dockyard.node.runtime.launcher import Launcher
 from dockyard.node.runtime.stream import MonitorStream
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
     from dockyard.node.runtime.cgroups import group
 else:  # who asks, executes or attaches needs none of it
     group = Later("dockyard.node.runtime.cgroups", "group")
@@ -46,9 +47,9 @@ class LocalRuntime:
         wait_for_monitor(launch.run_dir)
         _run_poststop(launch.run_dir)
         os.makedirs(launch.run_dir, 0o700, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             os.unlink(wire.socket_path(launch.run_dir))
-        with contextlib.suppress(FileNotFoundError):
+        with contexts.suppress(FileNotFoundError):
             os.unlink(wire.exit_path(launch.state_dir))
         peer = self._launcher.launch(launch, attach)
         try:
@@ -63,7 +64,7 @@ class LocalRuntime:
         return pid, None
 
     def start(self, run_dir: str) -> None:
-        with contextlib.closing(stream.connect(run_dir)) as peer:
+        with contexts.closing(stream.connect(run_dir)) as peer:
             stream.ask(peer, op="start")
 
     def state(self, run_dir: str) -> State:
@@ -96,11 +97,11 @@ class LocalRuntime:
         return MonitorStream(peer)
 
     def signal(self, run_dir: str, number: int, *, everyone: bool = False) -> None:
-        with contextlib.closing(stream.connect(run_dir)) as peer:
+        with contexts.closing(stream.connect(run_dir)) as peer:
             stream.ask(peer, op="signal", number=number, everyone=everyone)
 
     def resize(self, run_dir: str, rows: int, columns: int) -> None:
-        with contextlib.closing(stream.connect(run_dir)) as peer:
+        with contexts.closing(stream.connect(run_dir)) as peer:
             MonitorStream(peer).resize(rows, columns)
 
     def wait(self, run_dir: str, state_dir: str, seconds: float | None) -> Exit | None:
@@ -108,7 +109,7 @@ class LocalRuntime:
             peer = stream.connect(run_dir)
         except Unavailable:
             return self.exit(state_dir)
-        with contextlib.closing(peer):
+        with contexts.closing(peer):
             peer.settimeout(seconds)
             try:
                 said = stream.ask(peer, op="wait")
@@ -122,17 +123,17 @@ class LocalRuntime:
         """How the container ended, as its monitor wrote it; None where it wrote nothing."""
         try:
             with open(wire.exit_path(state_dir)) as file:
-                said = json.load(file)
+                said = jsontext.loads(file.read())
         except FileNotFoundError:
             return None
         return Exit(int(said["exit"]), bool(said["oom_killed"]), float(said["finished"]))
 
     def reopen_log(self, run_dir: str) -> None:
-        with contextlib.closing(stream.connect(run_dir)) as peer:
+        with contexts.closing(stream.connect(run_dir)) as peer:
             stream.ask(peer, op="reopen-log")
 
     def watch(self, run_dir: str, on_exit: tuple[str, ...]) -> None:
-        with contextlib.closing(stream.connect(run_dir)) as peer:
+        with contexts.closing(stream.connect(run_dir)) as peer:
             try:
                 stream.ask(peer, op="watch", on_exit=on_exit)
             except ConnectionError:  # it is about to end
@@ -156,12 +157,12 @@ class LocalRuntime:
         group.freeze(cgroup, False)
 
     def delete(self, run_dir: str, cgroup: str, tree: str = "") -> None:
-        with contextlib.suppress(Unavailable):  # a monitor that hangs ends with its container
+        with contexts.suppress(Unavailable):  # a monitor that hangs ends with its container
             state = self.state(run_dir)
             if state.pid:
                 # by its parent: to anybody else the pid may be a stranger's by now
-                with contextlib.suppress(StartFailed, ConnectionError):  # it has just ended
-                    self.signal(run_dir, signal.SIGKILL)
+                with contexts.suppress(StartFailed, ConnectionError):  # it has just ended
+                    self.signal(run_dir, signals.SIGKILL)
                 if state.status == "paused":
                     group.freeze(cgroup, False)
                 wait_for_monitor(run_dir)
@@ -187,23 +188,23 @@ def _is_gone(cgroup: str) -> bool:
     return not any(os.path.lexists(place) for place in places)
 
 
-def _asked(run_dir: str) -> socket.socket | None:
+def _asked(run_dir: str) -> _socket.socket | None:
     """A connection on which the state is asked for; None: there is no monitor."""
     try:
         peer = stream.connect(run_dir)
     except Unavailable:
         return None
     peer.settimeout(ANSWER_SECONDS)
-    with contextlib.suppress(OSError):  # what it is, reading will tell
+    with contexts.suppress(OSError):  # what it is, reading will tell
         peer.sendall(_STATE)
     return peer
 
 
-def _told(peer: socket.socket | None) -> State | None:
+def _told(peer: _socket.socket | None) -> State | None:
     """The answer; None where there is none in time."""
     if peer is None:
         return STOPPED
-    with contextlib.closing(peer):
+    with contexts.closing(peer):
         try:
             said = stream.answer(peer)
         except TimeoutError:
@@ -215,9 +216,9 @@ def _told(peer: socket.socket | None) -> State | None:
 
 def wait_for_monitor(run_dir: str) -> None:
     """Until the container has ended and its monitor cleaned up: then its socket is gone."""
-    with contextlib.suppress(Unavailable, OSError):
+    with contexts.suppress(Unavailable, OSError):
         while True:
-            with contextlib.closing(stream.connect(run_dir)) as peer:
+            with contexts.closing(stream.connect(run_dir)) as peer:
                 peer.settimeout(ANSWER_SECONDS)
                 stream.ask(peer, op="wait")
                 if not peer.recv(1):
@@ -233,7 +234,7 @@ def _run_poststop(run_dir: str) -> None:
 
 
 def _remove_run_dir(run_dir: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    with contexts.suppress(FileNotFoundError):
         os.unlink(wire.socket_path(run_dir))
-    with contextlib.suppress(FileNotFoundError):
+    with contexts.suppress(FileNotFoundError):
         os.rmdir(run_dir)

@@ -6,12 +6,11 @@ and init is its monitor's child nevertheless.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 from _socket import socket as Plain
-from collections.abc import Iterator
 
+from dockyard.base import contexts
 from dockyard.base.aio.now import wall
 from dockyard.base.errors import DockyardError, Unsupported
 from dockyard.base.linux import seccomp
@@ -32,6 +31,10 @@ from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.made import Held, Made, Rest, give, give_rest
 from dockyard.node.runtime.newborn import Newborn
 from dockyard.node.runtime.streams import Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Maker:
@@ -75,7 +78,7 @@ class Maker:
                 child.built()
             give_rest(way, self._rest(child, creator))
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def _undone(self) -> Iterator[None]:
         try:
             yield
@@ -228,7 +231,7 @@ class Maker:
 
 def _see_end(pid: int) -> None:
     """Of a child of this process or of its parent, which reaps it then."""
-    with contextlib.suppress(ProcessLookupError):
+    with contexts.suppress(ProcessLookupError):
         watched = os.pidfd_open(pid)
         try:
             poll = select.poll()
@@ -236,7 +239,7 @@ def _see_end(pid: int) -> None:
             poll.poll()
         finally:
             os.close(watched)
-    with contextlib.suppress(ChildProcessError):
+    with contexts.suppress(ChildProcessError):
         os.waitpid(pid, 0)
 
 
@@ -245,5 +248,5 @@ def refuse(creator: Plain, error: BaseException) -> None:
     known = isinstance(error, (DockyardError, OSError))
     text = str(error) if known else f"{type(error).__name__}: {error}"
     code = error.exit_code if isinstance(error, StartFailed) else 125
-    with contextlib.suppress(OSError):  # it has gone
+    with contexts.suppress(OSError):  # it has gone
         creator.sendall(wire.control({"error": text, "code": code}))

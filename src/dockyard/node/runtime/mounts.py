@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping
 
 from dockyard.base.errors import Denied, Unsupported
 from dockyard.base.linux import syscalls
@@ -20,6 +19,13 @@ from dockyard.base.oci.mountoptions import (
 from dockyard.base.oci.runtimespec import Mount
 from dockyard.node.runtime import bindtrees, cgroupmounts, rootpath
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    Trees = Mapping[int, int]
+    """Index of a mount -> its tree, where somebody has made it: with more rights, or ahead."""
+
 COVERABLE = (
     "/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/slabinfo",
     "/proc/stat", "/proc/swaps", "/proc/uptime",
@@ -27,8 +33,6 @@ COVERABLE = (
 """Files of /proc that lxcfs and the like replace, as with runc."""
 GROUPLESS = ("proc", "sysfs", "tmpfs", "devpts", "mqueue")
 """Mounts that are alike whatever group a process is in."""
-Trees = Mapping[int, int]
-"""Index of a mount -> its tree, where somebody has made it: with more rights, or ahead."""
 
 
 def put_all(

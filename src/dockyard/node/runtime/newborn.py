@@ -7,22 +7,33 @@ host as it was then. A container that wants something else is forked as ever.
 
 from __future__ import annotations
 
-import contextlib
+import _socket
 import errno
 import os
-import signal
-import socket
 import struct
 from _socket import socket as Plain
-from typing import NoReturn
 
-from dockyard.base.linux import loopback, passing, processes, processors, samememory, syscalls
+from dockyard.base import contexts
+from dockyard.base.linux import (
+    loopback,
+    passing,
+    processes,
+    processors,
+    samememory,
+    signals,
+    syscalls,
+)
 from dockyard.base.linux.overlay import FUSE
 from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import Launch
 from dockyard.node.runtime import furnishing, init, launchmessage, parts, rehearsal
 from dockyard.node.runtime.child import enter_pid_namespace
 from dockyard.node.runtime.messages import FILTER, FLAGS, GO, LONGEST_MESSAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 KINDS = ("network", "ipc", "uts")
 BORN = sum(FLAGS[kind] for kind in KINDS)
@@ -39,22 +50,22 @@ class Newborn:
     def __init__(self) -> None:
         """Needs every right of root."""
         self._told, self._usable = False, frozenset[int]()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         keeper = processes.clone3(processes.CLONE_PARENT).pid
         if keeper == 0:
             _begin(theirs)
         theirs.close()
         self.sync = ours
         self.pid = self._met(keeper)
-        with contextlib.suppress(OSError):  # once more, it is twice as fast
+        with contexts.suppress(OSError):  # once more, it is twice as fast
             self._usable = processors.part(self.pid)
             self.rejoin()
 
     def _met(self, keeper: int) -> int:
         """Its pid. It gets a socket that it alone has: the end of that is its own."""
         processors.stand_back(keeper)
-        with contextlib.closing(self.sync) as way:
-            self.sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with contexts.closing(self.sync) as way:
+            self.sync, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
             passing.send(way, GO, [theirs.fileno()])
             theirs.close()
             said = way.recv(_PID.size)
@@ -65,7 +76,7 @@ class Newborn:
     def tell(self, message: bytes) -> None:
         """The launch, as soon as it is known: it builds while its control group is made."""
         if len(message) <= LARGEST:
-            with contextlib.suppress(OSError):
+            with contexts.suppress(OSError):
                 self._usable = processors.part(self.pid)
                 self.sync.send(message)
                 self._told = True
@@ -76,30 +87,30 @@ class Newborn:
 
     def go(self, stdio: init.Stdio) -> None:
         """Its control group is there, and it may go on."""
-        with contextlib.suppress(OSError):  # it has ended, and said why
+        with contexts.suppress(OSError):  # it has ended, and said why
             passing.send(self.sync, GO, list(stdio))
 
     def confine(self, filter_program: bytes | None) -> None:
         """What it gives up its rights with, before it is started: see :func:`..init.early`."""
-        with contextlib.suppress(OSError):  # it has ended, and said why
+        with contexts.suppress(OSError):  # it has ended, and said why
             self.sync.send(FILTER + (filter_program or b""))
 
     def rejoin(self) -> None:
         """Whoever made it is going to start others, which may run wherever they want."""
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             processors.rejoin(self._usable)
 
     def end(self) -> None:
         """It is not needed."""
         self.rejoin()
         self.sync.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        with contexts.suppress(ProcessLookupError):
+            os.kill(self.pid, signals.SIGKILL)
 
 
 def born() -> Newborn | None:
     """One, or None where this process may not make any."""
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         return Newborn()
     return None
 
@@ -114,7 +125,7 @@ def _suits(launch: Launch, spec: Spec) -> bool:
     return fresh and own and not copies and not init.staged(spec)
 
 
-def _begin(way: socket.socket) -> NoReturn:
+def _begin(way: _socket.socket) -> NoReturn:
     try:
         kept = way.fileno()
         if kept > STREAMS:
@@ -125,12 +136,12 @@ def _begin(way: socket.socket) -> NoReturn:
         _, (sync,) = passing.receive(way, len(GO), 1)
         way.send(_PID.pack(pid))
         way.close()
-        _wait(socket.socket(fileno=sync))
+        _wait(_socket.socket(fileno=sync))
     finally:
         os._exit(1)
 
 
-def _wait(sync: socket.socket) -> NoReturn:
+def _wait(sync: _socket.socket) -> NoReturn:
     try:
         syscalls.unshare(BORN)
         loopback.turn_on()

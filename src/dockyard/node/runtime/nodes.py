@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 
+from dockyard.base import contexts
 from dockyard.base.errors import Denied
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
@@ -69,7 +69,7 @@ def _bind_device(parent: int, source: str, name: str) -> None:
     """In a user namespace no node can be made: the host's is shown."""
     tree = syscalls.clone_tree(source, recursive=False)
     try:
-        with contextlib.suppress(FileExistsError):
+        with contexts.suppress(FileExistsError):
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
             os.close(os.open(name, flags, 0o666, dir_fd=parent))
         target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
@@ -84,7 +84,7 @@ def _bind_device(parent: int, source: str, name: str) -> None:
 def _make_device(parent: int, device: Device) -> None:
     kind = {"b": stat.S_IFBLK, "p": stat.S_IFIFO}.get(device.kind, stat.S_IFCHR)
     number = os.makedev(device.major, device.minor)
-    with contextlib.suppress(FileExistsError):
+    with contexts.suppress(FileExistsError):
         path, mode = device.path, kind | device.mode
         through("mknodat", os.mknod, path, mode, number, dir_fd=parent)
         owner = device.uid, device.gid

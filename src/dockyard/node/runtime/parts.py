@@ -3,10 +3,10 @@
 A part is what most containers have alike in one place: see :mod:`.furnishing`.
 """
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
-from typing import NamedTuple
+from __future__ import annotations
 
 from dockyard.base.oci.runtimespec import Mount, Spec
+from dockyard.base.typed import NamedTuple
 
 PLACES = ("/proc", "/dev", "/sys")
 CGROUPS = ("cgroup", "cgroup2")

@@ -8,20 +8,25 @@ a page: that is 0.3 MB of each.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found] # see :mod:`.spare`
-import contextlib
-import functools
+import _socket
 import os
-import socket
 from _socket import socket as Plain
-from collections.abc import Callable
 
+from dockyard.base import contexts
 from dockyard.base.errors import DockyardError
 from dockyard.base.oci.defaultspec import default_spec
+from dockyard.base.remembered import remembered
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
 from dockyard.node.runtime import hooks, init, launchmessage, made, maker, monitor, wire
 from dockyard.node.runtime.cgroups import group, limits
 from dockyard.node.runtime.child import Child
 from dockyard.node.runtime.streams import Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+
 
 TIMES = 12
 """CPython 3.11 specializes a function's code after the eighth time."""
@@ -31,13 +36,13 @@ SECONDS = 1.0
 
 def rehearse() -> None:
     """Look after containers that do not exist. Signals have to be set anew after it."""
-    with contextlib.suppress(OSError):  # short of descriptors: monitors are larger, no worse
+    with contexts.suppress(OSError):  # short of descriptors: monitors are larger, no worse
         for _ in range(TIMES):
             _look_after()
     make_nothing(TIMES)
 
 
-@functools.cache
+@remembered(1)
 def nothing() -> bytes:
     """A message of a launch that nobody carries out."""
     document = default_spec(args=["none"], env=[], cwd="/", root=NOWHERE, cgroup="none")
@@ -50,7 +55,7 @@ def nothing() -> bytes:
 def make_nothing(times: int = 1) -> None:
     """Take a launch and decide what its container needs, as a maker does: 0.6 ms less then, if the
     launchpad has done it often and the maker once."""
-    with contextlib.suppress(DockyardError, OSError):  # a machine without control groups
+    with contexts.suppress(DockyardError, OSError):  # a machine without control groups
         for _ in range(times):
             whole, short = launchmessage.split(nothing())
             order = launchmessage.order(whole, short)
@@ -67,11 +72,13 @@ def make_nothing(times: int = 1) -> None:
 
 
 def _look_after() -> None:
-    with contextlib.ExitStack() as stack:
-        ours, theirs = _pair(socket.SOCK_STREAM, stack)
-        sync, init = _pair(socket.SOCK_SEQPACKET, stack)
-        creator, asked = _pair(socket.SOCK_STREAM, stack)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    from contextlib import ExitStack  # not for a maker that rehearses once
+
+    with ExitStack() as stack:
+        ours, theirs = _pair(_socket.SOCK_STREAM, stack)
+        sync, init = _pair(_socket.SOCK_SEQPACKET, stack)
+        creator, asked = _pair(_socket.SOCK_STREAM, stack)
+        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         listener.bind("")  # a name that the kernel chooses: unix(7), "Autobind feature"
         address = listener.getsockname()
         out, written = os.pipe()
@@ -97,12 +104,12 @@ def _look_after() -> None:
         _ask(address, "state", turn)
         os.write(written, b"a line\n")
         turn(SECONDS)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        with contexts.closing(Plain(_socket.AF_UNIX, _socket.SOCK_STREAM)) as client:
             client.connect(address)
             client.sendall(wire.control({"op": "wait"}))
             turn(SECONDS)
             turn(SECONDS)
-            with contextlib.suppress(OSError):  # there is no folder for it
+            with contexts.suppress(OSError):  # there is no folder for it
                 found._ended(0)
             found._finish()
             client.recv(1000)
@@ -111,15 +118,15 @@ def _look_after() -> None:
         found.loop.close()
 
 
-def _pair(kind: int, stack: contextlib.ExitStack) -> tuple[Plain, Plain]:
-    one, other = socket.socketpair(socket.AF_UNIX, kind)
-    stack.enter_context(contextlib.closing(one))
-    stack.enter_context(contextlib.closing(other))
+def _pair(kind: int, stack: ExitStack) -> tuple[Plain, Plain]:
+    one, other = _socket.socketpair(_socket.AF_UNIX, kind)
+    stack.enter_context(contexts.closing(one))
+    stack.enter_context(contexts.closing(other))
     return one, other
 
 
 def _ask(address: str, operation: str, turn: Callable[[float], bool], *init: Plain) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+    with contexts.closing(Plain(_socket.AF_UNIX, _socket.SOCK_STREAM)) as client:
         client.connect(address)
         client.sendall(wire.control({"op": operation}))
         turn(SECONDS)  # it is accepted

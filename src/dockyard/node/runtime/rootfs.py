@@ -6,7 +6,6 @@ Runs in the container's init, before it gives up any right.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
@@ -22,6 +21,11 @@ from dockyard.base.oci.runtimespec import Spec
 from dockyard.interfaces.ociruntime import Overlay
 from dockyard.node.runtime import cgroupmounts, hiding, hosttree, mounts, nodes, rootpath
 from dockyard.node.runtime.parts import Chosen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 
 ROOT = -1
 """Among trees that are made already: the root's."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
 import stat
 
+from dockyard.base import contexts
 from dockyard.base.errors import Denied
 from dockyard.base.linux.door import call, through
 from dockyard.base.linux.openat2 import (
@@ -87,7 +87,7 @@ def open_plain_file(root: int, path: str) -> int:
     folder, _, name = path.rpartition("/")
     parent = open_plain_folder(root, folder)
     try:
-        with contextlib.suppress(FileExistsError):
+        with contexts.suppress(FileExistsError):
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
             os.close(through("openat", os.open, name, flags, 0o600, dir_fd=parent))
         found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 MODULES = tuple(
     f"dockyard{name}"
     for name in (
-        "", ".base", ".base.aio", ".base.aio.now", ".base.errors", ".base.later", ".base.linux",
+        "", ".base", ".base.aio", ".base.aio.now", ".base.errors", ".base.jsontext",
+        ".base.later", ".base.linux",
         ".base.linux.cloneflags", ".base.linux.oomscore", ".base.linux.passing",
         ".base.record", ".base.suppress",
         ".interfaces", ".interfaces.startfailed", ".node", ".node.runtime",

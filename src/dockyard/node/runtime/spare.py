@@ -11,14 +11,19 @@ import _signal  # type: ignore[import-not-found] # not `signal` and `socket`, wh
 import _socket
 import gc
 import os
-import signal
 from _socket import socket as Plain
-from collections.abc import Callable
-from typing import NamedTuple
 
-from dockyard.base.linux import door, oomscore, processors, syscalls
+from dockyard.base.linux import door, oomscore, processors, signals, syscalls
 from dockyard.base.linux.door import through
+from dockyard.base.typed import NamedTuple
 from dockyard.node.runtime import made, monitor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Ask = Callable[[], "Asked | None"]
+    """Waits for a launch; None: none will come."""
 
 
 class Asked(NamedTuple):
@@ -34,11 +39,8 @@ class Asked(NamedTuple):
 
 
 IGNORED = tuple(
-    map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE))
+    map(int, (signals.SIGINT, signals.SIGTERM, signals.SIGHUP, signals.SIGQUIT, signals.SIGPIPE))
 )
-
-Ask = Callable[[], Asked | None]
-"""Waits for a launch; None: none will come."""
 
 
 def prepare() -> None:
@@ -106,7 +108,7 @@ def _take_rest(way: Plain) -> made.Rest | None:
 def _make(ask: Ask, way: Plain, above: int) -> None:
     from dockyard.node.runtime import launchmessage, maker, newborn, rehearsal
 
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signals.SIGKILL)
     if os.getppid() != above:  # it died before
         return
     oomscore.ordinary()  # what it makes is a container

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import socket
-from typing import Any
+import _socket
 
+from dockyard.base import jsontext
 from dockyard.base.errors import Unavailable
 from dockyard.interfaces.ociruntime import Exit, Frame, StartFailed
 from dockyard.node.runtime import wire
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def connect(run_dir: str) -> socket.socket:
+
+def connect(run_dir: str) -> _socket.socket:
     """A connection to a container's monitor. Raises :class:`Unavailable` when there is none."""
-    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    peer = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         with wire.address(wire.socket_path(run_dir)) as address:
             peer.connect(address)
@@ -23,18 +26,18 @@ def connect(run_dir: str) -> socket.socket:
     return peer
 
 
-def ask(peer: socket.socket, **message: Any) -> dict[str, Any]:
+def ask(peer: _socket.socket, **message: Any) -> dict[str, Any]:
     """One request and its answer. Raises :class:`StartFailed` with what the monitor says."""
     peer.sendall(wire.control(message))
     return answer(peer)
 
 
-def answer(peer: socket.socket) -> dict[str, Any]:
+def answer(peer: _socket.socket) -> dict[str, Any]:
     """The next control frame; an error in it is raised."""
     found = wire.receive(peer)
     if found is None:
         raise Unavailable("monitor: it ended before it answered")
-    said: dict[str, Any] = json.loads(found[1])
+    said: dict[str, Any] = jsontext.loads(found[1])
     if "error" in said:
         raise StartFailed(said["error"], int(said.get("code", 125)))
     return said
@@ -43,7 +46,7 @@ def answer(peer: socket.socket) -> dict[str, Any]:
 class MonitorStream:
     """The client's end of a container's (or a command's) standard streams."""
 
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: _socket.socket) -> None:
         self._peer = peer
         self.exit: Exit | None = None
 
@@ -61,7 +64,7 @@ class MonitorStream:
             kind, data = found
             if kind in (wire.STDOUT, wire.STDERR):
                 return Frame(kind, data)
-            said = json.loads(data)
+            said = jsontext.loads(data)
             if "exit" in said:
                 self.exit = Exit(
                     said["exit"], bool(said.get("oom_killed")), float(said.get("finished", 0))

@@ -10,6 +10,8 @@ import os
 import struct
 from _socket import socket as Plain  # a monitor does without `socket`
 
+from dockyard.base import jsontext  # and without `json`
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -72,16 +74,12 @@ def frame(kind: int, data: bytes) -> bytes:
 
 def control(message: dict[str, Any]) -> bytes:
     """One control frame."""
-    from json import dumps  # with what it brings it is 0.6 MB, and most monitors need none of it
-
-    return frame(CONTROL, dumps(message, separators=(",", ":")).encode())
+    return frame(CONTROL, jsontext.dumps(message).encode())
 
 
 def parsed(payload: bytes) -> Any:
     """What a control frame holds."""
-    from json import loads
-
-    return loads(payload)
+    return jsontext.loads(payload)
 
 
 def ended(code: int, oom_killed: bool, finished: float) -> bytes:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from dockyard.base import contexts
 from dockyard.base.errors import Invalid, NotFound
+from dockyard.base.pattern import Pattern
+from dockyard.base.typed import NamedTuple
 
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+NAME = Pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
 GOING = "."
 """What is being removed has a name that no volume may have."""
 FILLING = "_filling"
@@ -56,7 +60,7 @@ class LocalVolumes:
     def find(self, name: str) -> Volume:
         """Raises :class:`NotFound`."""
         if NAME.fullmatch(name):
-            with contextlib.suppress(FileNotFoundError):
+            with contexts.suppress(FileNotFoundError):
                 found = os.stat(os.path.join(self._folder, name))
                 return Volume(name, self.path(name), found.st_mtime)
         raise NotFound(f"get {name}: no such volume")
@@ -69,7 +73,7 @@ class LocalVolumes:
             return []
         found = []
         for name in filter(NAME.fullmatch, names):
-            with contextlib.suppress(NotFound):
+            with contexts.suppress(NotFound):
                 found.append(self.find(name))
         return found
 
@@ -102,11 +106,11 @@ class LocalVolumes:
                 if stray.startswith(GOING):
                     _remove(os.path.join(self._folder, stray))
             gone = os.path.join(self._folder, f"{GOING}{name}")
-            with contextlib.suppress(FileNotFoundError):
+            with contexts.suppress(FileNotFoundError):
                 os.rename(os.path.join(self._folder, name), gone)
             _remove(gone)
 
-    @contextlib.contextmanager
+    @contexts.contextmanager
     def _locked(self, name: str = "") -> Iterator[None]:
         """One change at a time, of a volume or of them all; over all processes."""
         folder = os.path.join(self._folder, name)
@@ -121,5 +125,5 @@ class LocalVolumes:
 def _remove(folder: str) -> None:
     from shutil import rmtree  # it loads every compressor: not for those who only start
 
-    with contextlib.suppress(FileNotFoundError):
+    with contexts.suppress(FileNotFoundError):
         rmtree(folder)

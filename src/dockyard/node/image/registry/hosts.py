@@ -1,6 +1,8 @@
 """Turns what the user configured about registries into rules: credentials, trust, plain HTTP."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from dockyard.base.typed import NamedTuple
 
 CERT_DIRS = ("/etc/dockyard/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d")
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from dockyard.base.errors import Invalid, Unsupported
 from dockyard.node.runtime.cgroups.controller import (
-    Now,
     Write,
     entries,
     needed,
@@ -15,6 +11,14 @@ from dockyard.node.runtime.cgroups.controller import (
     only_v1,
     section,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
+
 
 LEAST, MOST = 10, 1000
 """Weights (config-linux.md)."""

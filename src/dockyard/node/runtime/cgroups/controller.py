@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
-
 from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.typed import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    Now = Callable[[str], str | None]
+    """What a file of the group holds now; None where this kernel has no such file."""
 
 Write = tuple[str, str]
 """A file of the group and what is written to it."""
 
-Now = Callable[[str], str | None]
-"""What a file of the group holds now; None where this kernel has no such file."""
 
 LARGEST = 2**63 - 1
 MOST = 1024

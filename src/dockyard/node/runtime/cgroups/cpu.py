@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from dockyard.node.runtime.cgroups.controller import Write, current, number, only_v1, section
 
-from dockyard.node.runtime.cgroups.controller import Now, Write, current, number, only_v1, section
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
+
 
 PERIOD = 100_000
 """The kernel's own, in microseconds (scheduler/sched-bwc.rst)."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from dockyard.base.errors import Invalid
-from dockyard.node.runtime.cgroups.controller import Now, Write, section
+from dockyard.base.pattern import Pattern
+from dockyard.node.runtime.cgroups.controller import Write, section
 
-_RANGES = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?){0,1000}")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
+
+
+_RANGES = Pattern(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?){0,1000}")
 
 
 class Cpuset:

@@ -3,12 +3,17 @@
 Every container has the default devices (config-linux.md): nodes may be made, these opened.
 """
 
-# no postponed annotations: typing compiles each of a NamedTuple's that is a string
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.typed import NamedTuple
 from dockyard.node.runtime.cgroups.controller import MOST, number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 
 ACCESS = "rwm"
 EVERY = frozenset(ACCESS)
@@ -33,7 +38,7 @@ class Rule(NamedTuple):
     minor: int | None
     access: frozenset[str]
 
-    def covers(self, other: "Rule") -> bool:
+    def covers(self, other: Rule) -> bool:
         """Whether every device of the other is one of this rule's."""
         return self.kind == other.kind and all(
             ours is None or ours == theirs

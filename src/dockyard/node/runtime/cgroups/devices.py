@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from dockyard.node.runtime.cgroups import devicerules
-from dockyard.node.runtime.cgroups.controller import Now, Write
+from dockyard.node.runtime.cgroups.controller import Write
 from dockyard.node.runtime.cgroups.devicerules import Device, Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
+
 
 EVERYTHING = "a *:* rwm"
 NOTHING: frozenset[str] = frozenset()

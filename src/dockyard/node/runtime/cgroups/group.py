@@ -6,21 +6,22 @@ and for whoever asks for it: to join it may take milliseconds (:func:`join`).
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import functools
 import os
-import signal
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
+from dockyard.base import contexts
 from dockyard.base.errors import Conflict, Denied, DockyardError, Invalid, NotFound, Unsupported
 from dockyard.base.later import Later
-from dockyard.base.linux import cgroupfs
+from dockyard.base.linux import cgroupfs, signals
 from dockyard.base.linux.door import through
+from dockyard.base.remembered import remembered
 from dockyard.node.runtime.cgroups import freezer, light, tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from dockyard.node.runtime.cgroups import limits
 else:  # who joins a group, or removes one, needs no controller
     limits = Later("dockyard.node.runtime.cgroups", "limits")
@@ -82,7 +83,7 @@ def create(
         _doors.cache_clear()
         _doors(path)
     except BaseException as error:
-        with contextlib.suppress(DockyardError, OSError):  # the caller hears of what came first
+        with contexts.suppress(DockyardError, OSError):  # the caller hears of what came first
             tree.remove(path, REMOVE_SECONDS)
         if not isinstance(error, PermissionError) or os.geteuid() == 0:
             raise
@@ -134,7 +135,7 @@ def join(path: str) -> None:
             os.close(descriptor)
 
 
-@functools.lru_cache(4)
+@remembered(4)
 def _doors(path: str) -> tuple[str, ...]:
     """The files that a process of the group writes itself into."""
     path, layout = checked(path), cgroupfs.layout()
@@ -192,18 +193,18 @@ def leave(path: str) -> None:
     layout, above = cgroupfs.layout(), checked(path)
     for root in layout.roots:
         cgroupfs.write(f"{root}/tasks", "0")
-        with contextlib.suppress(OSError):  # others live there
+        with contexts.suppress(OSError):  # others live there
             os.rmdir(f"{root}/{above}")
     if layout.pure:
         delegated = cgroupfs.delegated()
         if delegated:  # it passes controllers on, and holds no process then
             delegated = _leaf(f"{layout.v2}/{delegated}", layout.v2) or delegated
         cgroupfs.write(f"{layout.v2}/{delegated}/cgroup.procs", "0")
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             os.rmdir(f"{layout.v2}/{above}")
             os.rmdir(os.path.dirname(f"{layout.v2}/{above}"))
     elif layout.v2 and os.path.isdir(f"{layout.v2}/{above}"):  # another runtime has made it
-        with contextlib.suppress(OSError):
+        with contexts.suppress(OSError):
             cgroupfs.write(f"{layout.v2}/cgroup.procs", "0")
             os.rmdir(f"{layout.v2}/{above}")
 
@@ -223,12 +224,12 @@ def _leaf(folder: str, root: str) -> str:
 
 def signal_all(path: str, number: int) -> None:
     """Send a signal to every process of the group."""
-    if number == signal.SIGKILL:
+    if number == signals.SIGKILL:
         for folder in cgroupfs.folders(checked(path)):
             tree.kill(folder, checked(path))
         return
     for pid in pids(path):
-        with contextlib.suppress(ProcessLookupError):
+        with contexts.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from dockyard.base.errors import Invalid, Unsupported
-from dockyard.node.runtime.cgroups.controller import Now, Write, entries, needed
+from dockyard.base.pattern import Pattern
+from dockyard.node.runtime.cgroups.controller import Write, entries, needed
 
-_SIZE = re.compile(r"[1-9]\d{0,5}[KMG]B")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
+
+
+_SIZE = Pattern(r"[1-9]\d{0,5}[KMG]B")
 
 
 class Hugetlb:

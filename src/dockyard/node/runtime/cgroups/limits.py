@@ -6,16 +6,14 @@ v2) is served alike.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Mapping
-from typing import Any
 
+from dockyard.base import contexts
 from dockyard.base.errors import DockyardError, Unsupported
 from dockyard.base.linux import cgroupfs
 from dockyard.node.runtime.cgroups import devicegate, devicerules, unified
 from dockyard.node.runtime.cgroups.blkio import Blkio
-from dockyard.node.runtime.cgroups.controller import Controller, Now, Write, fresh
+from dockyard.node.runtime.cgroups.controller import Controller, Write, fresh
 from dockyard.node.runtime.cgroups.cpu import Cpu
 from dockyard.node.runtime.cgroups.cpuset import Cpuset
 from dockyard.node.runtime.cgroups.devices import Devices
@@ -24,6 +22,14 @@ from dockyard.node.runtime.cgroups.memory import Memory
 from dockyard.node.runtime.cgroups.network import NetCls, NetPrio
 from dockyard.node.runtime.cgroups.pids import Pids
 from dockyard.node.runtime.cgroups.rdma import Rdma
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
+
 
 CONTROLLERS: tuple[Controller, ...] = (
     Memory(), Cpu(), Cpuset(), Pids(), Devices(), Blkio(), Hugetlb(), Rdma(), NetCls(), NetPrio(),
@@ -107,14 +113,14 @@ def apply(planned: Plan, *, undone: bool) -> None:
                     undo.append((file, before[0]))
     except BaseException:
         for file, value in reversed(undo):
-            with contextlib.suppress(DockyardError, OSError):
+            with contexts.suppress(DockyardError, OSError):
                 cgroupfs.write(file, value)
         raise
 
 
 def _before(file: str) -> list[str]:
     """What a file holds; nothing where it cannot be read: it takes changes, not a state."""
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         return (cgroupfs.read(file) or "").splitlines()
     return []
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from dockyard.base.errors import Conflict, Invalid, Unsupported
-from dockyard.node.runtime.cgroups.controller import (
-    Now,
-    Write,
-    current,
-    flag,
-    number,
-    only_v1,
-    section,
-)
+from dockyard.node.runtime.cgroups.controller import Write, current, flag, number, only_v1, section
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
 
 
 class Memory:

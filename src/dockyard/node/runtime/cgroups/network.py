@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from dockyard.base.errors import Invalid
+from dockyard.base.pattern import Pattern
 from dockyard.node.runtime.cgroups.controller import (
-    Now,
     Write,
     entries,
     needed,
@@ -17,7 +13,15 @@ from dockyard.node.runtime.cgroups.controller import (
     section,
 )
 
-_INTERFACE = re.compile(r"[^\s/]{1,15}")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
+
+
+_INTERFACE = Pattern(r"[^\s/]{1,15}")
 
 
 class NetCls:

@@ -6,9 +6,9 @@ config-linux.md, "Cgroup ownership": with version 2, in a cgroup namespace of it
 
 from __future__ import annotations
 
-import contextlib
 import os
 
+from dockyard.base import contexts
 from dockyard.base.linux import cgroupfs
 from dockyard.base.oci import idmaps
 from dockyard.base.oci.mountoptions import MS_RDONLY
@@ -42,5 +42,5 @@ def hand_over(spec: Spec) -> None:
     folder = f"{cgroupfs.layout().v2}/{checked(spec.cgroup)}"
     os.chown(folder, uid, -1)
     for name in cgroupfs.words(DELEGATE) or USUAL:
-        with contextlib.suppress(FileNotFoundError):  # of a controller that the group has not
+        with contexts.suppress(FileNotFoundError):  # of a controller that the group has not
             os.chown(f"{folder}/{name}", uid, -1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from dockyard.node.runtime.cgroups.controller import Write, number, section
 
-from dockyard.node.runtime.cgroups.controller import Now, Write, number, section
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
 
 
 class Pids:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from dockyard.base.errors import Invalid
-from dockyard.node.runtime.cgroups.controller import Now, Write, number, section
+from dockyard.base.pattern import Pattern
+from dockyard.node.runtime.cgroups.controller import Write, number, section
 
-_DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from dockyard.node.runtime.cgroups.controller import Now
+
+
+_DEVICE = Pattern(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class Rdma:

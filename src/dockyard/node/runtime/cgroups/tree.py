@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import signal
 
+from dockyard.base import contexts
 from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.errors import Unavailable
-from dockyard.base.linux import cgroupfs
+from dockyard.base.linux import cgroupfs, signals
 from dockyard.base.linux.door import through
 from dockyard.node.runtime.cgroups import freezer
 
@@ -81,7 +80,7 @@ def _pass_on(folder: str, controllers: list[str]) -> dict[str, str]:
     if inhabited and os.path.exists(f"{folder}/cgroup.events"):
         reason = f"{file}: processes {', '.join(inhabited[:5])} live in it, not in a group below"
         return dict.fromkeys(controllers, reason)
-    with contextlib.suppress(OSError):
+    with contexts.suppress(OSError):
         _write_raw(file, " ".join(f"+{name}" for name in controllers))
         return {}
     refused = {}
@@ -111,7 +110,7 @@ def remove(path: str, seconds: float) -> None:
     for folder in cgroupfs.folders(path):
         _remove(folder, path, deadline)
         if above:
-            with contextlib.suppress(OSError):  # others live there
+            with contexts.suppress(OSError):  # others live there
                 os.rmdir(os.path.dirname(folder))
 
 
@@ -137,13 +136,13 @@ def _remove(folder: str, path: str, deadline: float) -> None:
 
 def kill(folder: str, path: str) -> list[int]:
     """End every process of a folder and below, frozen or not. Those that were there."""
-    with contextlib.suppress(FileNotFoundError, PermissionError):  # Linux 5.14, version 2
+    with contexts.suppress(FileNotFoundError, PermissionError):  # Linux 5.14, version 2
         _write_raw(f"{folder}/cgroup.kill", "1")
         return cgroupfs.pids(folder)
     found = cgroupfs.pids(folder)
     if found and freezer.is_frozen(path):
         freezer.thaw(path)
     for pid in found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        with contexts.suppress(ProcessLookupError):
+            os.kill(pid, signals.SIGKILL)
     return found

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from dockyard.base.errors import Invalid
+from dockyard.base.pattern import Pattern
 from dockyard.node.runtime.cgroups.controller import MOST, Write, section
 
-_FILE = re.compile(r"[a-z][a-z0-9_]{0,30}(\.[A-Za-z0-9_-]{1,64}){1,6}")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+
+_FILE = Pattern(r"[a-z][a-z0-9_]{0,30}(\.[A-Za-z0-9_-]{1,64}){1,6}")
 OURS = ("cgroup.freeze", "cgroup.kill", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads",
         "cgroup.type")  # fmt: skip
 """What the runtime itself does with a group: who is in it, and whether it runs."""
