@@ -32,10 +32,10 @@ def small(nargs: str | None, before: int) -> common.Parser:
 
 
 WORDS = st.sampled_from(
-    ["-i", "-t", "-it", "-ti", "-ie", "-tix", "-e", "--env", "--env=--", "--env=A=B", "-eA", "-e=A", "A=B",
-     "--proxy", "--proxy=false", "--proxy=true", "-i=false", "-n", "-n4", "--number=x", "4", "-4",
-     "--how", "--how=two", "two", "three", "--net", "--net-work=", "--network", "none", "--explain",
-     "--explain=text", "--explain=full", "--explain=odd", "--never", "--help", "--", "-", "", "a b",
+    ["-i", "-t", "-it", "-ti", "-ie", "-tix", "-e", "--env", "--env=--", "--env=A=B", "-eA", "-e=A",
+     "A=B", "--proxy", "--proxy=false", "--proxy=true", "-i=false", "-n", "-n4", "--number=x", "4",
+     "-4", "--how", "--how=two", "two", "three", "--net", "--net-work=", "--network", "none",
+     "--explain", "--explain=text", "--explain=full", "--explain=odd", "--never", "--help", "--", "-", "", "a b",
      "-x y", "image", "sh", "-c", "--interactive", "--int", "-i4", "--net=-x", "\n", "---"]
 )  # fmt: skip
 SHAPES = st.sampled_from(
@@ -56,7 +56,8 @@ def test_what_is_plain_is_what_argparse_says(parser: common.Parser, words: list[
     st.lists(
         st.sampled_from(["--rm", "-d", "-it", "--network", "none", "--name=x", "-e", "A=1", "-m",
                          "64m", "-v", "/a:/b:ro", "--explain", "--stop-timeout", "5",
-                         "--sig-proxy=false", "-p", "80:80", "--cpu-count", "--memory-swappiness=1", "--entrypoint"]),
+                         "--sig-proxy=false", "-p", "80:80", "--cpu-count",
+                         "--memory-swappiness=1", "--entrypoint"]),
         max_size=8),
     st.lists(st.sampled_from(["image", "sh", "-c", "--rm", "true"]), max_size=3),
 )  # fmt: skip

@@ -11,14 +11,13 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-from types import CodeType, ModuleType
 
 from dockyard.base import contexts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
-
 
 _Spec: Any = type(sys.__spec__)  # importlib.machinery is a module more to load
 _STAMP = (sys.hexversion, sys.flags.optimize)
@@ -75,6 +74,8 @@ class Pack:
 
     def keep(self) -> None:
         """Add what had to be searched for, where this process may write."""
+        if sys.dont_write_bytecode or not os.access(os.path.dirname(self._path), os.W_OK):  # noqa: PTH120
+            return  # somebody else's installation: it works as well without
         added = {}
         for name, module in list(sys.modules.items()):
             spec = getattr(module, "__spec__", None)
@@ -84,14 +85,14 @@ class Pack:
             entry = _entry(name, spec, loader)
             if entry is not None:
                 added[name] = entry
-        if not added or sys.dont_write_bytecode:
+        if not added:
             return
         fresh = f"{self._path}.{os.getpid()}"
         try:
             with open(fresh, "wb") as file:  # noqa: PTH123
                 file.write(marshal.dumps((_STAMP, {**self._entries, **added})))
             os.replace(fresh, self._path)  # noqa: PTH105
-        except OSError:  # somebody else's installation: it works as well without
+        except OSError:  # a full disk
             with contexts.suppress(OSError):
                 os.unlink(fresh)  # noqa: PTH108
 
@@ -102,7 +103,7 @@ def _entry(name: str, spec: Any, loader: Any) -> Entry | None:
         code = loader.get_code(name)
     except (OSError, AttributeError, ImportError, TypeError):
         return None
-    if not isinstance(code, CodeType):
+    if not isinstance(code, type(_entry.__code__)):
         return None
     package = spec.submodule_search_locations is not None
     return spec.origin, package, found.st_mtime_ns, found.st_size, marshal.dumps(code)

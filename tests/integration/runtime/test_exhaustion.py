@@ -3,6 +3,7 @@ nobody spins, and it recovers alone."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -149,7 +150,7 @@ def test_g12_a_monitor_without_memory_lets_the_client_go(yard: Yard) -> None:
     ]
     with at_most(monitor, resource.RLIMIT_AS, size + (4 << 20)):
         for _ in range(3):
-            with stream.connect(box.run_dir) as peer:
+            with contextlib.closing(stream.connect(box.run_dir)) as peer:
                 peer.settimeout(20)
                 frame = struct.pack(">BI", wire.CONTROL, wire.LONGEST) + b" " * wire.LONGEST
                 with pytest.raises((ConnectionError, socket.timeout)):

@@ -10,19 +10,24 @@ import _socket  # `socket` costs a monitor 0.3 MB
 import os
 from _socket import socket as Plain
 
+from dockyard.base.suppress import suppress
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
 
+_PACK = f"{os.path.dirname(__file__)}/__pycache__/ahead.pack"
 _waiting: Plain | None = None
+_pid = 0
 
 
 def fork() -> None:
     """Only in a process with one thread and no event loop, before it does anything else."""
-    global _waiting
+    global _waiting, _pid
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    if os.fork() == 0:
+    _pid = os.fork()
+    if _pid == 0:
         ours.close()
         _wait(theirs)
     theirs.close()
@@ -42,9 +47,11 @@ def take() -> Plain | None:
 
 
 def drop() -> None:
-    """It is not needed."""
+    """It is not needed: it is gone when this returns."""
     if (found := take()) is not None:
         found.close()
+        with suppress(ChildProcessError):
+            os.waitpid(_pid, 0)
 
 
 def _wait(control: Plain) -> NoReturn:
@@ -52,11 +59,16 @@ def _wait(control: Plain) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):  # at once: who reads from the command shall see its end
             os.dup2(null, descriptor)
+        from dockyard.base.pack import Pack
+
+        pack = Pack(_PACK)
+        pack.install()
         from dockyard.node.runtime import spare
 
         def ask() -> spare.Asked | None:
             from dockyard.node.runtime import launchmessage
 
+            pack.keep()  # all is loaded, and the command still thinks
             received = launchmessage.receive(control)
             if received is None:
                 return None
