@@ -31,13 +31,13 @@ def small(nargs: str | None, before: int) -> common.Parser:
     return parser
 
 
-WORDS = st.sampled_from(
-    ["-i", "-t", "-it", "-ti", "-ie", "-tix", "-e", "--env", "--env=--", "--env=A=B", "-eA", "-e=A",
-     "A=B", "--proxy", "--proxy=false", "--proxy=true", "-i=false", "-n", "-n4", "--number=x", "4",
-     "-4", "--how", "--how=two", "two", "three", "--net", "--net-work=", "--network", "none",
-     "--explain", "--explain=text", "--explain=full", "--explain=odd", "--never", "--help", "--", "-", "", "a b",
-     "-x y", "image", "sh", "-c", "--interactive", "--int", "-i4", "--net=-x", "\n", "---"]
-)  # fmt: skip
+TYPED = (
+    "-i -t -it -ti -ie -tix -e --env --env=-- --env=A=B -eA -e=A A=B --proxy --proxy=false "
+    "--proxy=true -i=false -n -n4 --number=x 4 -4 --how --how=two two three --net --net-work= "
+    "--network none --explain --explain=text --explain=full --explain=odd --never --help -- - "
+    "image sh -c --interactive --int -i4 --net=-x ---"
+)
+WORDS = st.sampled_from([*TYPED.split(), "", "a b", "-x y", "\n"])
 SHAPES = st.sampled_from(
     [small(nargs, before) for nargs in (None, "?", "*", "+", REST) for before in (0, 1, 2)]
 )

@@ -8,6 +8,7 @@ that it was made from; what is missing or has changed is found as always, and ad
 
 from __future__ import annotations
 
+import _frozen_importlib_external as _External
 import marshal
 import os
 import sys
@@ -16,27 +17,33 @@ from dockyard.base import contexts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
 _Spec: Any = type(sys.__spec__)  # importlib.machinery is a module more to load
 _STAMP = (sys.hexversion, sys.flags.optimize)
 
-Entry = tuple[str, bool, int, int, bytes]
-"""Source, whether it is a package, its time and size, its code."""
+Entry = tuple[str, bool, int, int, int, int]
+"""Source, whether it is a package, its time and size; where its code begins, counted from the end
+of the file, and its length."""
+Found = tuple[tuple[str, bool, int, int], "bytes | memoryview"]
+"""The first four of them, and the code."""
 
 
 class Pack:
-    """A finder and a loader of ``sys.meta_path``."""
+    """A finder and a loader of ``sys.meta_path``. The file is a list of what is in it, and then
+    code: only what is asked for is parsed."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._before: frozenset[str] = frozenset()
         self._entries: dict[str, Entry] = {}
+        self._data = b""
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - a module more to load
-                stamp, entries = marshal.loads(file.read())  # noqa: S302 - as trusted as a .pyc
-            if stamp == _STAMP and isinstance(entries, dict):
+                self._data = file.read()
+            stamp, size, entries = marshal.loads(self._data)  # noqa: S302 - as trusted as a .pyc
+            if stamp == _STAMP and size < len(self._data) and isinstance(entries, dict):
                 self._entries = entries
         except (OSError, ValueError, TypeError, EOFError):
             pass  # none yet, or a damaged one: it is written anew
@@ -46,12 +53,16 @@ class Pack:
         self._before = frozenset(sys.modules)
         sys.meta_path.insert(max(0, len(sys.meta_path) - 1), self)
 
+    def forget(self) -> None:
+        """Let go of it: the rest is found as always."""
+        self._entries, self._data = {}, b""
+
     def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
         """importlib.abc.MetaPathFinder."""
         entry = self._entries.get(name)
         if entry is None:
             return None
-        source, package, time, size, _ = entry
+        source, package, time, size, *_ = entry
         try:
             found = os.stat(source)  # noqa: PTH116
         except OSError:
@@ -70,7 +81,17 @@ class Pack:
 
     def exec_module(self, module: ModuleType) -> None:
         """importlib.abc.Loader."""
-        exec(marshal.loads(self._entries[module.__name__][4]), module.__dict__)  # noqa: S102, S302
+        exec(marshal.loads(self._code(module.__name__)), module.__dict__)  # noqa: S102, S302
+
+    def get_code(self, name: str) -> CodeType | None:
+        """importlib.abc.InspectLoader: a module's code as it is on disk."""
+        origin: str = sys.modules[name].__spec__.origin  # type: ignore[union-attr,assignment]
+        return _External.SourceFileLoader(name, origin).get_code(name)
+
+    def _code(self, name: str) -> memoryview:
+        *_, back, length = self._entries[name]
+        begin = len(self._data) - back
+        return memoryview(self._data)[begin : begin + length]
 
     def keep(self) -> None:
         """Add what had to be searched for, where this process may write."""
@@ -85,19 +106,28 @@ class Pack:
             entry = _entry(name, spec, loader)
             if entry is not None:
                 added[name] = entry
-        if not added:
-            return
+        if added:
+            self._write({name: (entry[:4], self._code(name))
+                         for name, entry in self._entries.items()} | added)  # fmt: skip
+
+    def _write(self, wanted: dict[str, Found]) -> None:
+        back = size = sum(len(code) for _, code in wanted.values())
+        entries = {}
+        for name, (about, code) in wanted.items():
+            entries[name] = (*about, back, len(code))
+            back -= len(code)
         fresh = f"{self._path}.{os.getpid()}"
         try:
             with open(fresh, "wb") as file:  # noqa: PTH123
-                file.write(marshal.dumps((_STAMP, {**self._entries, **added})))
+                file.write(marshal.dumps((_STAMP, size, entries)))
+                file.writelines(code for _, code in wanted.values())
             os.replace(fresh, self._path)  # noqa: PTH105
         except OSError:  # a full disk
             with contexts.suppress(OSError):
                 os.unlink(fresh)  # noqa: PTH108
 
 
-def _entry(name: str, spec: Any, loader: Any) -> Entry | None:
+def _entry(name: str, spec: Any, loader: Any) -> Found | None:
     try:
         found = os.stat(spec.origin)  # noqa: PTH116
         code = loader.get_code(name)
@@ -106,4 +136,4 @@ def _entry(name: str, spec: Any, loader: Any) -> Entry | None:
     if not isinstance(code, type(_entry.__code__)):
         return None
     package = spec.submodule_search_locations is not None
-    return spec.origin, package, found.st_mtime_ns, found.st_size, marshal.dumps(code)
+    return (spec.origin, package, found.st_mtime_ns, found.st_size), marshal.dumps(code)

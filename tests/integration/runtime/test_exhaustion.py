@@ -67,7 +67,7 @@ def test_g12_a_monitor_without_descriptors_for_its_clients(yard: Yard) -> None:
     before = quiet_files(monitor)
     with at_most(monitor, resource.RLIMIT_NOFILE, before + 5), ExitStack() as stack:
         for _ in range(40):
-            stack.enter_context(stream.connect(box.run_dir))
+            stack.enter_context(contextlib.closing(stream.connect(box.run_dir)))
         eventually(lambda: open_files(monitor) >= before + 4)
         said = lines(box)
         eventually(lambda: lines(box) > said + 20)  # what runs goes on

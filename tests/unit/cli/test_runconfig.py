@@ -11,7 +11,8 @@ import pytest
 from dockyard.base.errors import DockyardError, Invalid, Unsupported
 from dockyard.cli import mountflags, mountwords, portflags
 from dockyard.cli.runconfig import config
-from dockyard.cli.runflags import NOT_IMPLEMENTED, _parser, parse
+from dockyard.cli.runflags import NOT_IMPLEMENTED, declared, parse
+from dockyard.cli.wholeparser import WholeParser
 from dockyard.node.engine.config import ContainerConfig, MountSpec, PortSpec
 
 
@@ -191,7 +192,7 @@ ODD = ("--", "9" * 5000, "\udcff=:")
 
 def test_no_flag_of_run_breaks_on_an_odd_word() -> None:
     """Each takes it, or says what is wrong with it."""
-    for action in _parser("run")._actions:
+    for action in WholeParser(declared("run"))._actions:
         for word in ODD if action.nargs != 0 else ("--", "x"):
             flag = f"{action.option_strings[-1]}={word}" if action.option_strings else word
             with contextlib.suppress(DockyardError, SystemExit):

@@ -78,6 +78,6 @@ def _wait(control: Plain) -> NoReturn:
             return spare.Asked(os.fsdecode(cache), packed, creator)
 
         spare.detach(control.fileno())
-        spare.part(ask, control.fileno(), settles=True)
+        spare.part(ask, control.fileno(), settles=True, parted=pack.forget)
     finally:
         os._exit(0)

@@ -72,10 +72,12 @@ def detach(*kept: int) -> None:
     syscalls.close_range(first)
 
 
-def part(ask: Ask, *makers: int, settles: bool = False) -> None:
+def part(
+    ask: Ask, *makers: int, settles: bool = False, parted: Callable[[], None] | None = None
+) -> None:
     """Be both: ``ask`` is called in the maker, and this returns in the monitor, after the
     container's end. ``makers``: descriptors that the monitor lets go of. ``settles``: whether that
-    becomes a smaller process (:mod:`.settled`)."""
+    becomes a smaller process (:mod:`.settled`). ``parted`` is called in the monitor at once."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     above = os.getpid()
     if os.fork() == 0:
@@ -87,6 +89,8 @@ def part(ask: Ask, *makers: int, settles: bool = False) -> None:
     theirs.close()
     for descriptor in makers:
         os.close(descriptor)
+    if parted is not None:
+        parted()
     found = made.take(ours)
     if found is None:
         return
