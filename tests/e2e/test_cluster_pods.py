@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import socket
+import stat
 import subprocess
 import time
 import urllib.request
@@ -385,3 +386,20 @@ def test_a_second_up_is_refused_naming_the_first(cluster: Cluster) -> None:
     pid = cluster.status()["processes"]["supervisor"]
     assert done.returncode != 0
     assert f"pid {pid} runs this cluster already" in done.stderr
+    assert f"stop it with `dockyard down --data-dir {cluster.root}`" in done.stderr
+
+
+def test_the_way_in_and_how_it_is(cluster: Cluster) -> None:
+    path = str(cluster.root / "cluster" / "kubeconfig")
+    assert cluster.dockyard("kubeconfig", "--path") == f"{path}\n"
+    other = cluster.run("--data-dir", "/nowhere", "kubeconfig", "--path")
+    assert (other.returncode, other.stdout) == (1, "")
+    assert "there is no cluster; `dockyard up` makes one" in other.stderr
+    words = ("--data-dir", "/nowhere", "kubeconfig", "--data-dir", str(cluster.root))
+    assert cluster.dockyard(*words) == Path(path).read_text()
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+    found = cluster.status()
+    assert (found["running"], found["node_state"], found["kubeconfig"]) == (True, "Ready", path)
+    assert set(found["processes"]) == {"supervisor", "control", "agent"}
+    gone = cluster.run("status", "--data-dir", "/nowhere", "--output", "json")
+    assert (gone.returncode, json.loads(gone.stdout)["running"]) == (1, False)

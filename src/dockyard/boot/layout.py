@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from dockyard.base.errors import Conflict, Corrupt
-from dockyard.base.oci.instance import instance_id, run_path
+from dockyard.base.oci.instance import default_root, instance_id, run_path
 
 __all__ = ["HostView", "Layout", "Settings", "choose", "load", "look_at_host", "replace", "save"]
 
@@ -36,6 +36,11 @@ class Layout:
     @property
     def instance(self) -> str:
         return instance_id(self.data_root)
+
+    @property
+    def flag(self) -> str:
+        """What a command needs to mean this one: nothing, where it is the default."""
+        return "" if str(self.data_root) == default_root() else f" --data-dir {self.data_root}"
 
     @property
     def cluster(self) -> Path:

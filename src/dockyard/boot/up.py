@@ -30,7 +30,7 @@ def up(place: Layout, overrides: dict[str, Any]) -> Settings:
     if pid := supervisor.holder(str(place.lock)):
         raise Conflict(
             f"up: {place.data_root}: pid {pid} runs this cluster already; "
-            "stop it with `dockyard down`"
+            f"stop it with `dockyard down{place.flag}`"
         )
     settings = layout.load(place)
     if settings is None:
@@ -42,7 +42,7 @@ def up(place: Layout, overrides: dict[str, Any]) -> Settings:
     if overrides:
         raise Conflict(
             f"up: {place.config}: the cluster is there already and keeps its settings; "
-            "`dockyard down --purge` forgets them"
+            f"`dockyard down --purge{place.flag}` forgets them"
         )
     if why := claims.conflict(place.instance, settings, claims.found()):
         raise Conflict(f"up: {place.config}: its addresses overlap {why}; stop that one first")
@@ -88,7 +88,7 @@ def _start(place: Layout, settings: Settings) -> None:
         if _endings(place, said) >= MOST_ENDINGS:
             raise Unavailable(
                 f"up: its programs end as soon as they start; logs are in {place.logs}: "
-                f"{last_words(place)}; `dockyard down` stops it"
+                f"{last_words(place)}; `dockyard down{place.flag}` stops it"
             )
         state = node_state(place, settings, began)
         if state == "Ready":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from dockyard.base.errors import NotFound
 from dockyard.cli import common
 
@@ -11,7 +13,10 @@ def run(argv: list[str]) -> int:
     parser = common.Parser("kubeconfig", "[OPTIONS]", "Print the administrator's kubeconfig.",
                            "  export KUBECONFIG=$(dockyard kubeconfig --path)\n")  # fmt: skip
     parser.add_argument("--path", action="store_true", help="only where the file is")
+    parser.add_argument("--data-dir", default="", metavar="DIR", help="which cluster")
     options = parser.parse_args(argv)
+    if options.data_dir:
+        os.environ["DOCKYARD_ROOT"] = options.data_dir
     from dockyard.base.oci.instance import data_root
     from dockyard.boot.layout import Layout
 

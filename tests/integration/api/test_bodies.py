@@ -75,7 +75,17 @@ def test_f09_field_validation(tmp_path: Path) -> None:
             'duplicate field "data.a", unknown field "dat"'
         )
         found = await ask(server, path + "Nonsense", method="POST", body=TWICE)
-        assert found.code == 400
+        assert found.code == 422
+        assert found.status["message"] == (
+            'CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: '
+            '"Nonsense": supported values: "Ignore", "Strict", "Warn"'
+        )
+        found = await ask(server, f"{MAPS}?dryRun=Some", method="POST", body=TWICE)
+        assert found.code == 422
+        assert found.status["message"] == (
+            'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: "Some": '
+            'supported values: "All"'
+        )
         with pytest.raises(errors.NotFound):
             await server.client.get(CONFIG_MAPS, "a", "default")
         for said, name in (("Warn", b"b"), ("", b"c"), ("Ignore", b"d")):

@@ -57,7 +57,9 @@ async def life(client: Client, line: list[str]) -> None:
     name = given["metadata"]["name"]
 
     dry = Request("create", resource, where, body=given, options={"dryRun": "All"})
-    assert (await client.transport.call(dry))["metadata"]["name"] == name
+    tried = (await client.transport.call(dry))["metadata"]
+    assert tried["name"] == name
+    assert "resourceVersion" not in tried  # it is of no revision
     made = await client.create(resource, given, where)
     assert (made["kind"], made["apiVersion"]) == (kind, group_version)
     assert made["metadata"].get("namespace", "") == where

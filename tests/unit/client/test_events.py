@@ -40,6 +40,23 @@ def test_an_event_says_who_what_and_when() -> None:
     run(body)
 
 
+def test_names_are_in_the_order_of_what_happened() -> None:
+    """Times are whole seconds: of one second, kubectl shows events by name."""
+
+    async def body(clock: TurnableClock, api: MemoryApi, recorder: Recorder) -> None:
+        other = Recorder(Client(api), clock, "another")
+        for number in range(6):
+            await (other if number % 2 else recorder).event(POD, "Normal", "Step", f"{number}")
+        await clock.advance(0.001)
+        await recorder.event(POD, "Normal", "Step", "6")
+        found = sorted(api.all(EVENTS), key=lambda event: str(event["metadata"]["name"]))
+        assert [event["message"] for event in found] == [str(number) for number in range(7)]
+        nanoseconds = int(found[0]["metadata"]["name"].removeprefix("web."), 16)  # client-go's
+        assert abs(nanoseconds / 1e9 - clock.time()) < 0.01
+
+    run(body)
+
+
 def test_what_is_said_again_counts() -> None:
     async def body(clock: TurnableClock, api: MemoryApi, recorder: Recorder) -> None:
         for _ in range(3):

@@ -151,7 +151,7 @@ class Operations:
 
     async def create(self, kind: Kind, request: Request, user: User) -> Row:
         """A new object."""
-        options = write_options(request.options)
+        options = write_options(request.options, request.verb)
         obj = self._decoded(kind, request, options)
         metadata = obj["metadata"]
         objectmeta.stamp(
@@ -170,7 +170,7 @@ class Operations:
         if options.dry_run:
             if self.cache(kind).row(key):
                 raise errors.already_exists(kind.plural, name, kind.group)
-            return self._row(kind, Entry(key, value, 0, self.caches.revision))
+            return self._row(kind, Entry(key, value, 0, 0))
         ttl = EVENT_SECONDS if kind.kind == "Event" else 0.0
         try:
             revision = await self._store.create(key, value, ttl=ttl)
@@ -182,7 +182,7 @@ class Operations:
 
     async def update(self, kind: Kind, request: Request, user: User) -> Row:
         """Another version of an object, or of a part of it."""
-        options = write_options(request.options)
+        options = write_options(request.options, request.verb)
         obj = self._decoded(kind, request, options)
         base = resourceversion.of_object(obj["metadata"])
         name = obj["metadata"].get("name", "")
@@ -196,7 +196,7 @@ class Operations:
 
     async def patch(self, kind: Kind, request: Request, user: User) -> Row:
         """An object with a patch applied; again on the newer one if it has changed meanwhile."""
-        options = write_options(request.options)
+        options = write_options(request.options, request.verb)
 
         def change(current: Object) -> Object:
             patched = patching.apply(self.registry, kind, request, current)
@@ -278,7 +278,7 @@ class Operations:
     async def delete(self, kind: Kind, request: Request, user: User) -> tuple[Row, bool]:
         """Remove an object, or mark it: what it was (or is), and whether it has gone."""
         body = request.body if isinstance(request.body, dict) else {}
-        dry_run = write_options(request.options).dry_run or bool(body.get("dryRun"))
+        dry_run = write_options(request.options, request.verb).dry_run or bool(body.get("dryRun"))
         row = self.get(kind, request.namespace, request.name)
         for _ in range(TRIES):
             old = row.object()

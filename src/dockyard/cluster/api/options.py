@@ -17,6 +17,9 @@ from dockyard.cluster.meta import fielderrors as field
 from dockyard.cluster.meta.selectors import FieldSelector, Selector
 
 VALIDATIONS = ("Ignore", "Warn", "Strict")
+MATCHES = ("Exact", "NotOlderThan", "")
+META = "meta.k8s.io"
+"""The group of the options' own kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,10 @@ class WriteOptions:
 
 def list_options(options: Mapping[str, str], kind: Kind, *, watch: bool = False) -> ListOptions:
     """Checked. Raises BadRequest, Invalid, or Expired for a continue token that is none of ours."""
-    _check_initial_events(options, watch)
+    _check_match(options, watch)
     after, at = _token(options["continue"]) if options.get("continue") else ("", 0)
     match = options.get("resourceVersionMatch", "")
     revision = resourceversion.parse(options.get("resourceVersion"))
-    if match not in ("", "Exact", "NotOlderThan"):
-        raise errors.BadRequest(f"resourceVersionMatch: {match!r}: Exact or NotOlderThan")
     try:
         labels = selectors.parse_labels(options.get("labelSelector", ""))
         fields = selectors.parse_fields(options.get("fieldSelector", ""), kind.selectable_names)
@@ -75,33 +76,52 @@ def list_options(options: Mapping[str, str], kind: Kind, *, watch: bool = False)
     )
 
 
-def _check_initial_events(options: Mapping[str, str], watch: bool) -> None:
-    """Release 1.33 has watches that begin with a list behind a gate that is closed: an informer
-    that asks for one hears so, and lists."""
-    if not options.get("sendInitialEvents"):
-        return
-    if not watch:
-        why = "sendInitialEvents is forbidden for list"
-    elif options.get("resourceVersionMatch") != "NotOlderThan":
-        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-    else:
-        why = ("sendInitialEvents is forbidden for watch unless the WatchList feature gate is "
-               "enabled")  # fmt: skip
-    fault = field.forbidden("sendInitialEvents", why)
-    raise errors.invalid("ListOptions", "", [fault], "meta.k8s.io")
+def _check_match(options: Mapping[str, str], watch: bool) -> None:
+    """``resourceVersionMatch`` and ``sendInitialEvents`` against the rest, in the server's words.
+
+    Release 1.33 has watches that begin with a list behind a gate that is closed: an informer that
+    asks for one hears so, and lists."""
+    match, revision = options.get("resourceVersionMatch"), options.get("resourceVersion")
+    initial = options.get("sendInitialEvents")
+    faults: list[field.FieldError] = []
+
+    def forbid(name: str, why: str) -> None:
+        faults.append(field.forbidden(name, f"{name} {why}"))
+
+    if initial and not watch:
+        forbid("sendInitialEvents", "is forbidden for list")
+    elif initial and match != "NotOlderThan":
+        forbid("sendInitialEvents", "requires setting resourceVersionMatch to NotOlderThan")
+    elif initial:
+        forbid("sendInitialEvents",
+               "is forbidden for watch unless the WatchList feature gate is enabled")  # fmt: skip
+    elif match and watch:
+        forbid("resourceVersionMatch",
+               "is forbidden for watch unless sendInitialEvents is provided")  # fmt: skip
+    elif match:
+        if not revision:
+            forbid("resourceVersionMatch", "is forbidden unless resourceVersion is provided")
+        if options.get("continue"):
+            forbid("resourceVersionMatch", "is forbidden when continue is provided")
+        if match not in MATCHES:
+            faults.append(field.not_supported("resourceVersionMatch", match, MATCHES))
+        elif match == "Exact" and revision == "0":
+            forbid("resourceVersionMatch", 'Exact is forbidden for resourceVersion "0"')
+    if faults:
+        raise errors.invalid("ListOptions", "", faults, META)
 
 
-def write_options(options: Mapping[str, str]) -> WriteOptions:
-    """Checked. Raises BadRequest."""
+def write_options(options: Mapping[str, str], verb: str) -> WriteOptions:
+    """Checked. Raises Invalid."""
     dry_run = options.get("dryRun", "")
-    if dry_run not in ("", "All"):
-        raise errors.BadRequest(f'Invalid value: "{dry_run}": dryRun: supported values: "All"')
     validation = options.get("fieldValidation", "") or "Warn"
+    faults = []
+    if dry_run not in ("", "All"):
+        faults.append(field.not_supported("dryRun", dry_run, ["All"]))
     if validation not in VALIDATIONS:
-        raise errors.BadRequest(
-            f'fieldValidation: Unsupported value: "{validation}": supported values: '
-            '"Ignore", "Strict", "Warn"'
-        )
+        faults.append(field.not_supported("fieldValidation", validation, sorted(VALIDATIONS)))
+    if faults:
+        raise errors.invalid(f"{verb.capitalize()}Options", "", faults, META)
     return WriteOptions(dry_run == "All", validation)
 
 

@@ -17,6 +17,9 @@ from dockyard.cluster.store.contract import Entry
 
 Object = Mapping[str, Any]
 
+VERSION = b'"resourceVersion":"'
+"""How the head of every stored object ends."""
+
 
 def head_of(kind: Kind) -> bytes:
     """What every stored object of a kind begins with, up to the empty resourceVersion."""
@@ -63,7 +66,10 @@ class Row:
         """The object as clients get it, with its resourceVersion."""
         if self._encoded is None:
             raw, cut = self.entry.value, self._cut
-            self._encoded = b"%s%d%s" % (raw[:cut], self.entry.modified, raw[cut:])
+            if self.entry.modified:
+                self._encoded = b"%s%d%s" % (raw[:cut], self.entry.modified, raw[cut:])
+            else:  # a dry run's: it is of no revision
+                self._encoded = raw[: cut - len(VERSION)] + raw[cut + len(b'",') :]
         return self._encoded
 
     def object(self) -> dict[str, Any]:

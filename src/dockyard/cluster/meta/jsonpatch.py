@@ -26,7 +26,7 @@ class PatchFailed(errors.Invalid):
     def __init__(self, why: str):
         super().__init__(
             "the server rejected our request due to an error in our request",
-            {"causes": [{"reason": "UnexpectedServerResponse", "message": why}]},
+            {"causes": [{"reason": "UnexpectedServerResponse", "message": why, "field": "patch"}]},
         )
 
 
