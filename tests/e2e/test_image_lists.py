@@ -130,6 +130,26 @@ def test_an_exported_image_is_its_merged_tree(machine: Machine, tmp_path: Path) 
     assert not (tmp_path / "none.tar").exists()
 
 
+def test_an_import_takes_instructions_and_a_platform(machine: Machine, tmp_path: Path) -> None:
+    """docker-import(1): ``--change`` as ``commit`` has it."""
+    (tmp_path / "root.tar").write_bytes(tar(file("f")))
+    words = ("-c", 'CMD ["sh", "-c", "x"]', "--change", "ENV A=b", "-m", "by hand",
+             "--platform", "linux/s390x", str(tmp_path / "root.tar"), "made:1")  # fmt: skip
+    machine.run("import", *words)
+    [found] = json.loads(machine.run("image", "inspect", "made:1"))
+    assert found["Architecture"] == "s390x"
+    assert (found["Config"]["Cmd"], found["Config"]["Env"]) == (["sh", "-c", "x"], ["A=b"])
+    assert "by hand" in machine.run("history", "made:1")
+    refused = machine.try_run("import", "-c", "RUN true", str(tmp_path / "root.tar"), "bad")
+    assert (refused.returncode, refused.stderr) == (
+        1, "dockyard: run is not a valid change command\n",
+    )  # fmt: skip
+    assert machine.try_run("image", "inspect", "bad").returncode == 1
+    notary = machine.try_run("pull", "--disable-content-trust=false", "made:1")
+    assert notary.returncode == 1 and "Docker Content Trust is not implemented" in notary.stderr
+    assert machine.run("rmi", "--no-prune", "made:1").startswith("Untagged: made:1\n")
+
+
 FORMS = {"docker-archive": "docker-archive:{}", "oci-archive": "oci-archive:{}",
          "oci-dir": "oci:{}", "docker-dir": "dir:{}"}  # fmt: skip
 

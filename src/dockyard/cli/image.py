@@ -30,6 +30,7 @@ from dockyard.cli import (
 )
 
 if TYPE_CHECKING:
+    from dockyard.base.oci.imageconfig import ImageConfig
     from dockyard.node.image.image import Image
     from dockyard.node.image.store import ImageStore
 
@@ -47,24 +48,51 @@ def _parser(name: str, usage: str, examples: str = "") -> common.Parser:
 
 
 def _import(argv: list[str]) -> int:
-    parser = _parser("import", "[OPTIONS] TAR [NAME]")
+    parser = _parser(
+        "import",
+        "[OPTIONS] TAR [NAME]",
+        """  dockyard image import root.tar app:1
+  tar -C root -c . | dockyard import -c 'CMD ["sh"]' -c 'ENV A=b' - app:1
+""",
+    )
     parser.add_argument("tar", help="a tar of a root file system, compressed or not; - for stdin")
     parser.add_argument("name", nargs="?")
+    parser.many("-c", "--change", metavar="INSTRUCTION", help="of a Dockerfile, for the new image")
     parser.add_argument("-m", "--message", default="")
+    parser.add_argument("--platform", help="that it is for: os/architecture[/variant]")
     words = parser.parse_args(argv)
+    config = _configured(words.change, words.platform)
     store = imageview.open_store()
     imageview.say_squashed()
     if words.tar == "-":
-        image = store.import_tar(sys.stdin.buffer, words.name, message=words.message)
+        file = sys.stdin.buffer
+        image = store.import_tar(file, words.name, config=config, message=words.message)
     else:
         try:
             file = open(words.tar, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise NotFound(f"import: {words.tar}: {error.strerror}") from error
         with file:
-            image = store.import_tar(file, words.name, message=words.message)
+            image = store.import_tar(file, words.name, config=config, message=words.message)
     print(image.id)
     return 0
+
+
+def _configured(changes: list[str], platform: str | None) -> ImageConfig | None:
+    """What is said of an image that nothing else says something of."""
+    if not changes and not platform:
+        return None
+    from dockyard.base.oci.imageconfig import ImageConfig
+    from dockyard.base.oci.platform import host_platform, parse_platform
+    from dockyard.cli.commit import changed
+
+    return changed(changes)(ImageConfig(parse_platform(platform) if platform else host_platform()))
+
+
+def _build(argv: list[str]) -> int:
+    from dockyard.cli import build
+
+    return build.run(argv)
 
 
 def _load(argv: list[str]) -> int:
@@ -217,6 +245,7 @@ def _bootstrap(argv: list[str]) -> int:
 
 VERBS: common.Verbs = {
     "ls": (images.run, "List images"),
+    "build": (_build, "Build an image from a Dockerfile"),
     "pull": (pull.run, "Fetch an image from a registry"),
     "push": (push.run, "Send an image to a registry"),
     "copy": (imagecopy.run, "Copy an image from registry to registry"),

@@ -71,6 +71,20 @@ def add_registry_options(parser: common.Parser) -> None:
     parser.add_argument("--output", choices=("text", "json"), default="text")
 
 
+def add_content_trust(parser: common.Parser) -> None:
+    """Docker's switch for Notary, which it leaves on by default."""
+    parser.flag_on("--disable-content-trust", help="always so: policy.json asks for signatures")
+
+
+def refuse_content_trust(words: Namespace) -> None:
+    """Raises where Notary is asked for."""
+    if not words.disable_content_trust:
+        from dockyard.base.errors import Unsupported
+
+        raise Unsupported("--disable-content-trust=false: Docker Content Trust is not implemented; "
+                          "policy.json asks for signatures (docs/trust.md)")  # fmt: skip
+
+
 def credentials(words: Namespace) -> Credentials | None:
     from dockyard.node.image.registry.credentials import parse_login
 

@@ -32,7 +32,9 @@ def run(argv: list[str]) -> int:
     parser.flag("--all-platforms", help="the whole index, with every platform's image")
     parser.flag("--referrers", help="what is about it too: signatures, SBOMs")
     imageview.add_registry_options(parser)
+    imageview.add_content_trust(parser)
     words = parser.parse_args(argv)
+    imageview.refuse_content_trust(words)
     if words.all_tags:
         words.platform = words.platform or common.usual_platform()
         return _all_tags(words)

@@ -17,7 +17,9 @@ def run(argv: list[str]) -> int:
     parser.add_argument("name", metavar="NAME[:TAG]")
     parser.flag("-a", "--all-tags", help="all tags that the repository has here")
     imageview.add_registry_options(parser)
+    imageview.add_content_trust(parser)
     words = parser.parse_args(argv)
+    imageview.refuse_content_trust(words)
     if words.all_tags:
         return _all_tags(words)
     with imageview.progress_for(words.quiet or words.output == "json") as progress:

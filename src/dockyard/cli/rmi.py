@@ -12,6 +12,7 @@ def run(argv: list[str]) -> int:
     parser = common.Parser("rmi", "[OPTIONS] IMAGE...", "Remove images.")
     parser.add_argument("image", nargs="+")
     parser.add_argument("-f", "--force", action="store_true", help="even if it has more names")
+    parser.flag("--no-prune", help="no effect: an image here has no parents without a name")
     words = parser.parse_args(argv)
     store = imageview.open_store()
     code = 0
