@@ -71,3 +71,13 @@ def test_a_container_that_is_not_there(shell: Shell, line: str, code: int) -> No
 def test_128_and_the_signal(shell: Shell, number: int) -> None:
     done = shell.run("--rm", "sh", "-c", f"sh -c 'kill -{number} $$'; exit $?")
     assert done.returncode == 128 + number
+
+
+@pytest.mark.parametrize(
+    "verb", ["logs", "rm", "wait", "inspect", "volume rm", "network rm", "image rm"]
+)
+def test_a_name_that_is_no_text_is_nobodys(shell: Shell, verb: str) -> None:
+    done = shell.full(*verb.split(), "a\udcff")
+    assert done.returncode == 1
+    assert done.stderr
+    assert b"Traceback" not in done.stderr

@@ -160,7 +160,7 @@ class Database:
 
     def find(self, reference: str) -> Container:
         """By id, name, or the beginning of an id that only one has; none that is being made."""
-        name = reference.removeprefix("/")
+        name = reference.removeprefix("/").encode(errors="replace").decode()  # bytes are no name
         with self._reading() as connection:
             rows = (
                 connection.execute(

@@ -201,8 +201,9 @@ class Leases:
 
 
 def _network(connection: sqlite.Connection, name: str) -> NetworkRow | None:
+    known = name.encode(errors="replace").decode()  # bytes that are no text are no name
     row = connection.execute(
-        "SELECT number, name, subnet FROM networks WHERE name = ?", (name,)
+        "SELECT number, name, subnet FROM networks WHERE name = ?", (known,)
     ).fetchone()
     return NetworkRow(*row) if row else None
 
