@@ -307,6 +307,17 @@ def test_another_platform_of_an_index_runs_where_it_is_asked_for(tmp_path: Path)
     )  # fmt: skip
 
 
+def test_a_program_of_another_machine_says_whose_it_is(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "one")
+    (tmp_path / "root.tar").write_bytes(tar(file("sh", b"\x7fELF" + bytes(60), mode=0o755)))
+    machine.run("import", "--platform", "linux/s390x", str(tmp_path / "root.tar"), "far:1")
+    done = machine.try_run("run", "--rm", "--network", "none", "far:1", "/sh")
+    assert done.returncode == 126
+    warning, error = done.stderr.splitlines()
+    assert warning.startswith("WARNING: The image's platform (linux/s390x) does not match this")
+    assert error.endswith("exec format error")
+
+
 def test_run_fetches_the_platform_that_is_asked_for(
     machine: Machine, world: World, tmp_path: Path
 ) -> None:

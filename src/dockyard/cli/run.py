@@ -126,6 +126,12 @@ def _made(
         _pull(config.image, options.quiet)
     try:
         return make()
+    except StartFailed as error:
+        if config.image and "exec format error" in str(error):
+            from dockyard.cli import runplatform
+
+            runplatform.tell_mismatch(config.image)
+        raise
     except NotFound:
         if not config.image or options.pull == "never" or _is_here(config.image):
             raise

@@ -41,6 +41,18 @@ def image_for(image: str, text: str, pull: str, quiet: bool) -> str:
     return found[0]
 
 
+def tell_mismatch(image: str) -> None:
+    """Where a program is none of this machine's: whose its image is."""
+    from dockyard.node.image.store import ImageStore
+
+    with contextlib.suppress(DockyardError):
+        found = ImageStore(root_path()).resolve(image).config.platform
+        if not host_platform().runs(found):
+            print(f"WARNING: The image's platform ({found}) does not match this machine's "
+                  f"({host_platform()}), and binfmt_misc runs no programs of it",
+                  file=sys.stderr)  # fmt: skip
+
+
 def _mismatch(store: ImageStore, image: str, platform: Platform) -> str:
     actual = ""
     with contextlib.suppress(DockyardError):
