@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import rootfs
 from helpers.ociruntime import Oci, command, until
 
 pytestmark = pytest.mark.root
@@ -162,6 +163,16 @@ def test_a_program_that_cannot_be_executed(oci: Oci, program: str, said: str) ->
     assert done.returncode == 255
     assert said in done.stderr.lower()
     assert oci.status() == "running"
+
+
+def test_a_folder_that_is_not_there_is_not_made(oci: Oci, tmp_path: Path) -> None:
+    """It is for the container's first program alone."""
+    tree = rootfs.make(tmp_path / "own")
+    oci.spec["root"] = {"path": str(tree)}
+    oci.up()
+    done = oci.exec("--cwd", "/absent/x", "--", "true", check=False)
+    assert (done.returncode, "o such file or directory" in done.stderr) == (255, True)
+    assert not (tree / "absent").exists()
 
 
 def test_a_folder_that_is_a_files(oci: Oci) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import rootfs
 from helpers.ociruntime import Oci, command
 
 pytestmark = pytest.mark.root
@@ -134,6 +135,17 @@ def test_an_rlimit_that_is_none(oci: Oci, kind: str) -> None:
 
 def test_oom_score_adj(oci: Oci) -> None:
     assert oci.out("cat", "/proc/self/oom_score_adj", oomScoreAdj=777) == "777\n"
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_folder_that_is_not_there_is_made(oci: Oci, tmp_path: Path, readonly: bool) -> None:
+    """Root's; also where the program will not be able to write."""
+    tree = rootfs.make(tmp_path / "own")
+    oci.spec["root"] = {"path": str(tree), "readonly": readonly}
+    user = {"uid": 5, "gid": 5}
+    script = "pwd; stat -c '%a %u:%g' ."
+    assert oci.out("sh", "-c", script, cwd="/srv/a/b", user=user) == "/srv/a/b\n755 0:0\n"
+    assert (tree / "srv/a/b").is_dir()
 
 
 def test_a_folder_that_only_its_user_may_enter(oci: Oci, tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ def test_a01_the_working_folder_of_a_command(yard: Yard) -> None:
     for number in range(3, 12):
         with pytest.raises(Exception, match="cwd"):
             box.exec("pwd", cwd=f"/proc/self/fd/{number}")
-    assert box.exec("pwd", cwd="/made/for/it").out == "/made/for/it\n"
+    with pytest.raises(StartFailed, match="cwd: /not/there: No such file or directory"):
+        box.exec("pwd", cwd="/not/there")
+    assert not (box.upper / "not").exists()
 
 
 @pytest.mark.parametrize("how", ["argument", "script", "link"])

@@ -131,13 +131,9 @@ def _named(member: str, act: Callable[[], None]) -> None:
 
 
 def _enter(cwd: str) -> bool:
-    """Go to the working folder, making it if it is missing; whether this process may."""
+    """Go to the working folder; whether this process may."""
     try:
-        try:
-            through("chdir", os.chdir, cwd)
-        except FileNotFoundError:
-            os.makedirs(cwd, 0o755, exist_ok=True)
-            through("chdir", os.chdir, cwd)
+        through("chdir", os.chdir, cwd)
     except PermissionError:
         return False
     except OSError as error:

@@ -5,8 +5,10 @@ Runs in the container's init, before it gives up any right.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
+from dockyard.base.errors import Denied
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.linux.overlay import FUSE, NATIVE
@@ -86,7 +88,11 @@ def build(
 
 
 def seal(root: int, spec: Spec, later: list[int]) -> None:
-    """Make read-only what is to be, once the terminal and the hooks have written to it."""
+    """Make read-only what is to be, once the terminal and the hooks have written to it, and the
+    program's working folder is there."""
+    if spec.process.cwd != "/" and not spec.pause:
+        with contextlib.suppress(OSError, Denied):  # who goes there says why it cannot
+            os.close(rootpath.open_target(root, spec.process.cwd, folder=True))
     for mounted in later:
         syscalls.set_mount(mounted, add=syscalls.MOUNT_ATTR_RDONLY)
         os.close(mounted)
