@@ -306,6 +306,93 @@ def test_volumes_and_claims() -> None:
     assert list(row(claim).values())[1:5] == ["Pending", "", "", ""]
 
 
+# kubernetes pkg/printers/internalversion/printers.go, kube-aggregator's for API services
+PLAIN: list[tuple[str, str, dict[str, Any], list[Any]]] = [
+    ("policy/v1", "PodDisruptionBudget",
+     {"spec": {"minAvailable": 22}, "status": {"disruptionsAllowed": 5}}, ["22", "N/A", 5, "3s"]),
+    ("policy/v1", "PodDisruptionBudget", {"spec": {"maxUnavailable": "10%"}},
+     ["N/A", "10%", 0, "3s"]),
+    ("networking.k8s.io/v1", "NetworkPolicy", {"spec": {"podSelector": {}}}, ["<none>", "3s"]),
+    ("networking.k8s.io/v1", "NetworkPolicy",
+     {"spec": {"podSelector": {"matchLabels": {"a": "b"}}}}, ["a=b", "3s"]),
+    ("networking.k8s.io/v1", "IPAddress",
+     {"spec": {"parentRef": {"resource": "services", "namespace": "default", "name": "web"}}},
+     ["services/default/web"]),
+    ("networking.k8s.io/v1", "ServiceCIDR", {"spec": {"cidrs": ["10.0.0.0/8", "fd00::/64"]}},
+     ["10.0.0.0/8,fd00::/64", "3s"]),
+    ("scheduling.k8s.io/v1", "PriorityClass", {"value": 7, "preemptionPolicy": "Never"},
+     [7, False, "3s", "Never"]),
+    ("node.k8s.io/v1", "RuntimeClass", {"handler": "kata"}, ["kata", "3s"]),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding",
+     {"roleRef": {"kind": "Role", "name": "r"}, "subjects": [
+         {"kind": "User", "name": "ann"}, {"kind": "User", "name": "bob"},
+         {"kind": "Group", "name": "g"},
+         {"kind": "ServiceAccount", "name": "sa", "namespace": "ns"}]},
+     ["Role/r", "3s", "ann, bob", "g", "ns/sa"]),
+    ("v1", "ResourceQuota",
+     {"status": {"hard": {"requests.cpu": "2", "limits.cpu": "4", "pods": "9"},
+                 "used": {"requests.cpu": "1", "pods": "3"}}},
+     ["pods: 3/9, requests.cpu: 1/2", "limits.cpu: 0/4", "3s"]),
+    ("v1", "ReplicationController",
+     {"spec": {"replicas": 3, "selector": {"a": "b"},
+               "template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}},
+      "status": {"replicas": 2, "readyReplicas": 1}},
+     [3, 2, 1, "3s", "c", "i", "a=b"]),
+    ("v1", "PodTemplate",
+     {"template": {"metadata": {"labels": {"a": "b"}},
+                   "spec": {"containers": [{"name": "c", "image": "i"}]}}}, ["c", "i", "a=b"]),
+    ("apps/v1", "ControllerRevision", {"revision": 4}, ["<none>", 4, "3s"]),
+    ("certificates.k8s.io/v1", "CertificateSigningRequest",
+     {"spec": {"signerName": "s/x", "username": "ann", "expirationSeconds": 3600},
+      "status": {"conditions": [{"type": "Approved"}], "certificate": "eA=="}},
+     ["3s", "s/x", "ann", "60m", "Approved,Issued"]),
+    ("certificates.k8s.io/v1", "CertificateSigningRequest", {"spec": {}},
+     ["3s", "<none>", "", "<none>", "Pending"]),
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", {"webhooks": [{}, {}]},
+     [2, "3s"]),
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy",
+     {"spec": {"validations": [{}], "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}},
+     [1, "v1/ConfigMap", "3s"]),
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding",
+     {"spec": {"policyName": "p", "paramRef": {"name": "x"}}}, ["p", "*/x", "3s"]),
+    ("apiregistration.k8s.io/v1", "APIService",
+     {"spec": {"service": {"namespace": "a", "name": "b"}},
+      "status": {"conditions": [{"type": "Available", "status": "False", "reason": "Gone"}]}},
+     ["a/b", "False (Gone)", "3s"]),
+    ("flowcontrol.apiserver.k8s.io/v1", "FlowSchema",
+     {"spec": {"priorityLevelConfiguration": {"name": "p"}, "matchingPrecedence": 10}},
+     ["p", 10, "<none>", "3s", "?"]),
+    ("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration",
+     {"spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 30, "limitResponse": {
+         "queuing": {"queues": 64, "handSize": 6, "queueLengthLimit": 50}}}}},
+     ["Limited", 30, 64, 6, 50, "3s"]),
+    ("storage.k8s.io/v1", "CSIDriver", {"spec": {"tokenRequests": [{"audience": "a"}]}},
+     [True, False, False, "a", False, "<none>", "3s"]),
+    ("storage.k8s.io/v1", "CSINode", {"spec": {"drivers": [{}]}}, [1, "3s"]),
+    ("storage.k8s.io/v1", "CSIStorageCapacity", {"storageClassName": "s"}, ["s", "<unset>"]),
+    ("storage.k8s.io/v1", "VolumeAttachment",
+     {"spec": {"attacher": "d", "nodeName": "n", "source": {"persistentVolumeName": "v"}},
+      "status": {"attached": True}}, ["d", "v", "n", True, "3s"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "kind", "rest", "cells"), PLAIN)
+def test_kinds_of_which_the_schema_says_nearly_all(
+    version: str, kind: str, rest: dict[str, Any], cells: list[Any]
+) -> None:
+    given = obj(version, kind, "a", **rest)
+    given["metadata"]["creationTimestamp"] = "2025-01-01T00:05:00Z"
+    assert list(row(given).values()) == ["a", *cells]
+
+
+def test_a_revision_names_its_controller() -> None:
+    given = obj("apps/v1", "ControllerRevision", "a", revision=4)
+    given["metadata"]["ownerReferences"] = [
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "controller": True}
+    ]
+    assert row(given)["Controller"] == "statefulset.apps/db"
+
+
 # apimachinery/pkg/util/duration/duration_test.go
 @pytest.mark.parametrize(
     ("seconds", "shown"),

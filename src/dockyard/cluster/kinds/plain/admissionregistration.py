@@ -1,6 +1,7 @@
 """What stands between a request and the store: webhooks and policies."""
 
 from dockyard.cluster.kinds.kind import STATUS, Kind
+from dockyard.cluster.kinds.plain import rows
 
 KINDS = (
     Kind(
@@ -11,6 +12,7 @@ KINDS = (
         namespaced=False,
         categories=("api-extensions",),
         has_generation=True,
+        **rows.WEBHOOKS,
     ),
     Kind(
         "admissionregistration.k8s.io",
@@ -21,6 +23,7 @@ KINDS = (
         categories=("api-extensions",),
         subresources=(STATUS,),
         has_generation=True,
+        **rows.POLICY,
     ),
     Kind(
         "admissionregistration.k8s.io",
@@ -30,6 +33,7 @@ KINDS = (
         namespaced=False,
         categories=("api-extensions",),
         has_generation=True,
+        **rows.POLICY_BINDING,
     ),
     Kind(
         "admissionregistration.k8s.io",
@@ -39,5 +43,6 @@ KINDS = (
         namespaced=False,
         categories=("api-extensions",),
         has_generation=True,
+        **rows.WEBHOOKS,
     ),
 )

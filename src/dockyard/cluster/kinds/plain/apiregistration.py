@@ -1,6 +1,7 @@
 """API services: which server answers for a group and version."""
 
 from dockyard.cluster.kinds.kind import STATUS, Kind
+from dockyard.cluster.kinds.plain import rows
 
 KINDS = (
     Kind(
@@ -11,5 +12,6 @@ KINDS = (
         namespaced=False,
         categories=("api-extensions",),
         subresources=(STATUS,),
+        **rows.API_SERVICE,
     ),
 )

@@ -1,6 +1,7 @@
 """Certificate signing requests."""
 
 from dockyard.cluster.kinds.kind import READ_WRITE, STATUS, Kind, Subresource
+from dockyard.cluster.kinds.plain import rows
 
 KINDS = (
     Kind(
@@ -14,5 +15,6 @@ KINDS = (
             Subresource("approval", READ_WRITE),
             STATUS,
         ),
+        **rows.SIGNING_REQUEST,
     ),
 )

@@ -1,6 +1,7 @@
 """Which requests wait for which: flow schemas and priority levels."""
 
 from dockyard.cluster.kinds.kind import STATUS, Kind
+from dockyard.cluster.kinds.plain import rows
 
 KINDS = (
     Kind(
@@ -11,6 +12,7 @@ KINDS = (
         namespaced=False,
         subresources=(STATUS,),
         has_generation=True,
+        **rows.FLOW,
     ),
     Kind(
         "flowcontrol.apiserver.k8s.io",
@@ -20,5 +22,6 @@ KINDS = (
         namespaced=False,
         subresources=(STATUS,),
         has_generation=True,
+        **rows.LEVEL,
     ),
 )

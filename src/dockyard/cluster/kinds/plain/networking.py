@@ -3,6 +3,7 @@
 import ipaddress
 
 from dockyard.cluster.kinds.kind import STATUS, Kind
+from dockyard.cluster.kinds.plain import rows
 
 
 def address_name(name: str) -> list[str]:
@@ -23,6 +24,7 @@ KINDS = (
         namespaced=False,
         short_names=("ip",),
         name_rule=address_name,
+        **rows.ADDRESS,
     ),
     Kind(
         "networking.k8s.io",
@@ -31,6 +33,7 @@ KINDS = (
         "networkpolicies",
         short_names=("netpol",),
         has_generation=True,
+        **rows.NETWORK_POLICY,
     ),
     Kind(
         "networking.k8s.io",
@@ -39,5 +42,6 @@ KINDS = (
         "servicecidrs",
         namespaced=False,
         subresources=(STATUS,),
+        **rows.CIDR,
     ),
 )

@@ -1,6 +1,7 @@
 """Disruption budgets: how many pods may be missing at once."""
 
 from dockyard.cluster.kinds.kind import STATUS, Kind
+from dockyard.cluster.kinds.plain import rows
 
 KINDS = (
     Kind(
@@ -11,5 +12,6 @@ KINDS = (
         short_names=("pdb",),
         subresources=(STATUS,),
         has_generation=True,
+        **rows.BUDGET,
     ),
 )

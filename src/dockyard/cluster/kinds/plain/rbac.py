@@ -1,6 +1,7 @@
 """Roles and who has them; their names may hold colons (``system:node``)."""
 
 from dockyard.cluster.kinds.kind import Kind
+from dockyard.cluster.kinds.plain import rows
 from dockyard.cluster.meta.names import path_segment_name
 
 KINDS = (
@@ -11,6 +12,7 @@ KINDS = (
         "clusterrolebindings",
         namespaced=False,
         name_rule=path_segment_name,
+        **rows.BINDING,
     ),
     Kind(
         "rbac.authorization.k8s.io",
@@ -26,6 +28,7 @@ KINDS = (
         "RoleBinding",
         "rolebindings",
         name_rule=path_segment_name,
+        **rows.BINDING,
     ),
     Kind("rbac.authorization.k8s.io", "v1", "Role", "roles", name_rule=path_segment_name),
 )

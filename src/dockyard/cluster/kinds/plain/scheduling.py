@@ -1,6 +1,7 @@
 """Priority classes: who goes first, who makes room."""
 
 from dockyard.cluster.kinds.kind import Kind
+from dockyard.cluster.kinds.plain import rows
 
 KINDS = (
     Kind(
@@ -10,5 +11,6 @@ KINDS = (
         "priorityclasses",
         namespaced=False,
         short_names=("pc",),
+        **rows.PRIORITY,
     ),
 )
