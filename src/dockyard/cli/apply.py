@@ -167,7 +167,9 @@ def _patch(obj: dict[str, Any], there: Object) -> dict[str, Any]:
     said = (there["metadata"].get("annotations") or {}).get(LAST, "{}")
     try:
         before = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
+        before = {}
+    if not isinstance(before, dict):  # anybody may have written it
         before = {}
     kind = registry().kind(obj["apiVersion"], obj["kind"])
     schema = PatchSchema.of(registry().schemas, kind.definition) if kind else None

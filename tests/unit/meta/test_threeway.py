@@ -91,3 +91,11 @@ def test_what_is_given_stays_as_it_was() -> None:
 def test_the_difference_leads_from_one_to_the_other(there: Any, wanted: Any, patch: Any) -> None:
     assert difference(there, wanted) == patch
     assert mergepatch.apply(there, patch) == wanted
+
+
+@pytest.mark.parametrize("odd", ["x", 5, None, ["name"], [None]])
+def test_what_others_have_left_in_a_list_is_no_element(odd: Any) -> None:
+    """The annotation of the last apply is anybody's to write."""
+    found = merge({"containers": [odd, {}]}, {"containers": [{"image": "y"}]},
+                  {"containers": [odd]}, pod_spec())  # fmt: skip
+    assert {"image": "y"} in found["containers"]

@@ -59,8 +59,11 @@ def _list(before: list[Any], now: list[Any], there: list[Any], schema: PatchSche
     def merged(each: Any) -> Any:
         if not isinstance(each, dict):
             return each
-        old, present = find(before, identity(each)), find(there, identity(each))
-        return merge(old or {}, each, present or {}, schema.element())
+        old, present = (
+            one if isinstance(one, dict) else {}
+            for one in (find(before, identity(each)), find(there, identity(each)))
+        )
+        return merge(old, each, present, schema.element())
 
     kept = [
         each
