@@ -358,7 +358,7 @@ def test_an_event_of_no_memory(runclike: Oci) -> None:
         events.terminate()
 
 
-@pytest.mark.parametrize("interval", ["0s", "-1s"])
+@pytest.mark.parametrize("interval", ["0", "0s", "-1s"])
 def test_an_interval_that_is_none(runclike: Oci, interval: str) -> None:
     runclike.up()
     done = runclike("events", f"--interval={interval}", runclike.id, check=False)

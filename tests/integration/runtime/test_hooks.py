@@ -208,13 +208,23 @@ def test_g08_hooks_after_the_end_of_one_whose_monitor_was_killed(
     assert not Path(box.run_dir).exists()
 
 
-@pytest.mark.parametrize("kind", ["createRuntime", "createContainer", "startContainer"])
+@pytest.mark.parametrize("kind", ORDER[:5])
 def test_a_timeout(yard: Yard, kind: str) -> None:
     """What it has started goes with it."""
     long = str(10**7 + secrets.randbelow(10**7))  # nobody else's
     hook = shell(f"sleep {long} & sleep {long}", timeout=1)
     box = hooked(yard, ["sleep", "60"], **{kind: [hook]})
     assert f"hook {kind}[0]: /bin/sh: no end after 1 s" in str(refused(box))
+    until(lambda: f"sleep\0{long}\0".encode() not in commands())
+
+
+def test_a_timeout_after_the_end(yard: Yard, tmp_path: Path) -> None:
+    long, mark = str(10**7 + secrets.randbelow(10**7)), tmp_path / "next"
+    hooks = [shell(f"sleep {long} & sleep {long}", timeout=1), shell(f"echo x > {mark}")]
+    box = hooked(yard, ["true"], poststop=hooks)
+    assert box.run().code == 0
+    box.delete()
+    assert mark.read_text() == "x\n"
     until(lambda: f"sleep\0{long}\0".encode() not in commands())
 
 

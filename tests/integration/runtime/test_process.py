@@ -9,6 +9,7 @@ import os
 import resource
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from dockyard.base.linux import capabilities
+from dockyard.interfaces.ociruntime import StartFailed
 
 from .conftest import Box, Yard, refused
 
@@ -67,6 +69,22 @@ def test_a_real_time_scheduler(yard: Yard, policy: str) -> None:
     else:
         assert os.sched_getscheduler(box.pid) == getattr(os, policy)
         assert os.sched_getparam(box.pid).sched_priority == 5
+
+
+def test_a_scheduler_with_a_deadline(yard: Yard) -> None:
+    """Nanoseconds, as chrt(1) shows them; where no time of that kind is left, that is said."""
+    scheduler = {"policy": "SCHED_DEADLINE", "runtime": 1_000_000, "deadline": 50_000_000,
+                 "period": 100_000_000}  # fmt: skip
+    box = processed(yard, scheduler=scheduler)
+    try:
+        box.start()
+    except StartFailed as error:
+        assert "process.scheduler" in str(error)
+        assert box.groups() == []
+    else:
+        done = subprocess.run(["chrt", "-p", str(box.pid)], capture_output=True, text=True)
+        assert "SCHED_DEADLINE" in done.stdout
+        assert "1000000/50000000/100000000" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -130,6 +148,17 @@ def test_memory_policy(yard: Yard) -> None:
     policy = {"mode": "MPOL_BIND", "nodes": "0"}
     box = processed(yard, linux={"memoryPolicy": policy}).start()
     assert "bind:0" in Path(f"/proc/{box.pid}/numa_maps").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flag", "shown"),
+    [("MPOL_F_STATIC_NODES", "bind=static:0"), ("MPOL_F_RELATIVE_NODES", "bind=relative:0")],
+)
+def test_flags_of_a_memory_policy(yard: Yard, flag: str, shown: str) -> None:
+    """As the kernel shows them: proc(5), numa_maps."""
+    policy = {"mode": "MPOL_BIND", "nodes": "0", "flags": [flag]}
+    box = processed(yard, linux={"memoryPolicy": policy}).start()
+    assert shown in Path(f"/proc/{box.pid}/numa_maps").read_text()
 
 
 @pytest.mark.parametrize(

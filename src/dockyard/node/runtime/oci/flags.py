@@ -92,7 +92,9 @@ def _number(name: str, text: str) -> int:
 
 
 def _duration(name: str, text: str) -> float:
-    """Seconds of ``1m30s``, ``100ms``, ``1.5h``."""
+    """Seconds of ``1m30s``, ``100ms``, ``1.5h``; of ``0``, which needs no unit."""
+    if text == "0":
+        return 0.0
     seconds, rest = 0.0, text
     while rest:
         digits = rest[: len(rest) - len(rest.lstrip("0123456789."))]
