@@ -8,11 +8,12 @@ import stat
 
 from dockyard.base import contexts
 from dockyard.base.linux.openat2 import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
-from dockyard.base.linux.treechanges import DELETED, Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from dockyard.base.linux.treechanges import Change
 
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -76,6 +77,8 @@ def size(path: str) -> int:
 
 def size_of(path: str, changes: Iterable[Change]) -> int:
     """Bytes of the files below a folder that were added or changed."""
+    from dockyard.base.linux.treechanges import DELETED  # a container that ends needs none of it
+
     total = 0
     root = os.open(path, FOLDER | os.O_CLOEXEC)
     try:

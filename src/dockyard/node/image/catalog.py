@@ -23,7 +23,6 @@ from dockyard.base.oci.platform import host_platform
 from dockyard.base.oci.reference import Reference, parse_reference
 from dockyard.base.pattern import Pattern
 from dockyard.node.image.blobs import Blobs
-from dockyard.node.image.bundles import Bundle, Bundles
 from dockyard.node.image.database import Database
 from dockyard.node.image.fleeting import Fleeting
 from dockyard.node.image.image import (
@@ -40,6 +39,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dockyard.node.image.bundles import Bundle, Bundles
+
 
 _IS_THERE = "SELECT 1 FROM images WHERE manifest = ?"
 _ID = Pattern(r"(?:sha256:)?([a-f0-9]{2,64})")
@@ -55,7 +56,13 @@ class Catalog:
         self.layers = Layers(root, self.ingest)
         self.database = Database(root)
         self.fleeting = Fleeting(root)
-        self.bundles = Bundles(self.database, self.blobs)
+
+    @property
+    def bundles(self) -> Bundles:
+        """What is no image itself."""
+        from dockyard.node.image.bundles import Bundles  # who runs an image needs none
+
+        return Bundles(self.database, self.blobs)
 
     @property
     def data_root(self) -> str:

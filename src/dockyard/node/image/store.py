@@ -21,8 +21,6 @@ from dockyard.base.oci.reference import parse_reference
 from dockyard.node.image.catalog import Catalog
 from dockyard.node.image.chunks import CHUNK
 from dockyard.node.image.image import Image, ImageNotFound, Layer, Removed
-from dockyard.node.image.progress import Progress, Silent
-from dockyard.node.image.registry.hosts import Credentials, Hosts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from dockyard.node.image.bundles import Bundle
     from dockyard.node.image.diff import Change
     from dockyard.node.image.load import Loaded
+    from dockyard.node.image.progress import Progress, Silent
+    from dockyard.node.image.registry.hosts import Credentials, Hosts
     from dockyard.node.image.risk.finding import Report
     from dockyard.node.image.trust.keys import PrivateKey, PublicKey
     from dockyard.node.image.trust.sign import Verified
@@ -55,7 +55,7 @@ class ImageStore:
 
     def __init__(self, data_root: str | os.PathLike[str], *, hosts: Hosts | None = None) -> None:
         self._catalog = Catalog(os.path.join(os.fspath(data_root), "images"))
-        self._hosts = hosts or Hosts()
+        self._given = hosts
 
     @property
     def catalog(self) -> Catalog:
@@ -65,7 +65,9 @@ class ImageStore:
     @property
     def hosts(self) -> Hosts:
         """How registries are reached."""
-        return self._hosts
+        from dockyard.node.image.registry.hosts import Hosts  # who runs a container asks none
+
+        return self._given or Hosts()
 
     @property
     def driver(self) -> Driver:
@@ -93,7 +95,7 @@ class ImageStore:
         if not is_short(reference):
             return ()
         try:
-            return resolve_short(self._hosts, reference).names
+            return resolve_short(self.hosts, reference).names
         except Invalid:
             return ()  # an ID, or a name that a pull refuses with its reason
 
@@ -117,7 +119,7 @@ class ImageStore:
         from dockyard.node.image.pull import pull_short
 
         return pull_short(
-            self._catalog, self._hosts, reference, platform, auth, progress or Silent()
+            self._catalog, self.hosts, reference, platform, auth, progress or _silent()
         )
 
     def here_for(self, reference: str, platform: Platform) -> tuple[str, Image] | None:
@@ -140,10 +142,10 @@ class ImageStore:
         if (bundle := self._catalog.bundles.named(str(name))) is not None:
             from dockyard.node.image.pushwhole import is_whole, push_whole
 
-            progress = progress or Silent()
+            progress = progress or _silent()
             if is_whole(self._catalog, name, bundle, progress):
-                return push_whole(self._catalog, self._hosts, name, bundle, auth, progress)
-        return push(self._catalog, self._hosts, name, auth, progress or Silent())
+                return push_whole(self._catalog, self.hosts, name, bundle, auth, progress)
+        return push(self._catalog, self.hosts, name, auth, progress or _silent())
 
     def sign(
         self,
@@ -161,7 +163,7 @@ class ImageStore:
         from dockyard.node.image.trust.sign import sign
 
         name = parse_reference(reference)
-        return sign(self._hosts, name, key, identity, auth, progress or Silent())
+        return sign(self.hosts, name, key, identity, auth, progress or _silent())
 
     def verify_signature(
         self, reference: str, keys: tuple[PublicKey, ...], *, auth: Credentials | None = None
@@ -169,7 +171,7 @@ class ImageStore:
         """What one of the keys signed about an image in its registry; :class:`SignatureRefused`."""
         from dockyard.node.image.trust.sign import verify
 
-        return verify(self._hosts, parse_reference(reference), keys, auth)
+        return verify(self.hosts, parse_reference(reference), keys, auth)
 
     def risk(self, image: Image) -> Report:
         """What this image would do: its user, setuid files, capabilities, secrets, packages."""
@@ -192,14 +194,14 @@ class ImageStore:
         from dockyard.node.image.copy import copy
 
         names, root = (parse_reference(source), parse_reference(target)), self._catalog.data_root
-        return copy(root, self._hosts, *names, platform, (source_auth, auth), progress or Silent(),
+        return copy(root, self.hosts, *names, platform, (source_auth, auth), progress or _silent(),
                     referrers=referrers)  # fmt: skip
 
     def tags(self, repository: str, *, auth: Credentials | None = None) -> Names:
         """All tags of a repository, as its registry has them."""
         from dockyard.node.image.registry.client import RegistryClient
 
-        with RegistryClient(self._hosts, parse_reference(repository), auth, "pull") as client:
+        with RegistryClient(self.hosts, parse_reference(repository), auth, "pull") as client:
             return client.tags()
 
     def load(self, archive: str, *, progress: Progress | None = None) -> Images:
@@ -210,7 +212,7 @@ class ImageStore:
         """As :meth:`load`; and indexes and artifacts."""
         from dockyard.node.image.load import load
 
-        return load(self._catalog, archive, progress or Silent())
+        return load(self._catalog, archive, progress or _silent())
 
     def bundle(self, reference: str) -> Bundle | None:
         """The index that an image was pulled or loaded with, or the artifact of this name."""
@@ -233,11 +235,11 @@ class ImageStore:
         from dockyard.node.image.pullwhole import pull_whole
         from dockyard.node.image.registry.shortnames import only_one
 
-        shown = progress or Silent()
-        name, note = only_one(self._hosts, reference)
+        shown = progress or _silent()
+        name, note = only_one(self.hosts, reference)
         if note:
             shown.note(note)
-        return pull_whole(self._catalog, self._hosts, name, auth, shown, referrers=referrers)
+        return pull_whole(self._catalog, self.hosts, name, auth, shown, referrers=referrers)
 
     def load_one(
         self,
@@ -250,7 +252,7 @@ class ImageStore:
         """The image that an OCI layout in a folder has under a tag or digest. It gets no name."""
         from dockyard.node.image.load import load_one
 
-        return load_one(self._catalog, folder, wanted, platform, progress or Silent())
+        return load_one(self._catalog, folder, wanted, platform, progress or _silent())
 
     def save(self, references: Iterable[str], out: IO[bytes], form: str = "both") -> None:
         """Write images, whole indexes and artifacts as an archive: an oci-archive and a
@@ -424,7 +426,7 @@ class ImageStore:
 
         full = tuple(str(parse_reference(name)) for name in names)
         with self._catalog.adding():
-            whole = Whole(self._catalog, source, lambda _: True, Silent(), "build")
+            whole = Whole(self._catalog, source, lambda _: True, _silent(), "build")
             found = whole.document(top)
             if isinstance(found, Index):
                 whole.index(found, full, full)
@@ -438,3 +440,9 @@ class ImageStore:
     def workspace(self) -> AbstractContextManager[str]:
         """A temporary directory on the store's file system; gone afterwards, or after a crash."""
         return self._catalog.ingest.directory()
+
+
+def _silent() -> Silent:
+    from dockyard.node.image.progress import Silent
+
+    return Silent()
