@@ -173,7 +173,7 @@ def _build(
         asked.options,
         words.target,
         asked.platforms,
-        asked.names,
+        asked.names if any(each.stays for each in asked.outputs) else (),
         buildwords.labels(words.label),
         any(told["type"] == remotecache.INLINE for told in asked.cache_to),
     )

@@ -76,7 +76,7 @@ def export(
         provenance = wanted.attestations.provenance
         if provenance is not None and provenance.inline_only and each.kind not in _INLINE:
             wanted = wanted._replace(attestations=wanted.attestations._replace(provenance=None))
-        stays = each.kind in ("image", "docker") and not each.push and not each.dest
+        stays = each.stays and not each.push
         made = bundle.bundle(result.images, result.layers, wanted, names, store, run, seconds)
         if each.kind == "image":
             step.output(f"writing image {result.image.id} done\n".encode())

@@ -34,6 +34,11 @@ class Output(NamedTuple):
     annotations: tuple[str, ...] = ()
     """As ``--annotation`` has them: ``TYPE:NAME=VALUE``."""
 
+    @property
+    def stays(self) -> bool:
+        """Whether the store has it under the names: what is written to a file alone has none."""
+        return self.kind == "image" or (self.kind == "docker" and not self.dest)
+
 
 class Agent(NamedTuple):
     """One ``--ssh``: an agent's socket, or keys for one."""

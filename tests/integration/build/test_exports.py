@@ -19,6 +19,7 @@ import pytest
 from dockyard.base.oci.manifest import Index
 from dockyard.base.oci.platform import host_platform
 from dockyard.node.image.bootstrap.recipes import bootstrap
+from dockyard.node.image.image import ImageNotFound
 from helpers import own_registry, registry_server
 from helpers.buildbench import Bench
 
@@ -214,6 +215,18 @@ def test_the_store_keeps_what_would_be_pushed(bench: Bench) -> None:
         [layer] = json.loads(told.body)["layers"]
         statement = own_registry.ask(server.url, "GET", f"/v2/app/blobs/{layer['digest']}")
         assert json.loads(statement.body)["predicateType"].startswith("https://slsa.dev/provenance")
+
+
+def test_what_goes_to_files_has_no_name_here(bench: Bench) -> None:
+    bench.name = "only-files"
+    where = bench.base / "files"
+    plain = "FROM scratch\nCOPY Dockerfile /f\n"
+    bench.build(plain, "-o", str(where), "-o", f"type=oci,dest={bench.base}/x.tar")
+    assert (where / "f").read_text() == plain
+    with pytest.raises(ImageNotFound):
+        bench.store.resolve("only-files")
+    bench.build(plain, "-o", str(where), "--load")
+    assert bench.store.resolve("only-files").names == ("docker.io/library/only-files:latest",)
 
 
 def test_attestations_of_files_are_files(bench: Bench) -> None:
