@@ -112,6 +112,24 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+def test_a19_who_never_reads_is_not_asked_for_more() -> None:
+    class Stuck(Played):
+        async def drain(self) -> None:
+            await asyncio.Event().wait()
+
+    async def body() -> None:
+        client = Stuck()
+        for number in range(1, 99, 2):
+            client.sent.put(frames.ping(number))
+        running = asyncio.create_task(Session(client).run(lambda stream: None))
+        await settle()
+        assert client.kinds(frames.PING) == [1]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run(body())
+
+
 def test_a_stream_both_ways() -> None:
     async def body() -> None:
         client, opened = Played(), list[Stream]()

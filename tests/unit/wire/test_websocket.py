@@ -233,6 +233,22 @@ def test_messages_of_every_size_come_back() -> None:
     together(echo, client)
 
 
+def test_a19_pings_of_who_never_reads_are_answered_once() -> None:
+    async def body() -> None:
+        transport = FakeTransport(asyncio.Protocol())
+        socket = WebSocket(transport, RealClock(), client=True)
+        sent: list[bytes] = []
+        socket.send = lambda data, opcode=BINARY: sent.append(data)  # type: ignore[method-assign,misc]
+        socket.pause_writing()
+        for number in range(100):
+            socket.data_received(frames.encode(PING, b"%d" % number))
+        assert sent == []
+        socket.resume_writing()
+        assert sent == [b"99"]
+
+    asyncio.run(body())
+
+
 def test_a_ping_is_answered_without_anybody_asking() -> None:
     pongs: list[bytes] = []
 

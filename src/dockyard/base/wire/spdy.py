@@ -7,6 +7,7 @@ subprotocol ``SPDY/3.1+portforward.k8s.io``). A reader that does not come stops 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -135,15 +136,22 @@ class Session:
         stream = self.streams.get(frame.stream)
         if frame.kind == frames.OPEN:
             self._open(frame, opened)
+            await self._answered()
         elif frame.kind == frames.PING:
             if frame.stream & 1:  # the client's; we send none
                 self.send(frames.ping(frame.stream))
+                await self._answered()
         elif stream is None:
             pass  # it has ended here, and the client does not know yet
         elif frame.kind in (0, frames.HEADERS):
             await stream.take(frame)
         elif frame.kind == frames.RESET:
             stream.broken("reset by the client")
+
+    async def _answered(self) -> None:
+        """Who asks and never reads is not asked for more."""
+        with contextlib.suppress(ConnectionResetError):  # reading ends by itself
+            await self.pipe.drain()
 
     def _open(self, frame: frames.Frame, opened: Callable[[Stream], None]) -> None:
         if not frame.stream & 1 or frame.stream <= self._last:

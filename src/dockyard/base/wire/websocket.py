@@ -41,6 +41,8 @@ class WebSocket(asyncio.Protocol):
         self._decoder = frames.Decoder(masked=not client, largest=largest)
         self._messages: Channel[Message] = Channel()
         self._deaf = self._closing = False
+        self._owed: bytes | None = None
+        """The last ping that is not answered yet, for the peer does not read (section 5.5.3)."""
         self._writable = asyncio.Event()
         self._writable.set()
         self._ended = asyncio.Event()
@@ -115,7 +117,10 @@ class WebSocket(asyncio.Protocol):
 
     def _took(self, message: Message) -> None:
         if message.opcode == PING:
-            self.send(message.data, PONG)
+            if self._writable.is_set():
+                self.send(message.data, PONG)
+            else:
+                self._owed = message.data
         elif message.opcode == CLOSE:
             code = frames.close_code(message.data)
             self._say_close(frames.NORMAL if code == 1005 else code)
@@ -136,6 +141,9 @@ class WebSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+        if self._owed is not None:
+            owed, self._owed = self._owed, None
+            self.send(owed, PONG)
 
     def eof_received(self) -> bool | None:
         return None
