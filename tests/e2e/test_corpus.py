@@ -45,7 +45,8 @@ class Peers:
         self.bench = Bench(base)
         self.root = base / "buildah"
         archive = base / "base.tar"
-        self.bench.build("FROM busybox\nRUN true\n", "-o", f"type=docker,dest={archive}")
+        self.bench.build("FROM busybox\nRUN true\n", "-o", f"type=docker,dest={archive}",
+                         "--load")  # fmt: skip
         self.bench.store.tag("out", "base")
         self.buildah("pull", "-q", f"docker-archive:{archive}")
         self.buildah("tag", "localhost/out:latest", "localhost/base:latest")
