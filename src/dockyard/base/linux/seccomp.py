@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import marshal
 import os
 import struct
 from _blake2 import blake2b  # hashlib loads OpenSSL, which every monitor would carry
@@ -53,7 +54,9 @@ _X32 = 0x4000_003E
 _PERMISSIVE = (ACTIONS["SCMP_ACT_ALLOW"], ACTIONS["SCMP_ACT_LOG"],
                ACTIONS["SCMP_ACT_ERRNO"] | errno.ENOSYS)  # fmt: skip
 """Default actions that a call which nobody has named may meet."""
-CACHE_VERSION = b"3"
+_WITHOUT_REFERENCES = 2
+"""Version of :mod:`marshal` in which equal values are equal bytes."""
+CACHE_VERSION = b"4"
 _HEAD = struct.Struct("=II")
 """Before the instructions: flags of seccomp(2), and how many instructions follow."""
 
@@ -73,18 +76,20 @@ class _Program(ctypes.Structure):
 
 def filter_for(profile: dict[str, Any], cache: str) -> bytes:
     """The BPF program of a profile, from the cache folder if it is there."""
-    return _filter_for(jsontext.dumps(profile).encode(), cache)
+    return _filter_for(marshal.dumps(profile, _WITHOUT_REFERENCES), cache)
 
 
 @remembered(8)
-def _filter_for(text: bytes, cache: str) -> bytes:
+def _filter_for(packed: bytes, cache: str) -> bytes:
+    profile = marshal.loads(packed)  # noqa: S302 - from right above
+    text = jsontext.dumps(profile).encode()
     digest = blake2b(CACHE_VERSION + os.uname().machine.encode() + text, digest_size=32).hexdigest()
     path = f"{cache}/{digest}.bpf"
     try:
         with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        program = compile_profile(jsontext.loads(text))
+        program = compile_profile(profile)
     os.makedirs(cache, 0o700, exist_ok=True)
     fresh = f"{path}.{os.getpid()}"
     with open(fresh, "wb") as file:
@@ -139,6 +144,9 @@ def _compiled(profile: dict[str, Any]) -> bytes:
             program = preamble(_newest(library, tokens, profile)) + program
     finally:
         library.seccomp_release(context)
+    from dockyard.base.linux import seccompruns  # once for each profile: then the file is there
+
+    program = seccompruns.shorter(program)
     return _HEAD.pack(flags, len(program) // 8) + program
 
 
