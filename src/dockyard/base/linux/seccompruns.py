@@ -8,8 +8,12 @@ them are looked for instead, by halves. What looks at arguments stays as it is.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import NamedTuple
+
+from dockyard.base.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PACKED = struct.Struct("=HBBI")
 LOAD, AND, JUMP, EQUAL, ABOVE, FROM, RETURN = 0x20, 0x54, 0x05, 0x15, 0x25, 0x35, 0x06
