@@ -1,6 +1,6 @@
 """Turns the words of a command line into the values of its options, where each word is plain.
 
-As argparse does, which is 8 ms of a command with all that it loads. Whatever is not plain (help, an
+As argparse does, which is 6 ms of a command with all that it loads. Whatever is not plain (help, an
 error, a value that begins with a dash, an option after the words) is left to it.
 """
 
