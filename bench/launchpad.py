@@ -25,7 +25,8 @@ ROUNDS = 60
 GOAL_CRUN, GOAL_RUNC = 0.7, 0.25
 KERNEL = (
     "side by side: maker (specification, cgroups of nine hierarchies) and init (overlay, mounts), "
-    "then init (rights, seccomp, exec) and monitor and client; docs/decisions/013 and 015 have the steps"
+    "then init (rights, seccomp, exec) and monitor and client; "
+    "docs/decisions/013 and 015 have the steps"
 )
 STEPS = ("create", "start", "run and reap", "delete")
 
