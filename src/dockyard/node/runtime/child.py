@@ -52,6 +52,8 @@ class Child:
         """Called with the pid that it had when a sibling goes on in its place."""
         self.between: Plain | None = None
         """The way to a monitor whose child it shall be, which stands above this process."""
+        self.cradle = -1
+        """A control group of version 2 that it shall be born in; -1 afterwards: it was not."""
         self.streams = Streams(-1, -1, -1)
         self._given: list[int] = []
 
@@ -92,7 +94,10 @@ class Child:
         """Start the process; ``body`` runs in it and gets its end of the socket."""
         from dockyard.base.linux.door import through  # ctypes: who only waits does without
 
-        self.pid = through("clone", os.fork) if self.between is None else _fork_beside()
+        if self.between is not None:
+            self.pid = _fork_beside()
+        elif self.cradle < 0 or not self._fork_into():
+            self.pid = through("clone", os.fork)
         if self.pid == 0:
             try:
                 _signal.set_wakeup_fd(-1)  # it is the monitor's
@@ -106,6 +111,18 @@ class Child:
         for descriptor in self._given:
             os.close(descriptor)
         self._given = []
+
+    def _fork_into(self) -> bool:
+        """Whether it could be born in its group: that may be full, or have groups below."""
+        from dockyard.base.linux import processes
+
+        cradle = self.cradle
+        try:
+            self.pid = processes.clone3(0, cgroup=cradle).pid
+        except OSError:
+            self.cradle = -1
+        os.close(cradle)
+        return self.cradle >= 0
 
     def be(self, newborn: Newborn) -> None:
         """Instead of a fork: the process that is there already."""

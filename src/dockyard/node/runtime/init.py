@@ -77,6 +77,8 @@ class Birth(NamedTuple):
     """Whether it gets a session keyring of its own."""
     born: int = 0
     """Flags of the new namespaces that the process has already."""
+    cradled: bool = False
+    """Whether it was born in its control group of version 2."""
     tree: int = -1
     """The root, where a mount of it was made already."""
     ahead: Chosen = NOTHING
@@ -204,7 +206,7 @@ class Grouping:
         if self._stdio is None:
             spec, stdio = self._birth.spec, self._birth.stdio
             self._stdio = stdio(self._sync) if callable(stdio) else stdio
-            group.join(spec.cgroup)
+            group.join(spec.cgroup, born=self._birth.cradled)
             _use_every_processor()
             if callable(stdio) and _fresh(spec, "cgroup"):
                 # it has the group that one is in as its root
@@ -401,6 +403,8 @@ class Errand(NamedTuple):
     """Where the container's root lies among the host's mounts; empty: in its mount namespace."""
     spec: Spec | None = None
     """The container's, for a command that gets its personality and memory policy too."""
+    cradled: bool = False
+    """Whether it was born in its control group of version 2."""
 
 
 def become_command(errand: Errand, sync: Plain) -> NoReturn:
@@ -416,7 +420,7 @@ def become_command(errand: Errand, sync: Plain) -> NoReturn:
         through("setsid", os.setsid)
         if process.affinity[0]:
             os.sched_setaffinity(0, process.affinity[0])
-        group.join(errand.cgroup)
+        group.join(errand.cgroup, born=errand.cradled)
         for file in errand.inner:
             cgroupfs.write(file, "0")
         if process.affinity[1]:

@@ -113,8 +113,21 @@ def update(path: str, resources: Mapping[str, Any]) -> None:
 # living in it
 
 
-def join(path: str) -> None:
-    """Put this process, which has one thread, into the group; no path is no group.
+def cradle(path: str) -> int:
+    """A descriptor of the group in version 2, for who forks into it: a process that is born there
+    need not move there, see :func:`join`. -1: there is none."""
+    layout = cgroupfs.layout()
+    if not path or not layout.v2:
+        return -1
+    try:
+        return os.open(f"{layout.v2}/{checked(path)}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+
+
+def join(path: str, *, born: bool = False) -> None:
+    """Put this process, which has one thread, into the group; no path is no group. ``born``: in
+    version 2 it is there.
 
     ``0`` into ``tasks``: a process that moves itself alone takes no lock of the whole machine,
     whose writers wait for an RCU grace period (milliseconds), as a write to ``cgroup.procs`` does.
@@ -123,6 +136,8 @@ def join(path: str) -> None:
     if not path:
         return
     for file in _doors(path):
+        if born and file.endswith("/cgroup.procs"):
+            continue
         descriptor = through("openat", os.open, file, os.O_WRONLY | os.O_CLOEXEC)
         try:
             through("write", os.write, descriptor, b"0")

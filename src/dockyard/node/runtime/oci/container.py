@@ -117,8 +117,9 @@ def create(
         def become(sync: Plain) -> NoReturn:
             for descriptor in strange:  # nothing of the caller's is open while init waits
                 os.close(descriptor)
-            init.become_init(birth, sync)
+            init.become_init(birth._replace(cradled=child.cradle >= 0), sync)
 
+        child.cradle = group.cradle(spec.cgroup)
         child.fork(become)
         child.built()
         if placeholder is not None:
@@ -290,8 +291,14 @@ def execute(
         init.joinable(spec, staged=staged), staged, preserved,
         tuple(_inner_groups(spec.cgroup, options.cgroup)), container.tree, spec,
     )  # fmt: skip
+
+    def become(sync: Plain) -> NoReturn:
+        init.become_command(errand._replace(cradled=child.cradle >= 0), sync)
+
     try:
-        child.fork(lambda sync: init.become_command(errand, sync))
+        if not checked.affinity[0]:  # which it has before it is in its group
+            child.cradle = group.cradle(joined)
+        child.fork(become)
         child.built()
         _hand_over(child, options, front)
         child.start(seccomp.filter_for(spec.seccomp, f"{root}/.cache") if spec.seccomp else None)
