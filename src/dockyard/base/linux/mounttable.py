@@ -76,4 +76,6 @@ def unmount_below(folder: str) -> None:
 
 def unescape(text: str) -> str:
     r"""A name as it is: the table writes space, tab, newline, ``\`` and ``#`` as octal numbers."""
+    if "\\" not in text:  # most: `re` is not loaded for them
+        return text
     return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)

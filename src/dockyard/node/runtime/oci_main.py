@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 YOUNG = 50_000
 """Objects between two collections, which are worth nothing to a command that ends."""

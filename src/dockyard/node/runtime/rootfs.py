@@ -5,7 +5,6 @@ Runs in the container's init, before it gives up any right.
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from dockyard.base.errors import Denied
@@ -20,6 +19,7 @@ from dockyard.base.oci.mountoptions import (
     PROPAGATION,
 )
 from dockyard.base.oci.runtimespec import Spec
+from dockyard.base.suppress import suppress
 from dockyard.interfaces.ociruntime import Overlay
 from dockyard.node.runtime import cgroupmounts, hiding, hosttree, mounts, nodes, rootpath
 from dockyard.node.runtime.parts import Chosen
@@ -91,7 +91,7 @@ def seal(root: int, spec: Spec, later: list[int]) -> None:
     """Make read-only what is to be, once the terminal and the hooks have written to it, and the
     program's working folder is there."""
     if spec.process.cwd != "/" and not spec.pause:
-        with contextlib.suppress(OSError, Denied):  # who goes there says why it cannot
+        with suppress(OSError, Denied):  # who goes there says why it cannot
             os.close(rootpath.open_target(root, spec.process.cwd, folder=True))
     for mounted in later:
         syscalls.set_mount(mounted, add=syscalls.MOUNT_ATTR_RDONLY)

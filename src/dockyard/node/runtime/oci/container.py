@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import _socket
 import os
-import signal
-import socket
 from _socket import socket as Plain
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from dockyard.base import contexts
 from dockyard.base.aio.now import nano_stamp, wall
 from dockyard.base.errors import Conflict, DockyardError, Invalid, NotFound
-from dockyard.base.linux import cgroupfs, passing, seccomp, syscalls
+from dockyard.base.linux import cgroupfs, passing, seccomp, signals, syscalls
 from dockyard.base.oci import runtimespec
+from dockyard.base.typed import NamedTuple
 from dockyard.interfaces.ociruntime import StartFailed
 from dockyard.node.runtime import hooks, hosttree, init, wire
 from dockyard.node.runtime.attendant import Attendant, deliver
@@ -22,7 +20,6 @@ from dockyard.node.runtime.child import Child, enter_pid_namespace, failure
 from dockyard.node.runtime.messages import GO, LISTENER, LONGEST_MESSAGE, START
 from dockyard.node.runtime.oci import state
 from dockyard.node.runtime.oci.document import (
-    Warn,
     descriptors,
     inherited,
     known_capabilities,
@@ -31,8 +28,13 @@ from dockyard.node.runtime.oci.document import (
 )
 from dockyard.node.runtime.oci.state import Container
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, NoReturn
+
     from dockyard.node.runtime.cgroups.systemd import Scope
+    from dockyard.node.runtime.oci.document import Warn
     from dockyard.node.runtime.oci.foreground import Foreground
 
 OWN_STREAMS = (0, 1, 2)
@@ -88,7 +90,7 @@ def create(
     child, grouped, placeholder = None, False, None
     try:
         state.save(root, made)  # if this process is killed, somebody can clean up
-        gate = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        gate = Plain(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         with wire.address(state.gate_path(root, container_id)) as address:
             gate.bind(address)
         gate.listen(1)
@@ -158,10 +160,10 @@ def _remove_group(path: str, by_systemd: bool) -> None:
         group.remove(path)
 
 
-def _accept_first(gate: socket.socket) -> socket.socket:
-    peer, _ = gate.accept()
+def _accept_first(gate: Plain) -> Plain:
+    descriptor, _ = gate._accept()  # type: ignore[attr-defined]
     gate.close()
-    return peer
+    return Plain(fileno=descriptor)
 
 
 def start(root: str, container: Container) -> None:
@@ -173,7 +175,7 @@ def start(root: str, container: Container) -> None:
     spec = runtimespec.parse(container.spec)
     program = seccomp.filter_for(spec.seccomp, f"{root}/.cache") if spec.seccomp else b""
     path = state.gate_path(root, container.id)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gate:
+    with contexts.closing(Plain(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)) as gate:
         with wire.address(path) as address:
             gate.connect(address)
         os.unlink(path)
@@ -193,8 +195,8 @@ def start(root: str, container: Container) -> None:
     try:
         hooks.run_outside(spec.hooks, "poststart", said_running, who.bundle)
     except StartFailed:
-        with contextlib.suppress(Conflict, ProcessLookupError):
-            kill(root, container, signal.SIGKILL, everyone=False)
+        with contexts.suppress(Conflict, ProcessLookupError):
+            kill(root, container, signals.SIGKILL, everyone=False)
         raise
 
 
@@ -213,7 +215,7 @@ def kill(root: str, container: Container, number: int, *, everyone: bool) -> Non
 
     The kernel ends what lives in a pid namespace with its init; without one, that is done here.
     """
-    if everyone or (number == signal.SIGKILL and not _own_pids(container)):
+    if everyone or (number == signals.SIGKILL and not _own_pids(container)):
         if not everyone and not group.pids(container.cgroup):
             raise Conflict(f"{container.id}: container not running")
         group.signal_all(container.cgroup, number)
@@ -243,8 +245,8 @@ def delete(root: str, container: Container, *, force: bool, warn: Warn) -> None:
         raise Conflict(
             f"cannot delete container {container.id} that is not stopped: {now}; --force ends it"
         )
-    with contextlib.suppress(Conflict, ProcessLookupError):
-        kill(root, container, signal.SIGKILL, everyone=False)
+    with contexts.suppress(Conflict, ProcessLookupError):
+        kill(root, container, signals.SIGKILL, everyone=False)
     _remove_group(container.cgroup, container.systemd)
     if container.tree:
         hosttree.remove(container.tree, container.below)
@@ -356,20 +358,20 @@ def _hand_over(child: Child, options: Options, front: Foreground | None) -> None
     """The terminal's master to whoever listens for it; the process to whoever
     asked for it, by a descriptor or by a file with its pid."""
     if options.console_socket:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        with contexts.closing(Plain(_socket.AF_UNIX, _socket.SOCK_STREAM)) as peer:
             with wire.address(options.console_socket) as address:
                 peer.connect(address)
-            socket.send_fds(peer, [b"/dev/ptmx"], [child.streams.stdout])
+            passing.send(peer, b"/dev/ptmx", [child.streams.stdout])
         os.close(child.streams.stdout)
     elif child.terminal and front is not None:
         front.join_terminal(child.streams.stdout)
     if options.pidfd_socket:
         process = os.pidfd_open(child.pid)
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+            with contexts.closing(Plain(_socket.AF_UNIX, _socket.SOCK_STREAM)) as peer:
                 with wire.address(options.pidfd_socket) as address:
                     peer.connect(address)
-                socket.send_fds(peer, [b"pidfd"], [process])
+                passing.send(peer, b"pidfd", [process])
         finally:
             os.close(process)
     if options.pid_file:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
-from typing import Any
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux.capabilities import NUMBERS
 from dockyard.base.oci import strictjson
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Warn = Callable[[str], None]
+
 LARGEST_CONFIG = 16 * 1024 * 1024
 MOST_DESCRIPTORS = 1024
-Warn = Callable[[str], None]
 
 
 def read_config(bundle: str, container_id: str, driver: str = "cgroupfs") -> dict[str, Any]:

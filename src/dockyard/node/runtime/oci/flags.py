@@ -6,11 +6,14 @@ letters run together, ``--`` ends the flags.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from dockyard.base.errors import Invalid
+from dockyard.base.typed import NamedTuple
 
-Values = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Values = dict[str, "Any"]
 TRUE = ("1", "t", "T", "true", "TRUE", "True")
 FALSE = ("0", "f", "F", "false", "FALSE", "False")
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}

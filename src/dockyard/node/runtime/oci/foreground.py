@@ -7,15 +7,18 @@ container never holds the caller's (it could type into it: ioctl_tty(2), TIOCSTI
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 from types import TracebackType
-from typing import Any
 
 from dockyard.base.errors import Unavailable
+from dockyard.base.linux import signals as signal
 from dockyard.base.linux import syscalls
+from dockyard.base.suppress import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 CHUNK = 65536
 KEPT = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGURG, signal.SIGPIPE}
@@ -40,8 +43,8 @@ class Foreground:
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
 
     def __enter__(self) -> Foreground:
-        for number in set(signal.Signals) - KEPT:
-            with contextlib.suppress(OSError, ValueError):
+        for number in set(range(1, signal.NSIG)) - KEPT:
+            with suppress(OSError, ValueError):
                 signal.signal(number, self._pass_on)
         return self
 
@@ -55,7 +58,7 @@ class Foreground:
         if number == signal.SIGWINCH and self._tty >= 0:
             self._resize()
         elif self._pid:
-            with contextlib.suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
                 os.kill(self._pid, number)
         else:
             self._early.append(number)

@@ -5,10 +5,10 @@ The log is what shims and engines read back: logrus' text form or one JSON objec
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
+from dockyard.base import jsontext
 from dockyard.base.aio.now import stamp, wall
 from dockyard.node.runtime.oci.verb import Globals
 
@@ -20,10 +20,9 @@ def line(level: str, text: str, form: str, seconds: float) -> str:
     """One record."""
     time = stamp(seconds)
     if form == "json":
-        return json.dumps({"level": level, "msg": text, "time": time}, separators=(",", ":"))
-    quoted = (
-        text if (rest := text.translate(_MARKS)).isalnum() and rest.isascii() else json.dumps(text)
-    )
+        return jsontext.dumps({"level": level, "msg": text, "time": time})
+    rest = text.translate(_MARKS)
+    quoted = text if rest.isalnum() and rest.isascii() else jsontext.dumps(text)
     return f'time="{time}" level={level} msg={quoted}'
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import re
-from typing import Any, NamedTuple
 
+from dockyard.base import jsontext
 from dockyard.base.errors import Conflict, Invalid, NotFound
+from dockyard.base.suppress import suppress
+from dockyard.base.typed import NamedTuple
 from dockyard.node.runtime.cgroups import group
 
-_ID = re.compile(r"[A-Za-z0-9_+.-]{1,1024}")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
+_LONGEST = 1024
 
 
 class Container(NamedTuple):
@@ -38,7 +42,11 @@ class Container(NamedTuple):
 
 def folder(root: str, container_id: str) -> str:
     """Where a container's state lies."""
-    if not _ID.fullmatch(container_id) or container_id in (".", ".."):
+    if (
+        not 0 < len(container_id) <= _LONGEST
+        or not _LETTERS.issuperset(container_id)
+        or container_id in (".", "..")
+    ):
         raise Invalid(f"invalid container ID format: {container_id[:80]!r}; letters, digits, _+-.")
     return os.path.join(root, container_id)
 
@@ -61,7 +69,7 @@ def save(root: str, container: Container) -> None:
     """Write the state."""
     path = f"{folder(root, container.id)}/state.json"
     with open(f"{path}.new", "w") as file:
-        json.dump(container._asdict(), file)
+        file.write(jsontext.dumps(container._asdict()))
     os.replace(f"{path}.new", path)
 
 
@@ -69,7 +77,7 @@ def load(root: str, container_id: str) -> Container:
     """Read it back."""
     try:
         with open(f"{folder(root, container_id)}/state.json") as file:
-            return Container(**json.load(file))
+            return Container(**jsontext.loads(file.read()))
     except FileNotFoundError:
         raise NotFound(f"{container_id}: container does not exist") from None
 
@@ -78,7 +86,7 @@ def every(root: str) -> list[Container]:
     """All containers below a root."""
     found = []
     for name in sorted(os.listdir(root)) if os.path.isdir(root) else []:
-        with contextlib.suppress(NotFound, Invalid):
+        with suppress(NotFound, Invalid):
             found.append(load(root, name))
     return found
 
@@ -86,7 +94,7 @@ def every(root: str) -> list[Container]:
 def forget(root: str, container_id: str) -> None:
     """Remove the state."""
     place = folder(root, container_id)
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         for name in os.listdir(place):
             os.unlink(f"{place}/{name}")
         os.rmdir(place)

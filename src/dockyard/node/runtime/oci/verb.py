@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
+from dockyard.base.typed import NamedTuple
 from dockyard.node.runtime.oci.flags import Flag, Values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROGRAM = "dockyard-oci"
 SPEC_VERSION = "1.2.0"

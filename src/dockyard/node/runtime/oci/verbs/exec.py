@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
+from dockyard.base import jsontext
 from dockyard.base.errors import Invalid
 from dockyard.node.runtime.oci import container, foreground, state
 from dockyard.node.runtime.oci.flags import Flag, Values
@@ -20,6 +18,10 @@ from dockyard.node.runtime.oci.verb import (
     Globals,
     Verb,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 GRANTED = ("bounding", "effective", "permitted")
 
@@ -52,7 +54,7 @@ def read_process(path: str) -> dict[str, Any]:
     """A file with a ``process`` of the specification."""
     try:
         with open(path) as file:
-            process = json.load(file)
+            process = jsontext.loads(file.read())
     except ValueError as error:
         raise Invalid(f"--process: {path}: {error}") from error
     if not isinstance(process, dict):

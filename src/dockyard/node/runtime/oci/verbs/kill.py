@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-
 from dockyard.base.errors import Invalid
+from dockyard.base.linux import signals
 from dockyard.node.runtime.oci import container, state
 from dockyard.node.runtime.oci.flags import Flag, Values
 from dockyard.node.runtime.oci.verb import ID, PROGRAM, Globals, Verb
@@ -20,18 +19,19 @@ def act(found: Globals, values: Values, arguments: list[str]) -> int:
 
 def signal_number(text: str) -> int:
     """``9``, ``KILL``, ``sigkill``, ``RTMIN+3``; 0 asks whether it is there."""
-    if text.isdecimal() and int(text) < signal.NSIG:
+    if text.isdecimal() and int(text) < signals.NSIG:
         return int(text)
     name = text.upper().removeprefix("SIG")
     base, sign, offset = name.partition("+") if "+" in name else name.partition("-")
-    real = {"RTMIN": int(signal.SIGRTMIN), "RTMAX": int(signal.SIGRTMAX)}
+    real = {"RTMIN": int(signals.SIGRTMIN), "RTMAX": int(signals.SIGRTMAX)}
     if base in real and (not sign or offset.isdecimal()):
         number = real[base] + int(f"{sign}{offset or 0}")
         if real["RTMIN"] <= number <= real["RTMAX"]:
             return number
-    if f"SIG{name}" not in signal.Signals.__members__:
+    found = getattr(signals, f"SIG{name}", None) if name.isalnum() else None
+    if found is None:
         raise Invalid(f'unknown signal "{text}"; a number, or a name like TERM')
-    return int(signal.Signals[f"SIG{name}"])
+    return int(found)
 
 
 VERB = Verb(
