@@ -13,6 +13,7 @@ from dockyard.base.linux.door import through
 from dockyard.node.runtime.cgroups import freezer
 
 POLL_SECONDS = 0.001
+CPUSET = ("cpuset.cpus", "cpuset.mems")
 PASSED_ON = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma")
 """Controllers of version 2 that take limits."""
 
@@ -22,7 +23,7 @@ def make_v1(root: str, path: str) -> None:
     has gone."""
     _make(root, path)
     if root == cgroupfs.layout().v1.get("cpuset"):
-        _inherit_cpuset(root, path)
+        _cpuset(root, path)
 
 
 def _make(root: str, path: str) -> None:
@@ -37,17 +38,19 @@ def _make(root: str, path: str) -> None:
             return
 
 
-def _inherit_cpuset(root: str, path: str) -> None:
-    """A new group has no processors, and takes no process without. The one above may be as new:
-    whoever made it has not come to this yet."""
-    above = os.path.dirname(path)
+def _cpuset(root: str, path: str) -> list[str]:
+    """The processors and memory nodes of a group. A new one has none, and takes no process without:
+    it gets those of the group above, which may be as new; whoever made that has not come to this
+    yet."""
     folder = f"{root}/{path}"
-    for file in ("cpuset.cpus", "cpuset.mems"):
-        if not (cgroupfs.read(f"{folder}/{file}") or "").strip():
-            if above:
-                _inherit_cpuset(root, above)
-            inherited = cgroupfs.read(f"{os.path.dirname(folder)}/{file}") or ""
-            cgroupfs.write(f"{folder}/{file}", inherited)
+    own = [(cgroupfs.read(f"{folder}/{file}") or "").strip() for file in CPUSET]
+    if path and not all(own):
+        above = _cpuset(root, os.path.dirname(path))
+        for place, file in enumerate(CPUSET):
+            if not own[place]:
+                cgroupfs.write(f"{folder}/{file}", above[place])
+                own[place] = above[place]
+    return own
 
 
 def make_v2(path: str) -> dict[str, str]:
