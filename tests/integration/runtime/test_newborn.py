@@ -68,6 +68,17 @@ def test_namespaces_are_fresh_ones(yard: Yard) -> None:
     assert all(len({found[kind] for found in (ours, *seen)}) == 3 for kind in KINDS)
 
 
+def test_it_is_scheduled_as_whoever_asked(yard: Yard, launcher: LaunchpadLauncher) -> None:
+    """What made it ahead stands back for others; it does not."""
+    waiting(launcher)
+    box = yard.box("sleep", "100").start()
+    for ask in (os.sched_getscheduler, os.sched_getaffinity):
+        assert ask(box.pid) == ask(0)
+    assert os.getpriority(os.PRIO_PROCESS, box.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+    said = box.exec("cat", "/proc/self/stat").out.rpartition(")")[2].split()
+    assert int(said[38]) == os.sched_getscheduler(0), "proc(5), field 41"
+
+
 def test_what_it_does_not_suit(yard: Yard) -> None:
     ours = namespace("self", "net")
     box = yard.sh(

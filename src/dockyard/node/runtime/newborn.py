@@ -63,7 +63,6 @@ class Newborn:
 
     def _met(self, keeper: int) -> int:
         """Its pid. It gets a socket that it alone has: the end of that is its own."""
-        processors.stand_back(keeper)
         with contexts.closing(self.sync) as way:
             self.sync, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
             passing.send(way, GO, [theirs.fileno()])
@@ -71,6 +70,7 @@ class Newborn:
             said = way.recv(_PID.size)
             if len(said) < _PID.size:
                 raise OSError(errno.EPERM, "newborn: it could not begin")
+            processors.stand_back(keeper)  # not before: what it starts would have to as well
             return int(_PID.unpack(said)[0])
 
     def tell(self, message: bytes) -> None:
