@@ -101,6 +101,20 @@ def test_the_table_of_verbs_loads_none_of_them(
     assert ours <= {"dockyard.base.errors", "dockyard.base.version", "dockyard.cli.main"}
 
 
+def test_who_waits_to_make_a_container_loads_little_of_the_standard_library() -> None:
+    """A command waits for them: their imports are a third of it."""
+    script = (
+        "from dockyard.node.runtime import launchmessage, maker, newborn, rehearsal, spare; "
+        "import sys; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    names = set(done.stdout.split()) - of_site()
+    foreign = {name.partition(".")[0] for name in names if not name.startswith("_")}
+    assert foreign == {"dockyard", "ctypes", "errno", "fcntl", "gc", "itertools", "resource", "select",
+                       "struct", "termios", "types"}  # fmt: skip
+
+
 def test_a_monitor_needs_little_of_the_standard_library() -> None:
     """It stays as long as its container; `typing`, `contextlib`, `json`, `ctypes`
     would be 3 MB of each."""

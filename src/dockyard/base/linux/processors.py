@@ -5,11 +5,11 @@ so the scheduler takes it (WF_SYNC). Where it does not sleep, the other waits fo
 works: 2 ms of a container's start.
 """
 
-import contextlib
 import ctypes
 import os
 
 from dockyard.base.linux.door import call
+from dockyard.base.suppress import suppress
 
 
 def part(pid: int) -> frozenset[int]:
@@ -36,7 +36,7 @@ def rejoin(usable: frozenset[int]) -> None:
 def stand_back(pid: int = 0) -> None:
     """Let a process (0: this one) run only where nobody else wants to: it is about to end, and to
     take its memory apart is 0.8 ms of a processor that somebody waits for."""
-    with contextlib.suppress(OSError):  # it has ended
+    with suppress(OSError):  # it has ended
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
     if not pid:
         os.sched_yield()
