@@ -111,8 +111,8 @@ def test_who_waits_to_make_a_container_loads_little_of_the_standard_library() ->
                           check=True)  # fmt: skip
     names = set(done.stdout.split()) - of_site()
     foreign = {name.partition(".")[0] for name in names if not name.startswith("_")}
-    assert foreign == {"dockyard", "ctypes", "errno", "fcntl", "gc", "itertools", "resource", "select",
-                       "struct", "termios", "types"}  # fmt: skip
+    assert foreign == {"dockyard", "ctypes", "errno", "fcntl", "gc", "itertools", "resource",
+                       "select", "struct", "termios", "types"}  # fmt: skip
 
 
 def test_a_monitor_needs_little_of_the_standard_library() -> None:
