@@ -25,7 +25,7 @@ test: setup  ## the whole suite (under 15 minutes)
 	@tools/test.sh $(BIN)
 
 test-long: setup  ## kills by the hundred, fuzzing, large corpora (under 60 minutes)
-	@$(PYTEST) -m long tests; code=$$?; test $$code -eq 5 && echo "0 passed, 0 failed" || exit $$code
+	@$(PYTEST) -m long -o faulthandler_timeout=600 tests; code=$$?; test $$code -eq 5 && echo "0 passed, 0 failed" || exit $$code
 
 bench: setup  ## compare with the peers in one run; writes bench/RESULTS.md
 	@$(BIN)/python bench/run.py
