@@ -71,6 +71,8 @@ def test_f09_an_object_of_any_kind_is_kept_or_refused(seed: int) -> None:
         obj("v1", "Node", status={"addresses": [{}], "conditions": [{}]}),
         obj("v1", "Event", involvedObject={"namespace": "default"},
             eventTime="0001-01-01T00:00:00.5Z", lastTimestamp="0001-01-01T00:00:00Z"),
+        obj("networking.k8s.io/v1", "NetworkPolicy",
+            spec={"podSelector": {"matchExpressions": [{"key": "a"}, {"operator": "In"}]}}),
     ],
 )  # fmt: skip
 def test_f24_one_object_does_not_hide_the_others_of_a_list(given: dict[str, Any]) -> None:

@@ -206,13 +206,12 @@ def from_object(selector: Mapping[str, Any] | None) -> Selector:
 
 
 def expressions(terms: Iterable[Mapping[str, Any]]) -> Iterable[Requirement]:
-    """Requirements of ``matchExpressions``, of label selectors and of node selectors."""
+    """Requirements of ``matchExpressions``, of label selectors and of node selectors. One without
+    an operator that is known selects nothing: kinds that nobody validates may have such."""
     for each in terms:
-        yield Requirement(
-            each["key"],
-            _OBJECT_OPERATORS[each["operator"]],
-            frozenset(each.get("values") or ()),
-        )
+        operator = _OBJECT_OPERATORS.get(each.get("operator", ""))
+        values = frozenset(each.get("values") or ()) if operator else frozenset[str]()
+        yield Requirement(each.get("key", ""), operator or IN, values)
 
 
 def from_map(labels: Mapping[str, str] | None) -> Selector:
@@ -228,14 +227,14 @@ def format_label_selector(selector: Mapping[str, Any] | None) -> str:
         return ""
     found = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
     for each in selector.get("matchExpressions") or ():
-        key, values = each["key"], ",".join(sorted(each.get("values") or ()))
+        key, values = each.get("key", ""), ",".join(sorted(each.get("values") or ()))
         shown = {
             "In": f"{key} in ({values})",
             "NotIn": f"{key} notin ({values})",
             "Exists": key,
             "DoesNotExist": f"!{key}",
         }
-        found.append((key, shown.get(each["operator"], key)))
+        found.append((key, shown.get(each.get("operator", ""), key)))
     return ",".join(text for _, text in sorted(found))
 
 
