@@ -62,6 +62,16 @@ def machine(tmp_path: Path, world: World) -> Iterator[Machine]:
         found.run("rm", "-f", *left)
 
 
+@pytest.fixture
+def published(machine: Machine, tmp_path: Path) -> Iterator[str]:
+    """What the machine's image is called in a registry that has it."""
+    with own_registry.serve(tmp_path / "registry") as server:
+        name = f"{server.address}/app:1"
+        machine.run("tag", "localhost/app:1", name)
+        machine.run("push", "-q", name)
+        yield name
+
+
 def held(machine: Machine) -> set[str]:
     folder = machine.root / "images/blobs/sha256"
     return {path.name for path in folder.iterdir()}
@@ -319,23 +329,22 @@ def test_a_program_of_another_machine_says_whose_it_is(tmp_path: Path) -> None:
 
 
 def test_run_fetches_the_platform_that_is_asked_for(
-    machine: Machine, world: World, tmp_path: Path
+    published: str, world: World, tmp_path: Path
 ) -> None:
-    with own_registry.serve(tmp_path / "registry") as server:
-        name = f"{server.address}/app:1"
-        machine.run("tag", "localhost/app:1", name)
-        machine.run("push", "-q", name)
-        second = Machine(tmp_path / "two")
-        second.run("pull", "-q", name)
-        done = second.try_run("create", "--quiet", "--platform", f"linux/{OTHER}", name, "/who")
-        assert done.stderr == f"Unable to find image '{name}' for linux/{OTHER} locally\n{name}\n"
-        [found] = json.loads(second.run("inspect", done.stdout.strip()))
-        [image] = json.loads(second.run("image", "inspect", found["Image"]))
-        assert image["Architecture"] == OTHER
-        second.run("rm", done.stdout.strip())
-        done = second.try_run("run", "--platform", "linux/s390x", name)
-        assert done.returncode == 125
-        assert "it is for linux/" in done.stderr and "no image for linux/s390x" in done.stderr
+    second = Machine(tmp_path / "two")
+    second.run("pull", "-q", published)
+    done = second.try_run("create", "--quiet", "--platform", f"linux/{OTHER}", published, "/who")
+    assert (
+        done.stderr
+        == f"Unable to find image '{published}' for linux/{OTHER} locally\n{published}\n"
+    )
+    [found] = json.loads(second.run("inspect", done.stdout.strip()))
+    [image] = json.loads(second.run("image", "inspect", found["Image"]))
+    assert image["Architecture"] == OTHER
+    second.run("rm", done.stdout.strip())
+    done = second.try_run("run", "--platform", "linux/s390x", published)
+    assert done.returncode == 125
+    assert "it is for linux/" in done.stderr and "no image for linux/s390x" in done.stderr
 
 
 def test_an_index_that_is_here_in_part_is_pushed_as_one_image(world: World, tmp_path: Path) -> None:
@@ -358,25 +367,21 @@ def test_an_index_that_is_here_in_part_is_pushed_as_one_image(world: World, tmp_
 
 
 def test_g06_a_flipped_bit_of_another_platform_is_found_and_repaired(
-    machine: Machine, world: World, tmp_path: Path
+    published: str, world: World, tmp_path: Path
 ) -> None:
-    with own_registry.serve(tmp_path / "registry") as server:
-        name = f"{server.address}/app:1"
-        machine.run("tag", "localhost/app:1", name)
-        machine.run("push", "-q", name)
-        second = Machine(tmp_path / "two")
-        second.run("pull", "-q", "--all-platforms", "--referrers", name)
-        for digest in (world.other, world.index, world.about):
-            blob = second.root / "images/blobs/sha256" / digest.removeprefix("sha256:")
-            whole = blob.read_bytes()
-            blob.chmod(0o600)
-            blob.write_bytes(whole[:-2] + b"  ")
-            found = second.try_run("image", "verify", "--repair")
-            assert found.returncode == 1
-            assert digest in found.stdout
-            second.run("pull", "-q", "--all-platforms", "--referrers", name)
-            assert blob.read_bytes() == whole
-            assert second.run("image", "verify", "-q") == ""
+    second = Machine(tmp_path / "two")
+    second.run("pull", "-q", "--all-platforms", "--referrers", published)
+    for digest in (world.other, world.index, world.about):
+        blob = second.root / "images/blobs/sha256" / digest.removeprefix("sha256:")
+        whole = blob.read_bytes()
+        blob.chmod(0o600)
+        blob.write_bytes(whole[:-2] + b"  ")
+        found = second.try_run("image", "verify", "--repair")
+        assert found.returncode == 1
+        assert digest in found.stdout
+        second.run("pull", "-q", "--all-platforms", "--referrers", published)
+        assert blob.read_bytes() == whole
+        assert second.run("image", "verify", "-q") == ""
 
 
 def test_b09_an_index_in_an_index_and_referrers_in_a_circle(
