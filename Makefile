@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 # Debian's own Python starts faster than most builds; another one is used where it is not there.
 PYTHON ?= $(shell test -x /usr/bin/python3 && /usr/bin/python3 -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' && echo /usr/bin/python3 || echo python3)
 
-.PHONY: help setup demo test test-long bench lint fmt lock clean
+.PHONY: help setup demo test test-long fuzz bench lint fmt lock clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ demo: setup  ## the whole way: build a shop, start a cluster, roll it out under 
 test: setup  ## the whole suite (under 15 minutes)
 	@tools/test.sh $(BIN)
 
-test-long: setup  ## kills by the hundred, fuzzing, large corpora (under 60 minutes)
+test-long: setup  ## kills by the hundred, long machines of states, large corpora (under 60 minutes)
 	@$(PYTEST) -m long -o faulthandler_timeout=600 tests; code=$$?; test $$code -eq 5 && echo "0 passed, 0 failed" || exit $$code
+
+fuzz: setup  ## the properties with cases that nobody has tried before, at each run others
+	@DOCKYARD_CASES=fuzz $(PYTEST) -m "not long" $$(grep -rlE --include=*.py "@given|RuleBasedStateMachine" tests)
 
 bench: setup  ## compare with the peers in one run; writes bench/RESULTS.md
 	@$(BIN)/python bench/run.py

@@ -12,9 +12,12 @@ from hypothesis import HealthCheck, settings
 
 from dockyard.base.oci.instance import RUN_ROOT
 
-# timings decide nothing: a machine may be busy
-settings.register_profile("dockyard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("dockyard")
+# Timings decide nothing: a machine may be busy. Nor does chance: `make test` tries the same cases
+# each time, and `make fuzz` looks for new ones.
+_always = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fuzz", _always)
+settings.register_profile("dockyard", _always, derandomize=True, database=None)
+settings.load_profile(os.environ.get("DOCKYARD_CASES", "dockyard"))
 
 REASONS = {
     line.strip()

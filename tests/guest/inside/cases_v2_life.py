@@ -111,15 +111,40 @@ def test_a_controller_that_is_not_passed_on() -> None:
 
 
 def test_whoever_watches_hears_of_it() -> None:
+    """A child is killed, so that the group is there until it is told to end."""
     change = limits(memory={"limit": 32 * MEGABYTE, "swap": 32 * MEGABYTE})
-    with sh(f"sleep 2; {EAT}", change=change) as found:
+    with sh(f"sleep 2; ({EAT}); sleep 600; :", change=change) as found:
         found.start()
         with oom.watch(found.cgroup) as events:
-            seen = []
-            while oom.GONE not in seen:
-                assert select.select([events], [], [], 60)[0], seen
-                seen.append(events.read())
-            assert oom.OOM in seen
+            seen = hear(events, oom.OOM)
+            assert oom.GONE not in seen
+            found.runtime.signal(found.launch.run_dir, 9)
+            hear(events, oom.GONE)
+
+
+def hear(events: oom.Events, awaited: str) -> list[str]:
+    seen: list[str] = []
+    while awaited not in seen:
+        assert select.select([events], [], [], 60)[0], seen
+        seen += events.read()
+    return seen
+
+
+def test_both_at_once_are_both_heard() -> None:
+    """Whoever reads late finds the kill and the end behind one reading."""
+    alone = GROUPS / "alone"
+    alone.mkdir()
+    for name in ("memory.max", "memory.swap.max"):
+        if (alone / name).exists():
+            (alone / name).write_text(str(32 * MEGABYTE))
+    try:
+        with oom.watch("alone") as events:
+            assert os.system(f"echo $$ > {alone}/cgroup.procs; {EAT}") == 9
+            until(lambda: "populated 0" in (alone / "cgroup.events").read_text())
+            assert select.select([events], [], [], 60)[0]
+            assert events.read() == [oom.OOM, oom.GONE]
+    finally:
+        alone.rmdir()
 
 
 def test_statistics() -> None:

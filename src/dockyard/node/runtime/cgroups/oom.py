@@ -16,7 +16,7 @@ from dockyard.base.errors import NotFound, Unsupported
 from dockyard.base.linux import cgroupfs
 from dockyard.node.runtime.cgroups.group import checked
 
-OOM, GONE, NOTHING = "oom", "gone", ""
+OOM, GONE = "oom", "gone"
 V1_COUNTER, V2_COUNTER = "memory.oom_control", "memory.events"
 _IN_MODIFY, _IN_CLOEXEC = 2, os.O_CLOEXEC
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,17 +33,19 @@ class Events:
     def fileno(self) -> int:
         return self._descriptor
 
-    def read(self) -> str:
-        """``oom``: it had no memory left, and the kernel kills (or, in version 1 and where that is
-        disabled, lets wait); ``gone``: nothing will come any more; empty: the kernel has woken us
-        for something else. Waits where nothing is there to read."""
+    def read(self) -> list[str]:
+        """What has happened; waits where nothing has. ``oom``: it had no memory left, and the
+        kernel kills (or, in version 1 and where that is disabled, lets wait); ``gone``: nothing
+        will come any more. Both come at once where the last process was killed, and none where
+        the kernel has woken us for something else."""
         os.read(self._descriptor, 65536)
         if not os.path.exists(f"{self._folder}/{self._counter}"):
-            return GONE
+            return [GONE]
         if self._counter == V1_COUNTER:
-            return OOM
+            return [OOM]
+        gone = [GONE] if self._empty() else []
         before, self._kills = self._kills, self._count()
-        return OOM if self._kills > before else GONE if self._empty() else NOTHING
+        return [OOM, *gone] if self._kills > before else gone
 
     def close(self) -> None:
         """Watch no more."""

@@ -43,9 +43,9 @@ def _follow(made: state.Container, interval: float) -> None:
             happened = [one for one, _ in poll.poll(max(0.0, (due - monotonic()) * 1000))]
             if memory is not None and memory.fileno() in happened:
                 said = memory.read()
-                if said == oom.OOM:
+                if oom.OOM in said:
                     _print(made, "oom")
-                elif said == oom.GONE:
+                if oom.GONE in said:
                     poll.unregister(memory)
             if ended in happened:
                 return
