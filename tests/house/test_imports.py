@@ -6,6 +6,7 @@ for every `dockyard run`: then it is added, with a word about why.
 
 from __future__ import annotations
 
+import graphlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.base.packneeds import needs
 from dockyard.node.runtime.settled import MODULES
 from helpers import rootfs
 
@@ -105,6 +107,7 @@ def test_who_waits_to_make_a_container_loads_little_of_the_standard_library() ->
     """A command waits for them: their imports are a third of it."""
     script = (
         "from dockyard.node.runtime import launchmessage, maker, newborn, rehearsal, spare; "
+        "launchmessage.order(*launchmessage.split(rehearsal.nothing())); "
         "import sys; print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
@@ -128,3 +131,14 @@ def test_a_monitor_needs_little_of_the_standard_library() -> None:
     modules = {"__future__", "_json", "_socket", "_struct", "errno", "marshal", "select", "struct"}
     assert names - of_os <= modules
     assert {name for name in done.stdout.split() if name.startswith("dockyard")} == set(MODULES)
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """A pack makes what a module imports first of all before it (:mod:`dockyard.base.pack`)."""
+    files = {
+        ".".join(file.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in (SOURCES / "dockyard").rglob("*.py")
+    }
+    found = {name: needs(file.read_text(), "dockyard", files) for name, file in files.items()}
+    assert len(found["dockyard.cli.run"]) > 5
+    graphlib.TopologicalSorter(found).prepare()  # raises with the circle

@@ -4,11 +4,15 @@ Python finds a module with a dozen system calls and half as much interpreted cod
 hundred modules waits longer for that than for what it does. A pack is a cache like ``__pycache__``,
 beside it and trusted as it is: each module in it counts while its source has the size and the time
 that it was made from; what is missing or has changed is found as always, and added at the end.
+
+Asking finders for a module, with its locks, is longer than making it. So what a module imports
+first of all is made before it: Python finds that in ``sys.modules`` then, and asks nobody.
 """
 
 from __future__ import annotations
 
 import _frozen_importlib_external as _External
+import _thread
 import marshal
 import os
 import sys
@@ -21,21 +25,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 _Spec: Any = type(sys.__spec__)  # importlib.machinery is a module more to load
-_STAMP = (sys.hexversion, sys.flags.optimize)
+_Module = type(sys)
+_STAMP = (2, sys.hexversion, sys.flags.optimize)
+"""The first number is the format's."""
+PACKAGE = __name__.partition(".")[0]
 
-Entry = tuple[str, bool, int, int, int, int]
-"""Source, whether it is a package, its time and size; where its code begins, counted from the end
-of the file, and its length."""
+Entry = tuple[str, bool, int, int, tuple[str, ...], int, int]
+"""Source, whether it is a package, its time and size; what it imports first of all
+(:mod:`.packneeds`); where its code begins, counted from the end of the file, and its length."""
 Found = tuple[tuple[str, bool, int, int], "bytes | memoryview"]
 """The first four of them, and the code."""
 
 
 class Pack:
     """A finder and a loader of ``sys.meta_path``. The file is a list of what is in it, and then
-    code: only what is asked for is parsed."""
+    code: only what is asked for is parsed. In ``package`` no two modules import each other first
+    of all: ``tests/house`` sees to ours."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, package: str = PACKAGE) -> None:
+        self._path, self._package = path, package
         self._before: frozenset[str] = frozenset()
         self._entries: dict[str, Entry] = {}
         self._data = b""
@@ -81,7 +89,34 @@ class Pack:
 
     def exec_module(self, module: ModuleType) -> None:
         """importlib.abc.Loader."""
-        exec(marshal.loads(self._code(module.__name__)), module.__dict__)  # noqa: S102, S302
+        self._execute(module.__name__, module.__dict__)
+
+    def _execute(self, name: str, values: dict[str, Any]) -> None:
+        for need in self._entries[name][4]:
+            # Of what another thread makes only importlib's locks know.
+            if need not in sys.modules and not _thread._count():
+                self._make(need)
+        exec(marshal.loads(self._code(name)), values)  # noqa: S102, S302
+
+    def _make(self, name: str) -> None:
+        spec = self.find_spec(name)
+        if spec is None:
+            return  # it has changed: it is imported as always
+        module: Any = _Module(name)
+        values = module.__dict__
+        values["__spec__"], values["__loader__"] = spec, self
+        values["__package__"], values["__file__"] = spec.parent, spec.origin
+        if spec.submodule_search_locations is not None:
+            values["__path__"] = spec.submodule_search_locations
+        sys.modules[name] = module
+        try:
+            self._execute(name, values)
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
+        above, _, last = name.rpartition(".")
+        if above:
+            setattr(sys.modules[above], last, module)
 
     def get_code(self, name: str) -> CodeType | None:
         """importlib.abc.InspectLoader: a module's code as it is on disk."""
@@ -114,7 +149,7 @@ class Pack:
         back = size = sum(len(code) for _, code in wanted.values())
         entries = {}
         for name, (about, code) in wanted.items():
-            entries[name] = (*about, back, len(code))
+            entries[name] = (*about, self._needs(name, about[0], wanted), back, len(code))
             back -= len(code)
         fresh = f"{self._path}.{os.getpid()}"
         try:
@@ -125,6 +160,15 @@ class Pack:
         except OSError:  # a full disk
             with contexts.suppress(OSError):
                 os.unlink(fresh)  # noqa: PTH108
+
+    def _needs(self, name: str, source: str, known: dict[str, Found]) -> tuple[str, ...]:
+        if name.partition(".")[0] != self._package:
+            return ()
+        from dockyard.base.packneeds import needs  # only who writes a pack reads sources
+
+        with contexts.suppress(OSError, SyntaxError), open(source, encoding="utf-8") as file:  # noqa: PTH123
+            return needs(file.read(), self._package, known)
+        return ()
 
 
 def _entry(name: str, spec: Any, loader: Any) -> Found | None:

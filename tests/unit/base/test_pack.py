@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.base.packneeds import needs
+
 SCRIPT = """
 import sys
 from dockyard.base.pack import Pack
-pack = Pack(sys.argv[1])
+pack = Pack(sys.argv[1], "packed")
 pack.install()
 import packed, packed.inner
 loader = type(packed.__spec__.loader).__name__
@@ -29,11 +31,11 @@ def room(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(room: Path, **more: str) -> list[str]:
+def run(room: Path, script: str = SCRIPT, **more: str) -> list[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     paths = os.pathsep.join([str(room), *(path for path in sys.path if path)])
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(room / "pack")], capture_output=True, text=True,
+        [sys.executable, "-c", script, str(room / "pack")], capture_output=True, text=True,
         env={**environment, "PYTHONPATH": paths, **more},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -87,3 +89,93 @@ def test_where_it_cannot_be_written(room: Path) -> None:
     assert run(room)[:3] == ["1", "2", "SourceFileLoader"]
     assert list((room / "pack").iterdir()) == []
     assert [path.name for path in room.iterdir() if path.name.startswith("pack.")] == []
+
+
+class TestWhatAModuleImportsFirst:
+    """It is made before it, and no finder is asked."""
+
+    SCRIPT = """
+import sys
+from dockyard.base.pack import Pack
+pack = Pack(sys.argv[1], "packed")
+pack.install()
+asked = []
+class Asked:
+    def find_spec(name, path=None, target=None):
+        asked.append(name)
+sys.meta_path.insert(0, Asked)
+MORE
+import packed.outer
+print(packed.outer.VALUE, packed.deep.down.VALUE, packed.deep.down.__package__, len(asked),
+      "packed.never" in sys.modules)
+pack.keep()
+"""
+
+    @pytest.fixture
+    def room(self, room: Path) -> Path:
+        packed = room / "packed"
+        (packed / "deep").mkdir()
+        (packed / "deep/__init__.py").write_text("")
+        (packed / "deep/down.py").write_text("from packed import inner\nVALUE = inner.VALUE + 1\n")
+        (packed / "never.py").write_text("raise RuntimeError\n")
+        (packed / "outer.py").write_text(
+            "from packed.deep.down import VALUE as LOW\nFALSE = False\n"
+            "if FALSE:\n    import packed.never\n"
+            "try:\n    import packed.none\nexcept ImportError:\n    VALUE = LOW\n"
+            "def later():\n    import packed.never\n"
+        )
+        return room
+
+    def run(self, room: Path, more: str = "") -> list[str]:
+        return run(room, self.SCRIPT.replace("MORE", more))
+
+    def test_only_the_first_is_asked_for(self, room: Path) -> None:
+        first = self.run(room)
+        assert first[:3] == ["3", "3", "packed.deep"]
+        again = self.run(room)
+        assert again == ["3", "3", "packed.deep", "3", "False"]  # packed, outer, and none
+        assert int(first[3]) > 3
+
+    def test_a_thread_asks_for_each(self, room: Path) -> None:
+        expected = self.run(room)
+        self.run(room)
+        waits = "import threading; hold = threading.Event(); " \
+                "threading.Thread(target=hold.wait, daemon=True).start()"  # fmt: skip
+        assert self.run(room, waits) == expected
+
+    def test_one_that_has_changed_is_read(self, room: Path) -> None:
+        self.run(room)
+        (room / "packed/inner.py").write_text("VALUE = 20\n")
+        assert self.run(room)[:2] == ["21", "21"]
+        assert self.run(room)[:4] == ["21", "21", "packed.deep", "3"]
+
+    def test_one_that_fails_is_not_there(self, room: Path) -> None:
+        (room / "packed/inner.py").write_text("import os\nVALUE = 4 / int(os.environ['BY'])\n")
+        run(room, self.SCRIPT.replace("MORE", ""), BY="1")
+        failing = """
+import os
+for _ in range(2):
+    try:
+        import packed.outer
+    except ZeroDivisionError:
+        print(*sorted(name for name in sys.modules if name.startswith("packed")))
+os.environ["BY"] = "2"
+"""
+        said = run(room, self.SCRIPT.replace("MORE", failing), BY="0")
+        assert said[:5] == ["packed", "packed.deep", "packed", "packed.deep", "3.0"]
+
+
+def test_needs() -> None:
+    source = """'''Text.'''
+import os, a.b.c as d
+from a import b, e
+from a.f import name
+from . import g
+if TYPE_CHECKING:
+    import a.h
+def late():
+    import a.h
+"""
+    known = {"a", "a.b", "a.b.c", "a.e", "a.f", "a.g", "a.h", "os"}
+    assert needs(source, "a", known) == ("a", "a.b", "a.b.c", "a.e", "a.f")
+    assert needs(source, "a", {"a.b.c"}) == ("a.b.c",)

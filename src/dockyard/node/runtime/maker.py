@@ -29,12 +29,13 @@ from dockyard.node.runtime.child import Child, enter_pid_namespace
 from dockyard.node.runtime.launchmessage import Order
 from dockyard.node.runtime.logs import LogWriter
 from dockyard.node.runtime.made import Held, Made, Rest, give, give_rest
-from dockyard.node.runtime.newborn import Newborn
 from dockyard.node.runtime.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dockyard.node.runtime.newborn import Newborn
 
 
 class Maker:

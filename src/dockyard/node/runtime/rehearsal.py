@@ -15,7 +15,6 @@ from _socket import socket as Plain
 from dockyard.base import contexts
 from dockyard.base.errors import DockyardError
 from dockyard.base.oci.defaultspec import default_spec
-from dockyard.base.remembered import remembered
 from dockyard.interfaces.ociruntime import Launch, Log, Overlay
 from dockyard.node.runtime import hooks, init, launchmessage, made, maker, monitor, wire
 from dockyard.node.runtime.cgroups import group, limits
@@ -39,17 +38,31 @@ def rehearse() -> None:
     with contexts.suppress(OSError):  # short of descriptors: monitors are larger, no worse
         for _ in range(TIMES):
             _look_after()
+    nothing(read=True)
     make_nothing(TIMES)
 
 
-@remembered(1)
-def nothing() -> bytes:
-    """A message of a launch that nobody carries out."""
+_nothing = b""
+
+
+def nothing(*, read: bool = False) -> bytes:
+    """A message of a launch that nobody carries out, always the same: one that was read ahead, as
+    a launchpad's are, where the first who asks says so."""
+    global _nothing
+    if not _nothing:
+        launch = _launch()
+        _nothing = (
+            launchmessage.message(launch, False, NOWHERE) if read
+            else launchmessage.join(launchmessage.pack(launch, False))
+        )  # fmt: skip
+    return _nothing
+
+
+def _launch() -> Launch:
     document = default_spec(args=["none"], env=[], cwd="/", root=NOWHERE, cgroup="none")
     del document["linux"]["seccomp"]  # its filter would have to be made
     overlay = Overlay((NOWHERE,), NOWHERE, NOWHERE)
-    launch = Launch("none", document, NOWHERE, NOWHERE, overlay)
-    return launchmessage.message(launch, False, NOWHERE)
+    return Launch("none", document, NOWHERE, NOWHERE, overlay)
 
 
 def make_nothing(times: int = 1) -> None:
