@@ -35,7 +35,7 @@ CODE = {
 _CLONE_VM, _CLONE_PARENT = 0x100, 0x8000
 _CLONE_PARENT_SETTID, _CLONE_CHILD_CLEARTID = 0x100000, 0x200000
 FLAGS = _CLONE_VM | _CLONE_PARENT | _CLONE_PARENT_SETTID | _CLONE_CHILD_CLEARTID
-_EVERY_SIGNAL = range(1, _signal.NSIG)
+_EVERY_SIGNAL = _signal.valid_signals()
 _word = ctypes.c_int(0)
 """The pid of the new one, as the old one sees it, until it lets go of the memory."""
 

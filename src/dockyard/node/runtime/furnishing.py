@@ -54,11 +54,11 @@ def _mount(usual: Spec) -> dict[str, Made]:
         for part in wanted.values():
             mounts.put_all(root, part.mounts, {}, lambda: None)
         nodes.make(root, usual)
-        for place, part in wanted.items():
+        for part in wanted.values():
             for path in part.readonly:
                 hiding.make_readonly(root, path)
-            for path in part.masked:
-                hiding.mask(root, path, null)
+        hiding.mask(root, [path for part in wanted.values() for path in part.masked], null)
+        for place, part in wanted.items():
             folder = os.open(place[1:], os.O_PATH | os.O_CLOEXEC, dir_fd=root)
             found[place] = Made(part, syscalls.clone_tree(folder, recursive=True))
             os.close(folder)

@@ -22,7 +22,7 @@ from typing import NoReturn
 from dockyard.node.runtime import monitor  # noqa: F401
 
 # isort: split
-from dockyard.base.aio.now import pause
+from dockyard.base.aio.now import monotonic, pause
 from dockyard.base.linux import cgroupfs
 from dockyard.node.runtime import (  # before it forks: all that those forks need
     alone,  # noqa: F401
@@ -39,6 +39,8 @@ SECONDS_WITHOUT_ROOM, TRIES = 0.05, 40
 UNDISTURBED = 20
 """Milliseconds that a container has the processors for before the next spare is made, unless
 somebody asks for that: a short one has ended by then, 1 ms earlier."""
+CALM_SECONDS = 0.05
+"""Between two containers; where they come closer another is about to, and needs a spare."""
 _TAKEN = b"x"
 
 
@@ -55,6 +57,7 @@ def serve(control: socket.socket, cache: str) -> None:
     kept = neighbours.fill()  # noqa: F841
     gc.freeze()
     gc.disable()
+    before = 0.0
     while True:
         taken, say, pid = _fork()
         if pid == 0:
@@ -64,7 +67,10 @@ def serve(control: socket.socket, cache: str) -> None:
         if os.read(taken, 1) != _TAKEN:  # the spare has seen the end of the socket, or was killed
             return
         os.close(taken)
-        _leave_alone(control)
+        asked = monotonic()
+        if asked - before > CALM_SECONDS:
+            _leave_alone(control)
+        before = asked
 
 
 def _fork() -> tuple[int, int, int]:

@@ -81,9 +81,7 @@ def build(
     for path in spec.readonly:
         if path not in ahead.paths:
             hiding.make_readonly(root, path)
-    for path in spec.masked:
-        if path not in ahead.paths:
-            hiding.mask(root, path, null)
+    hiding.mask(root, [path for path in spec.masked if path not in ahead.paths], null)
     return root, later
 
 

@@ -38,18 +38,21 @@ def _make(root: str, path: str) -> None:
             return
 
 
-def _cpuset(root: str, path: str) -> list[str]:
+def _cpuset(root: str, path: str, *, inner: bool = False) -> list[str]:
     """The processors and memory nodes of a group. A new one has none, and takes no process without:
     it gets those of the group above, which may be as new; whoever made that has not come to this
-    yet."""
+    yet. What is made in an ``inner`` one later has them at once (cgroup-v1/cgroups.rst, 1.5): to
+    write them is 0.5 ms among a thousand neighbours, each of whom the kernel asks."""
     folder = f"{root}/{path}"
     own = [(cgroupfs.read(f"{folder}/{file}") or "").strip() for file in CPUSET]
     if path and not all(own):
-        above = _cpuset(root, os.path.dirname(path))
+        above = _cpuset(root, os.path.dirname(path), inner=True)
         for place, file in enumerate(CPUSET):
             if not own[place]:
                 cgroupfs.write(f"{folder}/{file}", above[place])
                 own[place] = above[place]
+        if inner:
+            cgroupfs.write(f"{folder}/cgroup.clone_children", "1")
     return own
 
 
