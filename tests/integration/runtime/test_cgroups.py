@@ -98,6 +98,13 @@ class TestLimits:
         assert (value(box, "cpu.idle"), value(box, "cpu.shares")) == ("0", "100")
         assert value(box, "cpu.cfs_quota_us") == "-1"
 
+    def test_processors_are_those_of_the_group_above(self, yard: Yard) -> None:
+        """Of the first container, which makes that group, and of those that are born into it."""
+        for box in (yard.box("sleep", "60").start(), yard.box("sleep", "60").start()):
+            above = Path(cgroupfs.folder("cpuset", box.cgroup)).parent
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                assert value(box, file) == (above / file).read_text().strip() != ""
+
     def test_a_quota_slows(self, yard: Yard) -> None:
         cpu = {"quota": 5000, "period": 50000}
         box = yard.sh("while :; do :; done", change=resources(cpu=cpu)).start()

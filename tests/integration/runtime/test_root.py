@@ -91,18 +91,27 @@ def test_a_root_without_an_overlay(yard: Yard, lower: Path) -> None:
 
 def test_paths_to_mask_and_to_protect(yard: Yard) -> None:
     def change(spec: dict[str, Any]) -> None:
-        spec["linux"]["maskedPaths"] = ["/secret", "/hidden", "/not/there"]
+        spec["linux"]["maskedPaths"] = [
+            "/secret",
+            "/hidden",
+            "/not/there",
+            "/hidden/f",
+            "/covered",
+            "/secret",
+        ]
         spec["linux"]["readonlyPaths"] = ["/fixed", "/fixed-file", "/not/there"]
 
     box = yard.box("sleep", "60", change=change)
     (box.upper / "secret").write_text("treasure")
-    for folder in ("hidden", "fixed"):
+    for folder in ("hidden", "covered", "fixed"):
         (box.upper / folder).mkdir()
         (box.upper / folder / "f").write_text("content")
     (box.upper / "fixed-file").write_text("content")
     box.start()
     assert box.exec("cat", "/secret").out == ""
-    assert box.exec("ls", "/hidden").out == ""
+    assert box.exec("ls", "/hidden", "/covered").out.split() == ["/covered:", "/hidden:"]
+    assert "Read-only" in box.exec("touch", "/hidden/new").err
+    assert "Read-only" in box.exec("touch", "/covered/new").err
     assert box.exec("cat", "/fixed/f", "/fixed-file").out == "contentcontent"
     for path in ("/fixed/f", "/fixed/new", "/fixed-file"):
         assert "Read-only" in box.exec("sh", "-c", f"echo x > {path}").err

@@ -11,6 +11,10 @@ import os
 from dockyard.base.linux.door import call
 from dockyard.base.suppress import suppress
 
+LATER = 0.02
+"""Seconds in which a short container has ended: after them nobody waits for a processor that takes
+a memory apart. A kernel without preemption does not stop in the middle of that."""
+
 
 def part(pid: int) -> frozenset[int]:
     """Keep a process that sleeps off the processor that this one runs on, and this one there.
@@ -38,5 +42,3 @@ def stand_back(pid: int = 0) -> None:
     take its memory apart is 0.8 ms of a processor that somebody waits for."""
     with suppress(OSError):  # it has ended
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-    if not pid:
-        os.sched_yield()

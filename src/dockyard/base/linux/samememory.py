@@ -4,34 +4,41 @@ Who executes a program takes its memory apart first, page by page: 0.9 ms of an 
 nothing of the program runs before that. Where somebody else has the same memory, it is that one who
 takes it apart, at its own end and on another processor. Nobody else may touch it meanwhile: so the
 old one waits in a few machine instructions that use no stack, for the word that the kernel clears
-when the new one lets go of the memory (clone(2), CLONE_CHILD_CLEARTID), and ends then.
+when the new one lets go of the memory (clone(2), CLONE_CHILD_CLEARTID). It ends a little later:
+see ``processors.LATER``.
 """
 
 import _signal  # type: ignore[import-not-found] # not `signal`: see node/runtime/loop.py
 import ctypes
 import os
+import struct
 
 from dockyard.base.linux import memoryfile
+from dockyard.base.linux.processors import LATER
 
 CODE = {
     "x86_64": (
         "4989f14889f24989f231f6b8380000000f05"  # r9 = rdx = r10 = rsi; clone(rdi, 0, rsi, rsi)
-        "85c0741e"  # 0, the new one: go to end
+        "85c07430"  # 0, the new one: go to end
         "4c89cf4d31d2"  # rdi = r9, r10 = 0: no timeout
         "8b1785d27409"  # next: edx = the word; 0: go to exit
         "b8ca0000000f05ebf1"  # futex(rdi, FUTEX_WAIT, edx, 0); go to next
-        "31ffb8e70000000f05"  # exit: exit_group(0)
+        "4c8d151500000031d231f6b8ca0000000f05"  # exit: futex(rdi, FUTEX_WAIT, 0, time)
+        "31ffb8e70000000f05"  # exit_group(0)
         "c3"  # end: ret
     ),
     "aarch64": (
         "e20301aae40301aae50301aae1031faae3031faa881b80d2010000d4"  # clone(x0, 0, x1, 0, x1)
-        "80010034"  # 0, the new one: go to end
+        "40020034"  # 0, the new one: go to end
         "a20040b9e2000034"  # next: w2 = the word; 0: go to exit
         "e00305aae1031faae3031faa480c80d2010000d4f9ffff17"  # futex(x5, FUTEX_WAIT, w2, 0); next
-        "e0031faac80b80d2010000d4"  # exit: exit_group(0)
+        "e00305aae1031faae2031faae3000010480c80d2010000d4"  # exit: futex(x5, FUTEX_WAIT, 0, time)
+        "e0031faac80b80d2010000d4"  # exit_group(0)
         "c0035fd6"  # end: ret
     ),
 }
+_TIME = struct.pack("=qq", 0, round(LATER * 1e9))
+"""``struct timespec``: lies behind the code."""
 _CLONE_VM, _CLONE_PARENT = 0x100, 0x8000
 _CLONE_PARENT_SETTID, _CLONE_CHILD_CLEARTID = 0x100000, 0x200000
 FLAGS = _CLONE_VM | _CLONE_PARENT | _CLONE_PARENT_SETTID | _CLONE_CHILD_CLEARTID
@@ -47,7 +54,7 @@ def part() -> int:
     Only in a process with one thread. What the two do not share is copied, as by fork(2): so this
     one should hold no descriptor whose end somebody waits for.
     """
-    code = bytes.fromhex(CODE[os.uname().machine])
+    code = bytes.fromhex(CODE[os.uname().machine]) + _TIME
     descriptor = memoryfile.sealed("dockyard", code, executable=True)
     page = _map(descriptor, len(code))
     os.close(descriptor)

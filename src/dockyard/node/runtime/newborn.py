@@ -131,6 +131,7 @@ def _begin(way: _socket.socket) -> NoReturn:
         if kept > STREAMS:
             syscalls.close_range(STREAMS, kept - 1)
         syscalls.close_range(kept + 1)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signals.SIGKILL)  # it stays a little longer
         enter_pid_namespace(None)
         pid = samememory.part()
         _, (sync,) = passing.receive(way, len(GO), 1)

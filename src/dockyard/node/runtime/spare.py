@@ -13,6 +13,7 @@ import gc
 import os
 from _socket import socket as Plain
 
+from dockyard.base.aio.now import pause
 from dockyard.base.linux import door, oomscore, processors, signals, syscalls
 from dockyard.base.linux.door import through
 from dockyard.base.typed import NamedTuple
@@ -134,5 +135,6 @@ def _make(ask: Ask, way: Plain, above: int) -> None:
             way, order.attach, asked.creator
         )
         processors.stand_back()
+        pause(processors.LATER)
     except BaseException as error:  # whatever it is: the creator must hear of it
         maker.refuse(asked.creator, error)
