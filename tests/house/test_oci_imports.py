@@ -14,7 +14,7 @@ from helpers import ociruntime, rootfs
 from house.test_imports import STANDARD, of_site
 
 MORE = {"collections", "copyreg", "enum", "functools", "json", "keyword", "operator", "re",
-        "reprlib", "resource", "termios"}  # fmt: skip
+        "reprlib", "resource", "termios", "types"}  # fmt: skip
 """Most are `json`'s: what is printed is to be read by people too."""
 SCRIPT = """
 import sys

@@ -1,8 +1,6 @@
 """Turns capability names into the five sets of a process (capabilities(7))."""
 
-import ctypes
-
-from dockyard.base.linux import syscalls
+from dockyard.base.linux import foreign, syscalls
 from dockyard.base.linux.door import call
 
 NAMES = (
@@ -18,19 +16,19 @@ NUMBERS = {f"CAP_{name}": number for number, name in enumerate(NAMES)}
 _VERSION_3 = 0x20080522
 
 
-class CapabilityHeader(ctypes.Structure):
+class CapabilityHeader(foreign.Structure):
     """Whose capabilities: capget(2)."""
 
-    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+    _fields_ = [("version", foreign.c_uint32), ("pid", foreign.c_int)]
 
 
-class CapabilityData(ctypes.Structure):
+class CapabilityData(foreign.Structure):
     """Half of the three sets: the first structure has the lower 32."""
 
     _fields_ = [
-        ("effective", ctypes.c_uint32),
-        ("permitted", ctypes.c_uint32),
-        ("inheritable", ctypes.c_uint32),
+        ("effective", foreign.c_uint32),
+        ("permitted", foreign.c_uint32),
+        ("inheritable", foreign.c_uint32),
     ]
 
 

@@ -7,10 +7,10 @@ made: :data:`recorder` is None unless one has asked, and costs nothing then.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 
+from dockyard.base.linux import foreign
 from dockyard.base.linux.callnumbers import NUMBERS
 
 TYPE_CHECKING = False
@@ -29,10 +29,10 @@ recorder: Recorder | None = None
 descriptor = -1
 """Where the recorder writes: stays open, close-on-exec, where every other descriptor is closed."""
 
-_syscall = ctypes.CDLL(None, use_errno=True).syscall
-_syscall.restype = ctypes.c_long
+_syscall = foreign.CDLL(None, use_errno=True).syscall
+_syscall.restype = foreign.c_long
 # words of the machine's width: numbers of either sign, bytes, arrays and None
-_syscall.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * 6]
+_syscall.argtypes = [foreign.c_long, *[foreign.c_void_p] * 6]
 _SIX = (0, 0, 0, 0, 0, 0)
 
 
@@ -57,7 +57,7 @@ def call(name: str, *arguments: object) -> int:
         if recorder is not None:
             recorder(name, arguments, result)
         return result
-    error = failure(name, arguments, ctypes.get_errno())
+    error = failure(name, arguments, foreign.get_errno())
     if recorder is not None:
         recorder(name, arguments, error)
     raise error
@@ -68,8 +68,8 @@ def _word(argument: object) -> object:
         if "\0" in argument:
             raise ValueError(f"{argument!r}: a path with a NUL")
         return os.fsencode(argument)
-    if isinstance(argument, ctypes.Structure):
-        return ctypes.byref(argument)
+    if isinstance(argument, foreign.Structure):
+        return foreign.byref(argument)
     return argument
 
 
@@ -103,10 +103,10 @@ def failure(name: str, arguments: tuple[object, ...], code: int) -> OSError:
 def _shown(argument: object) -> str:
     if isinstance(argument, bytes):
         argument = os.fsdecode(argument)
-    if isinstance(argument, ctypes.Structure):
+    if isinstance(argument, foreign.Structure):
         fields = (f"{field[0]}={getattr(argument, field[0])}" for field in argument._fields_)
         return f"{{{', '.join(fields)}}}"
-    if isinstance(argument, ctypes.Array):
+    if isinstance(argument, foreign.Array):
         return "..."
     text = str(argument)
     return text if len(text) <= 200 else f"{text[:200]}..."

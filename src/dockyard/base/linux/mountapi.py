@@ -6,9 +6,9 @@ Linux 5.2, idmapped mounts 5.12. A mount ends with its descriptor unless it is p
 
 from __future__ import annotations
 
-import ctypes
 import os
 
+from dockyard.base.linux import foreign
 from dockyard.base.linux.door import Bits, call
 from dockyard.base.linux.syscalls import MountAttributes
 
@@ -90,4 +90,4 @@ def map_ids(tree: int, userns: int, *, recursive: bool) -> None:
     """
     attributes = MountAttributes(MOUNT_ATTR_IDMAP, 0, 0, userns)
     flags = Bits(_AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0))
-    call("mount_setattr", tree, "", flags, attributes, ctypes.sizeof(attributes))
+    call("mount_setattr", tree, "", flags, attributes, foreign.sizeof(attributes))

@@ -3,11 +3,11 @@
 Linux 5.6. The kernel walks the path: no component can be swapped between a check and its use.
 """
 
-import ctypes
 import errno
 import os
 
 from dockyard.base.errors import Unsupported
+from dockyard.base.linux import foreign
 from dockyard.base.linux.door import call
 
 RESOLVE_NO_XDEV = 0x01
@@ -19,13 +19,13 @@ RESOLVE_IN_ROOT = 0x10
 _TRIES = 64
 
 
-class OpenHow(ctypes.Structure):
+class OpenHow(foreign.Structure):
     """``struct open_how`` of openat2(2)."""
 
     _fields_ = [
-        ("flags", ctypes.c_uint64),
-        ("mode", ctypes.c_uint64),
-        ("resolve", ctypes.c_uint64),
+        ("flags", foreign.c_uint64),
+        ("mode", foreign.c_uint64),
+        ("resolve", foreign.c_uint64),
     ]
 
 
@@ -40,7 +40,7 @@ def openat2(directory: int, path: bytes | str, flags: int, resolve: int, mode: i
     how = OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_TRIES):
         try:
-            return call("openat2", directory, name, how, ctypes.sizeof(how))
+            return call("openat2", directory, name, how, foreign.sizeof(how))
         except OSError as error:
             if error.errno == errno.ENOSYS:
                 text = "openat2: this kernel has none: Linux 5.6 or newer is needed"

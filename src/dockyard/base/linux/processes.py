@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-
-from dockyard.base.linux import door, signals
+from dockyard.base.linux import door, foreign, signals
 from dockyard.base.linux.callnumbers import NUMBERS
 from dockyard.base.typed import NamedTuple
 
@@ -15,16 +13,17 @@ _SHARED = 0x00010F00  # CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_TH
 
 # Other than the door's, it keeps the interpreter's lock: a child whose lock is held by a thread
 # that it does not have would never run.
-_fork_call = ctypes.PyDLL(None, use_errno=True).syscall
-_fork_call.restype = ctypes.c_long
-_fork_call.argtypes = [ctypes.c_long, ctypes.c_void_p, ctypes.c_size_t]
+_interpreter = foreign.PyDLL(None, use_errno=True)
+_fork_call = _interpreter.syscall
+_fork_call.restype = foreign.c_long
+_fork_call.argtypes = [foreign.c_long, foreign.c_void_p, foreign.c_size_t]
 
 
-class CloneArguments(ctypes.Structure):
+class CloneArguments(foreign.Structure):
     """``struct clone_args`` of clone3(2), as far as Linux 5.7 has it."""
 
     _fields_ = [
-        (name, ctypes.c_uint64)
+        (name, foreign.c_uint64)
         for name in (
             "flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size",
             "tls", "set_tid", "set_tid_size", "cgroup",
@@ -49,26 +48,25 @@ def clone3(flags: int, *, cgroup: int = -1) -> Forked:
     """
     if flags & _SHARED:
         raise ValueError(f"clone3: flags {flags:#x}: the child must share nothing")
-    pidfd = ctypes.c_int(-1)
+    pidfd = foreign.c_int(-1)
     arguments = CloneArguments(flags=flags)
     if not flags & CLONE_PARENT:  # a sibling has its parent's exit signal
         arguments.exit_signal = signals.SIGCHLD
     if flags & CLONE_PIDFD:
-        arguments.pidfd = ctypes.addressof(pidfd)
+        arguments.pidfd = foreign.addressof(pidfd)
     if cgroup >= 0:
         arguments.flags |= CLONE_INTO_CGROUP
         arguments.cgroup = cgroup
-    python = ctypes.pythonapi
-    python.PyOS_BeforeFork()
-    pid = int(_fork_call(NUMBERS["clone3"], ctypes.byref(arguments), ctypes.sizeof(arguments)))
-    code = ctypes.get_errno()
+    _interpreter.PyOS_BeforeFork()
+    pid = int(_fork_call(NUMBERS["clone3"], foreign.byref(arguments), foreign.sizeof(arguments)))
+    code = foreign.get_errno()
     if pid == 0:
-        python.PyOS_AfterFork_Child()
+        _interpreter.PyOS_AfterFork_Child()
         return Forked(0, -1)
-    python.PyOS_AfterFork_Parent()
+    _interpreter.PyOS_AfterFork_Parent()
     result = door.failure("clone3", (arguments,), code) if pid < 0 else pid
     if door.recorder is not None:
-        door.recorder("clone3", (arguments, ctypes.sizeof(arguments)), result)
+        door.recorder("clone3", (arguments, foreign.sizeof(arguments)), result)
     if isinstance(result, OSError):
         raise result
     return Forked(pid, pidfd.value)

@@ -5,9 +5,9 @@ so the scheduler takes it (WF_SYNC). Where it does not sleep, the other waits fo
 works: 2 ms of a container's start.
 """
 
-import ctypes
 import os
 
+from dockyard.base.linux import foreign
 from dockyard.base.linux.door import call
 from dockyard.base.suppress import suppress
 
@@ -24,8 +24,8 @@ def part(pid: int) -> frozenset[int]:
     """
     usable = frozenset(os.sched_getaffinity(0))
     if len(usable) > 1:
-        here = ctypes.c_uint()
-        call("getcpu", ctypes.byref(here), None, None)
+        here = foreign.c_uint()
+        call("getcpu", foreign.byref(here), None, None)
         os.sched_setaffinity(0, (here.value,))
         os.sched_setaffinity(pid, usable - {here.value})
     return usable

@@ -9,11 +9,10 @@ see ``processors.LATER``.
 """
 
 import _signal  # type: ignore[import-not-found] # not `signal`: see node/runtime/loop.py
-import ctypes
 import os
 import struct
 
-from dockyard.base.linux import memoryfile
+from dockyard.base.linux import foreign, memoryfile
 from dockyard.base.linux.processors import LATER
 
 CODE = {
@@ -43,7 +42,7 @@ _CLONE_VM, _CLONE_PARENT = 0x100, 0x8000
 _CLONE_PARENT_SETTID, _CLONE_CHILD_CLEARTID = 0x100000, 0x200000
 FLAGS = _CLONE_VM | _CLONE_PARENT | _CLONE_PARENT_SETTID | _CLONE_CHILD_CLEARTID
 _EVERY_SIGNAL = _signal.valid_signals()
-_word = ctypes.c_int(0)
+_word = foreign.c_int(0)
 """The pid of the new one, as the old one sees it, until it lets go of the memory."""
 
 
@@ -61,17 +60,22 @@ def part() -> int:
     # a handler would be called on a stack that is the new one's
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _EVERY_SIGNAL)
     # with the interpreter's lock: who goes on has it
-    kind = ctypes.PYFUNCTYPE(ctypes.c_long, ctypes.c_long, ctypes.c_void_p)
-    kind(page)(FLAGS, ctypes.addressof(_word))
+    kind = foreign.PYFUNCTYPE(foreign.c_long, foreign.c_long, foreign.c_void_p)
+    kind(page)(FLAGS, foreign.addressof(_word))
     _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
     return _word.value
 
 
 def _map(descriptor: int, size: int) -> int:
-    library = ctypes.PyDLL(None, use_errno=True)
-    library.mmap.restype = ctypes.c_void_p
-    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    library = foreign.PyDLL(None, use_errno=True)
+    library.mmap.restype = foreign.c_void_p
+    library.mmap.argtypes = [
+        foreign.c_void_p,
+        foreign.c_size_t,
+        *[foreign.c_int] * 3,
+        foreign.c_long,
+    ]
     found = library.mmap(None, size, 1 | 4, 2, descriptor, 0)
     if found in (None, 2**64 - 1):
-        raise OSError(ctypes.get_errno(), f"mmap: {os.strerror(ctypes.get_errno())}")
+        raise OSError(foreign.get_errno(), f"mmap: {os.strerror(foreign.get_errno())}")
     return int(found)

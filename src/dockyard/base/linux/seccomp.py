@@ -6,7 +6,6 @@ compiling costs more than the rest of a container's start.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import marshal
 import os
@@ -15,6 +14,7 @@ from _blake2 import blake2b  # hashlib loads OpenSSL, which every monitor would 
 
 from dockyard.base import jsontext
 from dockyard.base.errors import Invalid, Unsupported
+from dockyard.base.linux import foreign
 from dockyard.base.linux.door import Bits, call
 from dockyard.base.linux.seccompnewer import preamble
 from dockyard.base.remembered import remembered
@@ -61,17 +61,17 @@ _HEAD = struct.Struct("=II")
 """Before the instructions: flags of seccomp(2), and how many instructions follow."""
 
 
-class _Comparison(ctypes.Structure):
+class _Comparison(foreign.Structure):
     _fields_ = [
-        ("argument", ctypes.c_uint),
-        ("operator", ctypes.c_int),
-        ("first", ctypes.c_uint64),
-        ("second", ctypes.c_uint64),
+        ("argument", foreign.c_uint),
+        ("operator", foreign.c_int),
+        ("first", foreign.c_uint64),
+        ("second", foreign.c_uint64),
     ]
 
 
-class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
+class _Program(foreign.Structure):
+    _fields_ = [("length", foreign.c_ushort), ("instructions", foreign.c_char_p)]
 
 
 def filter_for(profile: dict[str, Any], cache: str) -> bytes:
@@ -129,11 +129,11 @@ def _compiled(profile: dict[str, Any]) -> bytes:
         raise Invalid(f"config: linux.seccomp.defaultAction: {NOTIFY}: nobody could start")
     default = _action(name, profile.get("defaultErrnoRet"), "defaultErrnoRet")
     flags = _flags(profile)
-    context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(default)))
+    context = foreign.c_void_p(library.seccomp_init(foreign.c_uint32(default)))
     if not context:
         raise Invalid(f"config: linux.seccomp.defaultAction: {profile.get('defaultAction')!r}")
     try:
-        library.seccomp_attr_set(context, _ATTRIBUTE_OPTIMISE, ctypes.c_uint32(2))
+        library.seccomp_attr_set(context, _ATTRIBUTE_OPTIMISE, foreign.c_uint32(2))
         listed = profile.get("architectures") or ()
         tokens = [_add_architecture(library, context, name) for name in listed]
         tokens.insert(0, library.seccomp_arch_native())
@@ -178,7 +178,7 @@ def _flags(profile: dict[str, Any]) -> int:
     return flags
 
 
-def _newest(library: ctypes.CDLL, tokens: list[int], profile: dict[str, Any]) -> dict[int, int]:
+def _newest(library: foreign.CDLL, tokens: list[int], profile: dict[str, Any]) -> dict[int, int]:
     """The highest number of a call that is named, of each architecture but x32."""
     names = {
         str(name) for rule in profile.get("syscalls") or () for name in rule.get("names") or ()
@@ -186,7 +186,7 @@ def _newest(library: ctypes.CDLL, tokens: list[int], profile: dict[str, Any]) ->
     newest: dict[int, int] = {}
     for token in tokens:
         numbers = [
-            library.seccomp_syscall_resolve_name_arch(ctypes.c_uint32(token), name.encode())
+            library.seccomp_syscall_resolve_name_arch(foreign.c_uint32(token), name.encode())
             for name in names
         ]
         if token != _X32 and max(numbers, default=-1) >= 0:
@@ -194,30 +194,30 @@ def _newest(library: ctypes.CDLL, tokens: list[int], profile: dict[str, Any]) ->
     return newest
 
 
-def _add_architecture(library: ctypes.CDLL, context: ctypes.c_void_p, name: Any) -> int:
+def _add_architecture(library: foreign.CDLL, context: foreign.c_void_p, name: Any) -> int:
     where = "config: linux.seccomp.architectures"
     if name not in ARCHITECTURES:
         raise Invalid(f"{where}: {name!r}: unknown")
     short = name.removeprefix("SCMP_ARCH_").lower()
-    library.seccomp_arch_resolve_name.restype = ctypes.c_uint32
+    library.seccomp_arch_resolve_name.restype = foreign.c_uint32
     token = library.seccomp_arch_resolve_name(short.encode())
     if not token:
         raise Unsupported(f"{where}: {name}: not known to this libseccomp; install a newer one")
-    code = library.seccomp_arch_add(context, ctypes.c_uint32(token))
+    code = library.seccomp_arch_add(context, foreign.c_uint32(token))
     if code not in (0, -_EEXIST):
         raise Invalid(f"{where}: {name}: {os.strerror(-code)}")
     return int(token)
 
 
-def _library() -> ctypes.CDLL:
+def _library() -> foreign.CDLL:
     try:
-        library = ctypes.CDLL("libseccomp.so.2")
+        library = foreign.CDLL("libseccomp.so.2")
     except OSError as error:
         raise Unsupported(
             "seccomp: libseccomp.so.2 is not installed; install libseccomp2"
         ) from error
-    library.seccomp_init.restype = ctypes.c_void_p
-    library.seccomp_arch_native.restype = ctypes.c_uint32
+    library.seccomp_init.restype = foreign.c_void_p
+    library.seccomp_arch_native.restype = foreign.c_uint32
     return library
 
 
@@ -235,7 +235,7 @@ def _action(name: Any, number: Any, member: str = "errnoRet") -> int:
 
 
 def _add_rule(
-    library: ctypes.CDLL, context: ctypes.c_void_p, rule: dict[str, Any], default: int, where: str
+    library: foreign.CDLL, context: foreign.c_void_p, rule: dict[str, Any], default: int, where: str
 ) -> None:
     action = _action(rule.get("action"), rule.get("errnoRet"))
     if not rule.get("names"):
@@ -253,7 +253,7 @@ def _add_rule(
         for chosen in alternatives:
             packed = (_Comparison * len(chosen))(*chosen)
             code = library.seccomp_rule_add_array(
-                context, ctypes.c_uint32(action), number, len(chosen), packed
+                context, foreign.c_uint32(action), number, len(chosen), packed
             )
             if code not in (0, -_EEXIST):
                 raise Invalid(f"{where}: {name}: {os.strerror(-code)}")
@@ -273,7 +273,7 @@ def _comparison(argument: dict[str, Any], where: str) -> _Comparison:
     return _Comparison(index, operator, value, second)
 
 
-def _export(library: ctypes.CDLL, context: ctypes.c_void_p) -> bytes:
+def _export(library: foreign.CDLL, context: foreign.c_void_p) -> bytes:
     descriptor = os.memfd_create("seccomp")
     try:
         code = library.seccomp_export_bpf(context, descriptor)

@@ -4,10 +4,9 @@ Each goes through :mod:`..door`; an error names the call and its arguments. Cons
 the kernel's headers; each function names its manual page. Rarer calls have files of their own.
 """
 
-import ctypes
 import os
 
-from dockyard.base.linux import cloneflags
+from dockyard.base.linux import cloneflags, foreign
 from dockyard.base.linux.door import Bits, call, through
 
 CLONE_NEWCGROUP = cloneflags.CLONE_NEWCGROUP
@@ -88,10 +87,10 @@ def put_tree(tree: int, target: int) -> None:
     call("move_mount", tree, "", target, "", Bits(_MOVE_MOUNT_BY_DESCRIPTORS))
 
 
-class MountAttributes(ctypes.Structure):
+class MountAttributes(foreign.Structure):
     """``struct mount_attr`` of mount_setattr(2)."""
 
-    _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
+    _fields_ = [(name, foreign.c_uint64) for name in ("set", "clear", "propagation", "userns")]
 
 
 def set_mount(
@@ -103,7 +102,7 @@ def set_mount(
     """
     attributes = MountAttributes(add, clear, propagation, 0)
     flags = Bits(_AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0))
-    call("mount_setattr", mounted, "", flags, attributes, ctypes.sizeof(attributes))
+    call("mount_setattr", mounted, "", flags, attributes, foreign.sizeof(attributes))
 
 
 def pivot_root(new_root: str, put_old: str) -> None:

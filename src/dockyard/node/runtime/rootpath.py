@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 
 from dockyard.base import contexts
 from dockyard.base.errors import Denied
+from dockyard.base.linux import foreign
 from dockyard.base.linux.door import call, through
 from dockyard.base.linux.openat2 import (
     RESOLVE_BENEATH,
@@ -101,7 +101,7 @@ def open_plain_file(root: int, path: str) -> int:
 
 def magic(descriptor: int) -> int:
     """The type of the file system that a descriptor lies on: statfs(2)."""
-    buffer = ctypes.create_string_buffer(256)
+    buffer = foreign.create_string_buffer(256)
     call("fstatfs", descriptor, buffer)
     return int.from_bytes(buffer.raw[:8], "little")
 
