@@ -99,9 +99,10 @@ class Pack:
         exec(marshal.loads(self._code(name)), values)  # noqa: S102, S302
 
     def _make(self, name: str) -> None:
-        spec = self.find_spec(name)
+        above, _, last = name.rpartition(".")
+        spec = self.find_spec(name) if not above or above in sys.modules else None
         if spec is None:
-            return  # it has changed: it is imported as always
+            return  # it has changed, or what it is in: it is imported as always
         module: Any = _Module(name)
         values = module.__dict__
         values["__spec__"], values["__loader__"] = spec, self
@@ -114,7 +115,6 @@ class Pack:
         except BaseException:
             sys.modules.pop(name, None)
             raise
-        above, _, last = name.rpartition(".")
         if above:
             setattr(sys.modules[above], last, module)
 

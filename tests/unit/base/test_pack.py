@@ -150,6 +150,12 @@ pack.keep()
         assert self.run(room)[:2] == ["21", "21"]
         assert self.run(room)[:4] == ["21", "21", "packed.deep", "3"]
 
+    def test_a_package_that_has_changed_is_read(self, room: Path) -> None:
+        self.run(room)
+        (room / "packed/deep/__init__.py").write_text("VALUE = 5\n")
+        assert self.run(room)[:3] == ["3", "3", "packed.deep"]
+        assert self.run(room)[3] == "3"
+
     def test_one_that_fails_is_not_there(self, room: Path) -> None:
         (room / "packed/inner.py").write_text("import os\nVALUE = 4 / int(os.environ['BY'])\n")
         run(room, self.SCRIPT.replace("MORE", ""), BY="1")
