@@ -6,6 +6,7 @@ for every `dockyard run`: then it is added, with a word about why.
 
 from __future__ import annotations
 
+import ast
 import graphlib
 import os
 import subprocess
@@ -130,12 +131,36 @@ def test_a_monitor_needs_little_of_the_standard_library() -> None:
     assert {name for name in done.stdout.split() if name.startswith("dockyard")} == set(MODULES)
 
 
-def test_no_two_modules_import_each_other() -> None:
-    """A pack makes what a module imports first of all before it (:mod:`dockyard.base.pack`)."""
-    files = {
+def modules() -> dict[str, Path]:
+    """Ours, by their names."""
+    return {
         ".".join(file.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__"): file
         for file in (SOURCES / "dockyard").rglob("*.py")
     }
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """A pack makes what a module imports first of all before it (:mod:`dockyard.base.pack`)."""
+    files = modules()
     found = {name: needs(file.read_text(), "dockyard", files) for name, file in files.items()}
     assert len(found["dockyard.cli.run"]) > 5
     graphlib.TopologicalSorter(found).prepare()  # raises with the circle
+
+
+def test_a_pack_reads_imports_as_python_does() -> None:
+    files = modules()
+    for file in files.values():
+        source = file.read_text()
+        names: dict[str, None] = {}
+        for statement in ast.parse(source).body:
+            if isinstance(statement, ast.Import):
+                names.update((alias.name, None) for alias in statement.names)
+            elif isinstance(statement, ast.ImportFrom):
+                assert statement.module and not statement.level
+                names[statement.module] = None
+                names.update((f"{statement.module}.{a.name}", None) for a in statement.names)
+        expected: dict[str, None] = {}
+        for name in names:
+            above = [name[:end] for end, letter in enumerate(name) if letter == "."]
+            expected.update((one, None) for one in (*above, name) if one in files)
+        assert needs(source, "dockyard", files) == tuple(expected), file

@@ -175,8 +175,11 @@ os.environ["BY"] = "2"
 def test_needs() -> None:
     source = """'''Text.'''
 import os, a.b.c as d
-from a import b, e
-from a.f import name
+from a import (  # as it is said
+    b,  # (first)
+    e as f,
+)
+from a.f import name  # and so on
 from . import g
 if TYPE_CHECKING:
     import a.h
@@ -186,3 +189,15 @@ def late():
     known = {"a", "a.b", "a.b.c", "a.e", "a.f", "a.g", "a.h", "os"}
     assert needs(source, "a", known) == ("a", "a.b", "a.b.c", "a.e", "a.f")
     assert needs(source, "a", {"a.b.c"}) == ("a.b.c",)
+
+
+@pytest.mark.parametrize(
+    "source", ["from", "import (", "from a import (", "from x", "import ,", ""]
+)
+def test_what_is_no_python_needs_nothing(source: str) -> None:
+    assert needs(source, "b", {"a", "b"}) == ()
+
+
+def test_a_text_imports_nothing() -> None:
+    source = '"""Text.\n\nfrom a import b\n"""\nfrom a import c\n"""\nimport a.b\n"""\n'
+    assert needs(source, "a", {"a.b", "a.c"}) == ("a.c",)
