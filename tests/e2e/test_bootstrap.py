@@ -64,7 +64,9 @@ def test_python_and_redis_in_one_image(tmp_path: Path, packages: Path) -> None:
         (("debian", "--packages", "--option"), "flag needs an argument: --packages"),
         (("debian", "--packages=-o=x"), "'-o=x' is no package's name"),
         (("busybox", "--packages", "python3"), "takes no packages"),
-        (("plan9",), "invalid choice"),
+        (("plan9",), "no such base image; there are busybox, debian"),
+        (("debian:plan9",), "debian:plan9: this host's packages make debian:latest"),
+        (("busybox:1",), "busybox:1: this host's packages make busybox:latest"),
     ],
 )
 def test_mistakes(tmp_path: Path, packages: Path, words: tuple[str, ...], told: str) -> None:

@@ -95,6 +95,34 @@ def test_columns_are_dockers(machine: Machine) -> None:
     assert machine.run("images", "-q", "-a", "team/base").strip() == full[7:19]
 
 
+def test_rows_have_dockers_fields(machine: Machine) -> None:
+    """docker's reference, "docker image ls", Format: the placeholders; and the newest first."""
+    rows = [json.loads(line) for line in machine.run("images", "--format", "json").splitlines()]
+    assert [(row["Repository"], row["Tag"], row["CreatedAt"]) for row in rows] == [
+        ("busybox", "latest", "2026-01-03 12:00:00 +0000 UTC"),
+        ("team/app", "1", "2026-01-02 12:00:00 +0000 UTC"),
+        ("team/app", "2", "2026-01-02 12:00:00 +0000 UTC"),
+        ("team/base", "1", "2026-01-01 12:00:00 +0000 UTC"),
+    ]
+    assert set(rows[0]) == {"Containers", "CreatedAt", "CreatedSince", "Digest", "ID",
+                            "Repository", "SharedSize", "Size", "Tag", "UniqueSize"}  # fmt: skip
+    (told,) = json.loads(machine.run("image", "inspect", "busybox"))
+    shown = machine.run("images", "--format", "{{.Repository}}@{{.Digest}}", "busybox")
+    assert shown == f"busybox@{told['Digest']}\n"
+
+
+def test_what_is_not_here_is_said_and_the_rest_is_shown(machine: Machine) -> None:
+    """As docker: the list has what was found, and the exit code says that it is not all."""
+    done = machine.try_run("image", "inspect", "missing", "busybox")
+    assert [each["RepoTags"] for each in json.loads(done.stdout)] == [["busybox:latest"]]
+    assert done.returncode == 1
+    assert "missing:latest: no such image here" in done.stderr
+    assert machine.try_run("image", "inspect", "missing").stdout == "[]\n"
+    done = machine.try_run("rmi", "-f", "missing")
+    assert (done.returncode, "no such image here" in done.stderr) == (0, True)
+    assert machine.try_run("rmi", "missing").returncode == 1
+
+
 def test_prune_takes_what_its_filters_say(machine: Machine) -> None:
     """docker's reference, "docker image prune"."""
     machine.run("image", "prune", "-af", "--filter", "label=tier=low")

@@ -64,6 +64,10 @@ def test_push_pull_and_the_field_reads_it(
     pulled = other.run("pull", name)
     assert "Status: Downloaded newer image" in pulled
     assert "Status: Image is up to date" in other.run("pull", name)
+    other.run("tag", name, "kept:1")
+    other.run("rmi", name)
+    assert "Status: Downloaded newer image" in other.run("pull", name)  # the name is new, as docker
+    other.run("rmi", "kept:1")
     (listed,) = json.loads(other.run("images", "--output", "json"))
     assert listed["Id"] == identifier
     assert listed["RepoTags"] == [name]

@@ -214,6 +214,8 @@ def test_our_registry_lists_the_signature_as_a_referrer(
         name = f"{ours.address}/api:1"
         digest = push(signer, name)
         signer.run("image", "sign", "--key", key, name)
+        said = user.run("image", "verify-signature", "--key", public, name)
+        assert said == f"{digest}: signed as {name}\n"  # once, though it lies in two places
         reply = own_registry.ask(ours.url, "GET", f"/v2/api/referrers/{digest}")
         (listed,) = json.loads(reply.body)["manifests"]
         assert listed["artifactType"] == ARTIFACT

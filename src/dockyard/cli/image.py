@@ -147,8 +147,16 @@ def _inspect(argv: list[str]) -> int:
         parser.error("--output spdx: needs --risk")
     from dockyard.cli.inspect import show
 
-    show([described(store, text) for text in words.image], words.format)
-    return 0
+    found: list[dict[str, Any]] = []
+    failed = 0
+    for text in words.image:
+        try:
+            found.append(described(store, text))
+        except NotFound as error:
+            print(f"dockyard: {error}", file=sys.stderr)
+            failed = 1
+    show(found, words.format)
+    return failed
 
 
 def described(store: ImageStore, text: str) -> dict[str, Any]:
@@ -230,7 +238,8 @@ def _bootstrap(argv: list[str]) -> int:
     from dockyard.node.image.bootstrap.recipes import RECIPES, bootstrap, cache_of
 
     parser = _parser("bootstrap", "[OPTIONS] BASE")
-    parser.add_argument("base", choices=tuple(RECIPES))
+    parser.add_argument("base", metavar="BASE",
+                        help=f"{', '.join(RECIPES)}; debian:RELEASE is this host's")  # fmt: skip
     parser.add_argument("--packages", default="", help="Debian packages, with commas between")
     parser.add_argument("-t", "--tag", metavar="NAME")
     parser.add_argument("--package-cache", metavar="DIR", help="keeps downloaded packages")

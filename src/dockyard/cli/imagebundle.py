@@ -68,14 +68,19 @@ def beyond(store: ImageStore, bundle: Bundle) -> dict[str, Any]:
     return found | ({"Referrers": about} if about else {})
 
 
-def rows(bundle: Bundle, digests: bool, full: bool) -> list[list[str]]:
-    """Of `images`: one a name."""
+def rows(bundle: Bundle, full: bool) -> list[dict[str, str]]:
+    """Of `images`: one a name. An index or artifact says no time."""
     from dockyard.base.oci.reference import parse_reference
 
-    middle = [bundle.digest] if digests else []
-    tail = [bundle.digest if full else bundle.digest.short, "N/A", imageview.size(bundle.size)]
-    names = [parse_reference(name) for name in bundle.names]
-    return [[name.familiar_name, name.tag or _NONE, *middle, *tail] for name in names]
+    identifier = bundle.digest if full else bundle.digest.short
+    unknown = dict.fromkeys(
+        ("Containers", "CreatedAt", "CreatedSince", "SharedSize", "UniqueSize"), "N/A"
+    )
+    return [
+        {**unknown, "Digest": bundle.digest, "ID": identifier, "Repository": name.familiar_name,
+         "Size": imageview.size(bundle.size), "Tag": name.tag or _NONE}
+        for name in map(parse_reference, bundle.names)
+    ]  # fmt: skip
 
 
 def tree(store: ImageStore, bundle: Bundle, full: bool) -> Iterator[str]:

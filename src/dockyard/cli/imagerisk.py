@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
 from dockyard.base.aio import now
 from dockyard.base.errors import Invalid
+from dockyard.base.oci.reference import parse_reference
 from dockyard.cli import common, imageview
 
 if TYPE_CHECKING:
@@ -102,7 +104,11 @@ def _layer(found: Finding) -> str:
 
 
 def _name(given: str, image: Image) -> str:
-    return image.names[0] if image.names and given not in image.names else given
+    """What was given, in full where it is a name."""
+    with contextlib.suppress(Invalid):
+        if (full := str(parse_reference(given))) in image.names:
+            return full
+    return image.names[0] if image.names else given
 
 
 def _when() -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING
 
+from dockyard.base.aio import now
 from dockyard.base.oci.reference import parse_reference
 from dockyard.cli import common, imagebundle, imagefilters, imageview
 
@@ -14,9 +17,13 @@ if TYPE_CHECKING:
     from dockyard.node.image.image import Image
     from dockyard.node.image.store import ImageStore
 
-_HEADS = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE")
-_KEYS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
+_COLUMNS = {"Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID",
+            "CreatedSince": "CREATED", "Size": "SIZE"}  # fmt: skip
+_HEADINGS = {**_COLUMNS, "CreatedAt": "CREATED AT", "SharedSize": "SHARED SIZE",
+             "UniqueSize": "UNIQUE SIZE"}  # fmt: skip
 _NONE = "<none>"
+_UNKNOWN = "N/A"
+"""What docker says of what takes too long to count."""
 
 
 def run(argv: list[str]) -> int:
@@ -34,7 +41,7 @@ def run(argv: list[str]) -> int:
     filters = imagefilters.parse(words.filter, imagefilters.LISTED, store.resolve)
     found = [
         image._replace(names=filters.names(image))
-        for image in store.list()
+        for image in sorted(store.list(), key=_created, reverse=True)
         if filters.fits(image) and _wanted(image, words.name)
     ]
     bundles = [] if filters.values else _bundles(store, words.name)
@@ -54,16 +61,15 @@ def run(argv: list[str]) -> int:
         return 0
     rows = [row for image in found for row in _rows(image, words)]
     for bundle in bundles:
-        rows += imagebundle.rows(bundle, words.digests, words.no_trunc)
+        rows += imagebundle.rows(bundle, words.no_trunc)
     if words.format:
         from dockyard.cli.template import listed
 
-        keys = [*_KEYS[:2], "Digest", *_KEYS[2:]] if words.digests else _KEYS
-        named = [dict(zip(keys, row, strict=True)) for row in rows]
-        print(listed(words.format, named, dict(zip(_KEYS, _HEADS, strict=True))), end="")
+        print(listed(words.format, rows, _HEADINGS), end="")
         return 0
-    heads = [*_HEADS[:2], "DIGEST", *_HEADS[2:]] if words.digests else list(_HEADS)
-    print(common.table(heads, rows))
+    keys = [key for key in _COLUMNS if key != "Digest" or words.digests]
+    cells = [[row[key] for key in keys] for row in rows]
+    print(common.table([_COLUMNS[key] for key in keys], cells))
     return 0
 
 
@@ -95,18 +101,33 @@ def _wanted(image: Image, text: str | None) -> bool:
     return any(name.name == wanted.name and (not exact or name == wanted) for name in names)
 
 
-def _rows(image: Image, words: argparse.Namespace) -> list[list[str]]:
-    tail = (
-        _identifier(image, words.no_trunc),
-        imageview.age(image.config.created),
-        imageview.size(image.size),
-    )
-    middle = (image.digest,) if words.digests else ()
+def _created(image: Image) -> float:
+    """Docker's and podman's order; what says no time is the oldest."""
+    try:
+        return now.parse_stamp(image.config.created)
+    except ValueError:
+        return -math.inf
+
+
+def _moment(seconds: float) -> str:
+    if seconds == -math.inf:
+        return _UNKNOWN
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))} +0000 UTC"
+
+
+def _rows(image: Image, words: argparse.Namespace) -> list[dict[str, str]]:
     names = [parse_reference(name) for name in image.names]
     heads = [(name.familiar_name, name.tag or _NONE) for name in names]
     if not heads:
         heads = [(parse_reference(name).familiar_name, _NONE) for name in image.digests[:1]]
-    return [[*head, *middle, *tail] for head in heads or [(_NONE, _NONE)]]
+    return [
+        {"Containers": _UNKNOWN, "CreatedAt": _moment(_created(image)),
+         "CreatedSince": imageview.age(image.config.created), "Digest": image.digest,
+         "ID": _identifier(image, words.no_trunc), "Repository": repository,
+         "SharedSize": _UNKNOWN, "Size": imageview.size(image.size), "Tag": tag,
+         "UniqueSize": _UNKNOWN}
+        for repository, tag in heads or [(_NONE, _NONE)]
+    ]  # fmt: skip
 
 
 def _identifier(image: Image, full: bool) -> str:

@@ -31,7 +31,7 @@ def compiled(template: str) -> Callable[[Any], str]:
 
 def listed(form: str, rows: Iterable[dict[str, Any]], headings: dict[str, str]) -> str:
     """Rows as ``--format`` wants them; ``table`` and a template is a table with a heading."""
-    if form == "table" or form.startswith("table "):
+    if form.startswith("table"):
         template = form.removeprefix("table").strip()
         show = compiled(template)
         cells = [show(row).split("\t") for row in rows]

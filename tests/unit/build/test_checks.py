@@ -58,6 +58,8 @@ CASES = [
      "Default value for ARG alpine:${TAG} results in empty or invalid base image name"),
     ("# check=experimental=all\n# something\nFROM alpine AS base\n", "InvalidDefinitionDescription",
      3, "Comment for FROM should follow the format: `# base <description>`"),
+    ("from alpine\ncmd sh\n", "JSONArgsRecommended", 2,
+     "JSON arguments recommended for cmd to prevent unintended behavior related to OS signals"),
     ("FROM alpine\nENTRYPOINT my-program start\n", "JSONArgsRecommended", 2,
      "JSON arguments recommended for ENTRYPOINT to prevent unintended behavior related to OS "
      "signals"),

@@ -91,6 +91,8 @@ def test_an_error_shows_the_line_and_its_neighbours() -> None:
         ("ARG A\n", "Dockerfile:1: ARG: no FROM in the file"),
         ("FROM a b\n", "Dockerfile:1: FROM: requires either one or three arguments"),
         ("FROM x\nRUNN ls\n", "Dockerfile:2: RUNN: no such instruction; did you mean RUN?"),
+        ("FROM x\nBADCMD\n", "Dockerfile:2: BADCMD: no such instruction"),
+        ("FROM x\nONBUILD\n", "Dockerfile:2: ONBUILD: nothing follows"),
         ("FROM x\n123 ls\n", "Dockerfile:2: '123': an instruction is expected"),
         ("FROM x\nENV\n", "Dockerfile:2: ENV: nothing follows"),
         ("FROM x\nENV A\n", "Dockerfile:2: ENV: 'A': NAME=value is expected"),

@@ -78,6 +78,11 @@ def test_what_is_no_template_says_so(template: str) -> None:
         expand(template, VALUE)
 
 
+def test_a_function_says_what_it_wants() -> None:
+    with pytest.raises(Invalid, match="wrong number of args for json: want 1 got 0"):
+        expand("{{json}}", VALUE)
+
+
 def test_actions_inside_each_other_have_an_end() -> None:
     with pytest.raises(Invalid, match="inside each other"):
         compiled("{{if .Name}}" * 60 + "{{end}}" * 60)
@@ -89,5 +94,6 @@ def test_a_table_has_a_heading() -> None:
     assert listed(r"table {{.Names}}\t{{.ID}}", rows, headings) == (
         "NAMES     CONTAINER ID\nweb       1\nlonger    2\n"
     )
+    assert listed("table{{.ID}}", rows, headings) == "CONTAINER ID\n1\n2\n"
     assert listed("{{.Names}}", rows, headings) == "web\nlonger\n"
     assert listed("json", rows[:1], headings) == '{"Names":"web","ID":"1"}\n'

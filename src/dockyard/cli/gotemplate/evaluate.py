@@ -174,6 +174,12 @@ def _printf(form: str, *values: Any) -> str:
     return "".join(out).replace("\0", "%")
 
 
+def _json(*values: Any) -> str:
+    if len(values) != 1:
+        raise ValueError(f"wrong number of args for json: want 1 got {len(values)}")
+    return json.dumps(plain(values[0]), separators=(",", ":"))
+
+
 def _and(*values: Any) -> Any:
     return next((value for value in values if not _truth(value)), values[-1])
 
@@ -189,7 +195,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "gt": lambda a, b: a > b,
     "index": _index,
     "join": lambda items, separator: separator.join(map(printed, items or ())),
-    "json": lambda value: json.dumps(plain(value), separators=(",", ":")),
+    "json": _json,
     "le": lambda a, b: a <= b,
     "len": len,
     "lower": lambda text: text.lower(),

@@ -131,10 +131,7 @@ def instruction(source: Source, text: str, number: int, last: int, escape: str) 
         flags.append((flag[1], _unquoted(flag[2] or "")))
         at = flag.end()
     rest = rest[at:]
-    line = Line(source, number, last, keyword, tuple(flags), rest, escape, (), match[1])
-    if not rest:
-        raise line.invalid("nothing follows; at least one argument is expected")
-    return line
+    return Line(source, number, last, keyword, tuple(flags), rest, escape, (), match[1])
 
 
 def _unquoted(value: str) -> str:
@@ -147,7 +144,7 @@ def _heredocs(line: Line, last: int) -> tuple[Line, int]:
     """The instruction with its documents, and the index of the last line that they take."""
     keyword = line.keyword
     if keyword == "ONBUILD":
-        keyword = line.rest.split()[0].upper()
+        keyword = line.rest.partition(" ")[0].upper()
     if keyword not in _WITH_HEREDOCS or "<<" not in line.rest or line.rest.startswith("["):
         return line, last
     found: list[Heredoc] = []

@@ -99,6 +99,11 @@ class Catalog:
         with self.database.read() as rows:
             return self._view(rows, self.find(rows, text))
 
+    def named(self, reference: Reference) -> Digest | None:
+        """The manifest that has this very name here."""
+        with self.database.read() as rows:
+            return _by_name(rows, reference)
+
     def find(self, rows: sqlite.Connection, text: str) -> Digest:
         """The manifest that a name, digest or ID (or the start of one) means here."""
         reference: Reference | None = None

@@ -104,7 +104,7 @@ def _pull_from(
         fetched = fetch_layers(catalog, layers_of(found, config), client.blob, progress)
         catalog.blobs.put(raw)
         catalog.blobs.put(found.data)
-        known = found.digest in catalog.manifests()
+        known = catalog.named(name) == found.digest
         tag = () if name.digest else (str(name),)
         image = catalog.add(found, (f"{name.name}@{listed.digest}", *tag))
         progress.note(f"Digest: {listed.digest}")

@@ -124,7 +124,7 @@ def of_stage(stage: StagePlan) -> Iterator[Warning]:
         if keyword in _ONCE:
             if keyword in last:  # the earlier one is the one that has no effect
                 detail = (
-                    f"Multiple {keyword} instructions should not be used in the same stage "
+                    f"Multiple {line.written} instructions should not be used in the same stage "
                     "because only the last one will be used"
                 )
                 yield warn("MultipleInstructionsDisallowed", detail, last[keyword], line)
@@ -135,7 +135,8 @@ def of_stage(stage: StagePlan) -> Iterator[Warning]:
 def _of_line(line: Line) -> Iterator[Warning]:
     keyword = line.keyword
     if keyword in ("ENV", "LABEL") and "=" not in split(line)[0]:
-        detail = f'"{keyword} key=value" should be used instead of legacy "{keyword} key value" '
+        said = line.written
+        detail = f'"{said} key=value" should be used instead of legacy "{said} key value" '
         yield warn("LegacyKeyValueFormat", f"{detail}format", line)
     if keyword in ("ARG", "ENV"):
         for name in _defined(line):
@@ -158,7 +159,7 @@ def of_port(word: str, line: Line) -> Iterator[Warning]:
 def of_shell_form(line: Line) -> Iterator[Warning]:
     """Of a CMD or ENTRYPOINT, where nobody has chosen a shell."""
     if json_list(line) is None:
-        detail = f"JSON arguments recommended for {line.keyword} to prevent unintended behavior "
+        detail = f"JSON arguments recommended for {line.written} to prevent unintended behavior "
         yield warn("JSONArgsRecommended", f"{detail}related to OS signals", line)
 
 

@@ -51,8 +51,11 @@ INSTRUCTIONS: dict[str, Callable[[Line], Step]] = {
 def parse_step(line: Line) -> Step:
     """The line as a step; its errors show the line."""
     parse = INSTRUCTIONS.get(line.keyword)
-    if parse is not None:
-        return parse(line)
-    close = difflib.get_close_matches(line.keyword, INSTRUCTIONS, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(INSTRUCTIONS)} is expected"
-    raise line.invalid(f"no such instruction; {hint}")
+    if parse is None:
+        close = difflib.get_close_matches(line.keyword, INSTRUCTIONS, n=1)
+        every = f"one of {', '.join(INSTRUCTIONS)} is expected"
+        hint = f"did you mean {close[0]}?" if close else every
+        raise line.invalid(f"no such instruction; {hint}")
+    if not line.rest:
+        raise line.invalid("nothing follows; at least one argument is expected")
+    return parse(line)

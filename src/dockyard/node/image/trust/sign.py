@@ -60,7 +60,7 @@ def verify(
     with RegistryClient(hosts, name, auth, "pull") as client:
         digest, _ = _subjects(client, name)
         judged = Judged(keys, (digest,))
-        claims = tuple(judged.claims(find(client, digest)))
+        claims = tuple(dict.fromkeys(judged.claims(find(client, digest))))  # tag, referrer
     if not claims:
         raise SignatureRefused(f"image {name}: {digest}: {judged.why()}")
     return Verified(digest, claims)
