@@ -158,3 +158,20 @@ def test_policies_that_are_none(shell: Shell, words: list[str], message: str) ->
     assert done.returncode == 125
     assert message in done.stderr.decode()
     assert shell("ps", "-aq") == ""
+
+
+def test_what_vanishes_waits_for_no_disk(shell: Shell) -> None:
+    """Its changes are in a volatile overlay (Linux 5.10), as podman's are with --rm."""
+    words = ("sh", "-c", "grep ' / ' /proc/mounts")
+    assert b"volatile" in shell.run("--rm", *words).stdout
+    assert b"volatile" not in shell.run("--name", "kept", *words).stdout
+
+
+def test_what_vanishes_can_be_restarted(shell: Shell) -> None:
+    """The kernel mounts no changes again that were volatile, unless somebody says that they can."""
+    shell.run("-d", "--rm", "--name", "web", "sh", "-c", "echo x >> /f; sleep 1000")
+    eventually(lambda: shell("exec", "web", "cat", "/f") == "x\n")
+    shell("restart", "-t", "0", "web")
+    eventually(lambda: shell("exec", "web", "cat", "/f") == "x\nx\n")
+    shell("stop", "-t", "0", "web")
+    eventually(lambda: shell("ps", "-aq") == "")

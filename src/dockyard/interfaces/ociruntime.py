@@ -48,6 +48,8 @@ class Overlay(NamedTuple):
     driver: str = "overlay2"
     """``overlay2`` (the kernel's), ``fuse-overlayfs`` or ``native``: all is in ``upper``, which is
     the root itself."""
+    volatile: bool = False
+    """The changes need not outlast a loss of power: nobody waits for the disk."""
 
 
 class HealthCheck(NamedTuple):

@@ -11,6 +11,7 @@ import os
 
 from dockyard.base.errors import Invalid
 from dockyard.base.linux import mountapi, syscalls
+from dockyard.base.suppress import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +70,17 @@ def open_overlay(
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def unmark(work: str) -> None:
+    """Let an upper directory be mounted again that was in a volatile mount, which the kernel has
+    marked: it may have lost what it held. Whoever knows that the machine has not stopped meanwhile
+    says so (overlayfs.rst, "Volatile mount")."""
+    mark = f"{work}/work/incompat/volatile"
+    with suppress(FileNotFoundError):
+        os.unlink(f"{mark}/dirty")
+    with suppress(FileNotFoundError):
+        os.rmdir(mark)
 
 
 def many_layers(lower: Sequence[str], upper: str, work: str, extra: str = "") -> int:

@@ -75,7 +75,12 @@ def stack_of(parts: Parts, container: Container) -> Overlay:
     work = os.path.join(places.state(container.id), "work")
     copied = driver == NATIVE
     layers = layers_of(parts.images, container.image_id, container.config.rootfs)
-    return Overlay(() if copied else layers, places.upper(container.id), work, driver)
+    # As podman does for what vanishes with its end. Not an ordinary user's: the kernel's mark
+    # lies in a folder that they cannot look into.
+    volatile = container.config.auto_remove and os.geteuid() == 0
+    return Overlay(
+        () if copied else layers, places.upper(container.id), work, driver, volatile=volatile
+    )
 
 
 def fill(layers: tuple[str, ...], upper: str, driver: str) -> None:

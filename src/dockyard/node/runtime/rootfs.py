@@ -5,12 +5,13 @@ Runs in the container's init, before it gives up any right.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from dockyard.base.errors import Denied
 from dockyard.base.linux import syscalls
 from dockyard.base.linux.door import through
-from dockyard.base.linux.overlay import FUSE, NATIVE
+from dockyard.base.linux.overlay import FUSE, NATIVE, unmark
 from dockyard.base.oci.mountoptions import (
     MS_BIND,
     MS_PRIVATE,
@@ -159,6 +160,7 @@ def _mount_shifted(spec: Spec, overlay: Overlay, joined: int) -> None:
             tuple(lower),
             f"{upper}/{os.path.basename(overlay.upper)}",
             f"{upper}/{os.path.relpath(overlay.work, above)}",
+            volatile=overlay.volatile,
         )
         mount_overlay(shifted, os.path.realpath(spec.root))
     finally:
@@ -196,6 +198,20 @@ def put(tree: int, target: str) -> None:
 
 
 def mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
+    """An end of it writes what is left to the disk, but for a volatile one (Linux 5.10)."""
+    if overlay.volatile:
+        unmark(overlay.work)
+        try:
+            _mount_overlay(overlay, target, f"{extra},volatile" if extra else "volatile")
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        else:
+            return
+    _mount_overlay(overlay, target, extra)
+
+
+def _mount_overlay(overlay: Overlay, target: str, extra: str) -> None:
     """Folders are named by descriptors: mount(2) takes one page of data, and no commas in names."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     opened: list[int] = []

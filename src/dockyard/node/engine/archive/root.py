@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dockyard.base.errors import Conflict, Denied, Unsupported
-from dockyard.base.linux.overlay import NATIVE, open_overlay
+from dockyard.base.linux.overlay import NATIVE, open_overlay, unmark
 from dockyard.node.engine import refresh, roots
 from dockyard.node.engine.config import Container
 from dockyard.node.engine.parts import Parts
@@ -61,6 +61,8 @@ def _open(parts: Parts, container: Container, path: str, write: bool) -> tuple[i
     if os.geteuid() != 0 and stack.driver != NATIVE:
         raise Unsupported(f"cp: container {container.name} does not run: its layers cannot be "
                           "mounted by an ordinary user; start it first")  # fmt: skip
+    if stack.volatile:
+        unmark(stack.work)
     at = f"{parts.places.state(container.id)}/rootfs"
     return open_overlay(stack.lower, stack.upper, stack.work, at, stack.driver), path.lstrip("/")
 
