@@ -72,6 +72,10 @@ def ignored(text: str, path: str) -> bool:
         ("dir\n!dir/keep", "dir/keep", False),
         ("dir\n!dir/keep", "dir/other", True),
         ("  spaces  ", "spaces", True),
+        (" #c", "#c", True),  # no comment behind blanks, as docker has it
+        ("#c", "#c", False),
+        ("/\n!/\na", "a", True),  # the context itself is never left out
+        ("a\x0bb", "b", False),  # only a line feed ends a line
         ("\ufeffbom\r\nother\r\n", "bom", True),
         ("./a/../b", "b", True),
         (".", "anything", False),

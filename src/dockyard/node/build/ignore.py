@@ -48,7 +48,7 @@ NOTHING = Ignore([])
 def parse_ignore(data: bytes, what: str) -> Ignore:
     """The file's patterns; :class:`Invalid` names the line of a broken one."""
     try:
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = data.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise Invalid(f"{what}: byte {error.start}: not UTF-8") from error
     if len(lines) > _MOST_LINES:
@@ -56,14 +56,14 @@ def parse_ignore(data: bytes, what: str) -> Ignore:
     found: dict[tuple[bool, str], Glob] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()
-        if not text or text.startswith("#"):
+        if not text or line.startswith("#"):  # behind blanks it is a pattern
             continue
         negated = text.startswith("!")
         text = text[1:].strip() if negated else text
-        cleaned = posixpath.normpath(text).lstrip("/") if text else ""
-        if not cleaned:
+        if not text:
             raise Invalid(f"{what}:{number}: {line[:80]!r}: a pattern is expected after !")
-        if cleaned == ".":
+        cleaned = posixpath.normpath(text).lstrip("/")
+        if cleaned in ("", "."):  # the context itself, which is never left out
             continue
         try:
             glob = Glob(cleaned)
