@@ -108,7 +108,9 @@ def _remove_files(place: Layout) -> None:
         for folder in cgroupfs.folders(group):
             with contextlib.suppress(OSError):  # another instance's groups are still in it
                 os.rmdir(folder)
-    mounttable.unmount_below(str(place.data_root / "containers"))  # of which no row tells any more
+    # of which no row tells any more; volumes in memory of pods that were there
+    for holds_mounts in (place.data_root / "containers", place.cluster):
+        mounttable.unmount_below(str(holds_mounts))
     for folder in (str(place.data_root), f"{RUN_ROOT}/{instance}"):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)

@@ -76,7 +76,7 @@ def unmark(work: str) -> None:
     """Let an upper directory be mounted again that was in a volatile mount, which the kernel has
     marked: it may have lost what it held. Whoever knows that the machine has not stopped meanwhile
     says so (overlayfs.rst, "Volatile mount")."""
-    mark = f"{work}/work/incompat/volatile"
+    mark = os.path.join(work, "work", "incompat", "volatile")
     with suppress(FileNotFoundError):
         os.unlink(f"{mark}/dirty")
     with suppress(FileNotFoundError):
