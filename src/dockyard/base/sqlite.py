@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 
+from dockyard.base.aio.now import monotonic, pause
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sqlite3 import Connection, DatabaseError, OperationalError, connect
@@ -34,4 +36,25 @@ else:
     except ImportError:  # another Python's way
         from sqlite3 import Connection, DatabaseError, OperationalError, connect
 
-__all__ = ["Connection", "DatabaseError", "OperationalError", "connect"]
+__all__ = ["Connection", "DatabaseError", "OperationalError", "connect", "write_ahead"]
+
+SECONDS_TO_TRY_AGAIN = 0.002
+
+
+def write_ahead(connection: Connection, seconds: float) -> None:
+    """Give a database its write-ahead log, unless it has one.
+
+    Where several make a new one, SQLite tells all but one at once that it is locked, whatever their
+    connections' patience: sqlite3_busy_handler() says that nobody is asked where to wait might be a
+    deadlock. It is tried again, for so many seconds.
+    """
+    deadline = monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except OperationalError as error:
+            if "locked" not in str(error) or monotonic() >= deadline:
+                raise
+            pause(SECONDS_TO_TRY_AGAIN)
+        else:
+            return

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from dockyard.base import sqlite
 
 SCRIPT = """
 import sys
@@ -34,3 +40,24 @@ def test_it_brings_little_and_hides_nothing() -> None:
 
 def test_where_the_other_one_is_there_already() -> None:
     assert run(f"import functools{SCRIPT}") == ["True", "functools", "(1,)", "True True"]
+
+
+def mode(connection: sqlite.Connection) -> str:
+    return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def test_the_log_of_one_that_somebody_else_is_making(tmp_path: Path) -> None:
+    """No patience of a connection helps: SQLite asks it nothing here."""
+    path = str(tmp_path / "new.db")
+    first = sqlite.connect(path, isolation_level=None)
+    first.execute("BEGIN EXCLUSIVE")
+    second = sqlite.connect(path, 0, isolation_level=None, check_same_thread=False)
+    with pytest.raises(sqlite.OperationalError, match="locked"):
+        sqlite.write_ahead(second, 0)
+    waiting = threading.Thread(target=sqlite.write_ahead, args=(second, 60))
+    waiting.start()
+    first.execute("COMMIT")
+    waiting.join(60)
+    assert mode(second) == "wal"
+    first.close()
+    second.close()

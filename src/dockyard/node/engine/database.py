@@ -74,7 +74,7 @@ class Database:
                 os.mknod(self._path, 0o600)
             os.chmod(self._path, 0o600)
             found = sqlite.connect(self._path, BUSY_SECONDS, isolation_level=None)
-            found.execute("PRAGMA journal_mode=WAL")
+            sqlite.write_ahead(found, BUSY_SECONDS)
             # A command ends without closing: who comes next reads what is left in the log.
             found.execute(f"PRAGMA wal_autocheckpoint={PAGES_IN_LOG}")
             found.execute(SCHEMA)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 _VERSION = 3
+BUSY_SECONDS = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
     manifest TEXT PRIMARY KEY,  -- digest of the manifest
@@ -111,11 +112,11 @@ class Database:
             connection.execute("COMMIT")
 
     def _connect(self) -> sqlite.Connection:
-        connection = sqlite.connect(self.path, timeout=30, isolation_level=None)
+        connection = sqlite.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version < _VERSION:
-            connection.execute("PRAGMA journal_mode = WAL")
+            sqlite.write_ahead(connection, BUSY_SECONDS)
             connection.executescript(_SCHEMA)
         return connection

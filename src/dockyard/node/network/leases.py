@@ -76,7 +76,7 @@ class Leases:
         connection = sqlite.connect(path, BUSY_SECONDS, isolation_level=None)
         try:
             if fresh:
-                connection.execute("PRAGMA journal_mode=WAL")
+                sqlite.write_ahead(connection, BUSY_SECONDS)
             connection.executescript(SCHEMA)
             yield connection
         finally:
