@@ -166,7 +166,7 @@ class Pack:
             return ()
         from dockyard.base.packneeds import needs  # only who writes a pack reads sources
 
-        with contexts.suppress(OSError, SyntaxError), open(source, encoding="utf-8") as file:  # noqa: PTH123
+        with contexts.suppress(OSError), open(source, encoding="utf-8") as file:  # noqa: PTH123
             return needs(file.read(), self._package, known)
         return ()
 

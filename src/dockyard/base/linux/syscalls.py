@@ -87,6 +87,18 @@ def put_tree(tree: int, target: int) -> None:
     call("move_mount", tree, "", target, "", Bits(_MOVE_MOUNT_BY_DESCRIPTORS))
 
 
+def put_copy(source: str | int, target: int, *, recursive: bool, add: int = 0) -> None:
+    """Mount what lies at a path or descriptor on a descriptor's file too, with further attributes
+    (``MOUNT_ATTR_*``)."""
+    tree = clone_tree(source, recursive=recursive)
+    try:
+        if add:
+            set_mount(tree, add=add)
+        put_tree(tree, target)
+    finally:
+        os.close(tree)
+
+
 class MountAttributes(foreign.Structure):
     """``struct mount_attr`` of mount_setattr(2)."""
 

@@ -118,9 +118,5 @@ def _put_v1(base: int, place: str, names: list[str], flags: int, group: str) -> 
 
 
 def _put_copy(target: int, place: str) -> None:
-    tree = syscalls.clone_tree(place, recursive=False)
-    try:
-        syscalls.set_mount(tree, add=HARD_ATTRIBUTES | syscalls.MOUNT_ATTR_RDONLY)
-        syscalls.put_tree(tree, target)
-    finally:
-        os.close(tree)
+    add = HARD_ATTRIBUTES | syscalls.MOUNT_ATTR_RDONLY
+    syscalls.put_copy(place, target, recursive=False, add=add)

@@ -27,12 +27,7 @@ def make_readonly(root: int, path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        tree = syscalls.clone_tree(target, recursive=True)
-        try:
-            syscalls.set_mount(tree, add=syscalls.MOUNT_ATTR_RDONLY)
-            syscalls.put_tree(tree, target)
-        finally:
-            os.close(tree)
+        syscalls.put_copy(target, target, recursive=True, add=syscalls.MOUNT_ATTR_RDONLY)
     finally:
         os.close(target)
 
@@ -52,7 +47,7 @@ def mask(root: int, paths: Sequence[str], null: int) -> None:
                 if not stat.S_ISDIR(os.fstat(target).st_mode):
                     syscalls.mount(rootpath.fd_path(null), rootpath.fd_path(target), None, MS_BIND)
                 elif empty >= 0:
-                    _put_again(empty, target)
+                    syscalls.put_copy(empty, target, recursive=False)
                 else:
                     syscalls.mount("tmpfs", rootpath.fd_path(target), "tmpfs", MS_RDONLY, "size=0k")
                     empty = open_in_root(root, path, os.O_PATH)
@@ -70,11 +65,3 @@ def _opened(root: int, path: str) -> int:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return -1
         raise
-
-
-def _put_again(mounted: int, target: int) -> None:
-    tree = syscalls.clone_tree(mounted, recursive=False)
-    try:
-        syscalls.put_tree(tree, target)
-    finally:
-        os.close(tree)

@@ -202,7 +202,7 @@ def mount_overlay(overlay: Overlay, target: str, extra: str = "") -> None:
     if overlay.volatile:
         unmark(overlay.work)
         try:
-            _mount_overlay(overlay, target, f"{extra},volatile" if extra else "volatile")
+            _mount_overlay(overlay, target, ",".join(filter(None, (extra, "volatile"))))
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
